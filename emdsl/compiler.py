@@ -1,0 +1,241 @@
+"""The driver: text to derivation (or from the cache), derivation and data to a fit. Its body is the architecture.
+
+    text -> tree -> graph -> derivation | data -> program -> fit
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from emdsl.cache import cached_derivation, store_derivation
+from emdsl.data.binding import bind
+from emdsl.data.bound import Bound
+from emdsl.data.options import BindOptions
+from emdsl.data.reading import read_table
+from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.derivation import Derivation
+from emdsl.ir.model import Model
+from emdsl.plan.arrange import arrange, report_values
+from emdsl.plan.given import given_arrays
+from emdsl.plan.problem import BoundProblem
+from emdsl.runtime.fitting import FitOptions, FitState, fit
+from emdsl.runtime.problem import Array, Theta
+from emdsl.runtime.uncertainty import delta_method
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """Everything that a fit may be told, with the names and defaults of the command line."""
+
+    set: Mapping[str, Any] = field(default_factory=dict)
+    const: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    map: Mapping[str, str] = field(default_factory=dict)
+    weight: str | None = None
+    init: Mapping[str, Any] = field(default_factory=dict)
+    fix: Mapping[str, Any] = field(default_factory=dict)
+    starts: int | None = None
+    seed: int = 0
+    tol: float = 1e-10
+    max_iter: int = 10_000
+    accelerate: str = "auto"
+    se: str = "auto"
+    level: float = 0.95
+    na: tuple[str, ...] = ()
+    progress: Callable[..., None] | None = None
+
+
+@dataclass(frozen=True)
+class FitOutcome:
+    """A fit with what is needed to report it.
+
+    `reports` by name: estimate, standard error (None where there is none), interval. `bic_n` is the weighted number of rows with
+    an observed cell, `units` the weighted number of outermost units.
+    """
+
+    model: Model
+    bound: Bound
+    state: FitState
+    reports: Mapping[str, tuple[Array, Array | None, Array | None]]
+    estimator: str
+    seed: int
+    level: float
+    bic_n: float
+    units: float
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    """A model that has been derived; nothing in it depends on data."""
+
+    text: str
+    file: str | None
+    derivation: Derivation
+
+    @property
+    def model(self) -> Model:
+        """The model graph."""
+        return self.derivation.model
+
+    def bind(self, data: Any, request: FitRequest) -> Bound:
+        """Data to arrays."""
+        table = read_table(data, request.na)
+        options = BindOptions(
+            set=request.set, const=request.const, columns=request.columns, map=request.map, weight=request.weight, na=request.na
+        )
+        return bind(self.model, table, options)
+
+    def problem(self, bound: Bound, request: FitRequest) -> BoundProblem:
+        """Bound data to a program that can be fitted."""
+        fix = given_arrays(self.model, bound, request.fix, "fix")
+        init = given_arrays(self.model, bound, request.init, "init")
+        return BoundProblem(self.derivation, bound, fix, init)
+
+    def fit(self, data: Any, request: FitRequest) -> FitOutcome:
+        """The whole road from a table to estimates."""
+        with _places(self):
+            bound = self.bind(data, request)
+            problem = self.problem(bound, request)
+            state = fit(problem, self._options(problem, request))
+            return self._outcome(bound, state, request)
+
+    def _options(self, problem: BoundProblem, request: FitRequest) -> FitOptions:
+        starts = request.starts if request.starts is not None else 50
+        given = bool(request.init) or any(parameter.init is not None for parameter in self.model.parameters)
+        return FitOptions(
+            tol=request.tol, max_iter=request.max_iter, accelerate=request.accelerate, starts=starts, seed=request.seed,
+            init_given=given, se=request.se, level=request.level, progress=request.progress,
+            arrange=self._arranger(problem),
+        )  # fmt: skip
+
+    def _arranger(self, problem: BoundProblem) -> Callable[[Theta], dict[str, Array]] | None:
+        if not self.model.orders:
+            return None
+        bound = problem.program.bound
+
+        def put_in_order(theta: Theta) -> dict[str, Array]:
+            ordered = arrange(self.model, bound, theta)
+            before, after = problem.expect(theta).loglik, problem.expect(ordered).loglik
+            if not abs(before - after) <= 1e-8 * (1.0 + abs(before)):
+                names = ", ".join(order.index_set for order in self.model.orders)
+                raise EmmError(
+                    "order-not-invariant",
+                    f"the labels of {names} cannot be put in order: relabelling changes the log-likelihood "
+                    f"from {before:.6f} to {after:.6f}, so the model tells them apart",
+                    help="drop the `order` line, or what names a label by itself",
+                )
+            return ordered
+
+        return put_in_order
+
+    def _outcome(self, bound: Bound, state: FitState, request: FitRequest) -> FitOutcome:
+        def values(theta: Theta) -> dict[str, Array]:
+            return report_values(self.model, bound, theta)
+
+        reports: dict[str, tuple[Array, Array | None, Array | None]]
+        if state.uncertainty is not None:
+            reports = dict(delta_method(values, state.theta, state.uncertainty))
+        else:
+            reports = {name: (value, None, None) for name, value in values(state.theta).items()}
+        prior = any(parameter.prior is not None for parameter in self.model.parameters)
+        return FitOutcome(
+            model=self.model, bound=bound, state=state, reports=reports, estimator="MAP" if prior else "ML",
+            seed=request.seed, level=request.level, bic_n=weighted_rows(self.model, bound),
+            units=weighted_units(bound), warnings=(*self.model.warnings, *bound.warnings, *state.warnings),
+        )  # fmt: skip
+
+    def check(self, data: Any, request: FitRequest) -> list[str]:
+        """Lines about graph, plan, cost and rules; with data, how the columns bind."""
+        from emdsl.plan.check import check_lines
+
+        with _places(self):
+            bound = None if data is None else self.bind(data, request)
+            return check_lines(self.derivation, bound)
+
+    def compile_source(self) -> str:
+        """A module that fits the model and needs NumPy alone."""
+        from emdsl.standalone import standalone_source
+
+        return standalone_source(self)
+
+
+class _places:
+    """Errors raised inside know the model's text."""
+
+    def __init__(self, compiled: CompiledModel) -> None:
+        self.compiled = compiled
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if isinstance(error, EmmError) and error.source is None and error.span is not None:
+            error.in_text(self.compiled.text, self.compiled.file)
+
+
+def load_text(text: str, file: str | None = None, overrides: Mapping[str, Any] | None = None) -> CompiledModel:
+    """A model's text, derived or read from the cache. Raises EmmError with every error of the first stage that finds any."""
+    found = cached_derivation(text)
+    if found is not None:
+        return CompiledModel(text, file, found)
+    from emdsl.derive.derive import derive
+    from emdsl.graph.resolve import resolve
+    from emdsl.syntax.parser import parse
+
+    try:
+        tree = parse(text, file)
+        model = resolve(tree, name=_name(file))
+        derivation = derive(model)
+    except EmmError as error:
+        raise error.in_text(text, file) from None
+    store_derivation(text, derivation)
+    return CompiledModel(text, file, derivation)
+
+
+def _name(file: str | None) -> str:
+    from pathlib import PurePath
+
+    return PurePath(file).stem if file else "Model"
+
+
+def weighted_units(bound: Bound) -> float:
+    """The number of outermost units, counted by their weights."""
+    if len(bound.levels) < 2:
+        return 0.0
+    level = bound.levels[1]
+    weights = bound.weights.get(level.plate or "")
+    return float(level.size if weights is None else weights.sum())
+
+
+def weighted_rows(model: Model, bound: Bound) -> float:
+    """The number of rows with an observed cell, counted by all weights around them."""
+    row_level = len(bound.levels) - 1
+    weights = np.ones(bound.levels[row_level].size)
+    parent = np.arange(len(weights))
+    for number in range(row_level, 0, -1):
+        own = bound.weights.get(bound.levels[number].plate or "")
+        if own is not None:
+            weights = weights * own[parent]
+        parent = bound.levels[number].parent[parent]
+    seen = np.zeros(len(weights), dtype=bool)
+    for variable in model.variables:
+        if variable.kind != "observed" or variable.name not in bound.values:
+            continue
+        array = np.asarray(bound.values[variable.name].array)
+        present = ~np.isnan(array) if np.issubdtype(array.dtype, np.floating) else array >= 0
+        present = present.reshape(-1, array.shape[-1]).any(axis=0)
+        level = next(k for k, item in enumerate(bound.levels) if item.plate == variable.plate)
+        place = np.arange(len(weights))
+        for number in range(row_level, level, -1):
+            place = bound.levels[number].parent[place]
+        seen |= present[place]
+    return float(weights[seen].sum())
+
+
+__all__ = ["CompiledModel", "FitOutcome", "FitRequest", "Fraction", "load_text", "replace"]

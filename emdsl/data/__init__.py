@@ -1,0 +1,1 @@
+"""Tables to arrays bound to a model."""

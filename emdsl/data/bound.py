@@ -1,0 +1,72 @@
+"""A table bound to a model: codes, numbers, units and labels, all sizes known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Level:
+    """The units of one plate, sorted so that the units of one parent are next to each other (a chain in its order).
+
+    `parent` (n,) is the unit of the level above that each unit belongs to, never decreasing; `starts` (n_parent +
+    1,) are the offsets of each parent's first unit. Level 0 is the data set as a whole: plate None, one unit.
+    """
+
+    plate: str | None
+    size: int
+    parent: NDArray[np.intp]
+    starts: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Values:
+    """One variable's values, one row of the table's worth for each unit of its plate, in the order of `Level`.
+
+    `array` is `(*elements, units)`: float with NaN where missing, or, for a finite variable, integer codes: `0..K-1`
+    are labels of its index set (ordered pairs of labels, code `a*K + b` with `a <= b`, for a genotype); higher codes
+    are rows of `sets`, each a boolean mask over the labels (for a genotype `(K*K,)`, symmetric) that a coarse or
+    missing cell allows.
+    """
+
+    array: NDArray[np.float64] | NDArray[np.intp]
+    sets: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Everything the planner needs to know of the data.
+
+    `indexes`: labels of each index set in order. `constants`: numbers as floats, tables of labels as codes.
+    `values`: variables by name. `levels`: outermost first, `levels[0]` the whole. `weights`: by plate, one for each
+    unit. `columns`: the table's column for each variable (`y[item]` maps to several: `"y.a": "a"`). `missing`: empty
+    cells by column. `order`: the original row of each sorted row. `units`: for each outer plate the cells of its
+    column, one for each unit; `plate_columns`: those columns. `leftover`: the columns that bare `columns` took, by
+    index set. `source`: the name of the table.
+    """
+
+    indexes: Mapping[str, tuple[str, ...]]
+    constants: Mapping[str, NDArray[np.float64] | NDArray[np.intp]]
+    values: Mapping[str, Values]
+    levels: tuple[Level, ...]
+    weights: Mapping[str, NDArray[np.float64]]
+    columns: Mapping[str, str]
+    missing: Mapping[str, int]
+    rows: int
+    order: NDArray[np.intp]
+    warnings: tuple[str, ...] = field(default=())
+    units: Mapping[str, NDArray[np.object_]] = field(default_factory=dict)
+    plate_columns: Mapping[str, str] = field(default_factory=dict)
+    leftover: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    source: str = ""
+
+    def labels_as_numbers(self, index_set: str) -> NDArray[np.float64] | None:
+        """The labels of an index set as numbers, or None if one of them is none."""
+        try:
+            return np.array([float(label) for label in self.indexes[index_set]])
+        except ValueError:
+            return None

@@ -1,0 +1,1 @@
+"""SymPy: predictors, log-densities, separation, Q, M-step rules; the derivation as a list of steps."""

@@ -1,0 +1,92 @@
+"""Log-densities as `sum_j eta_j(parameters) * T_j(data)`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+
+@dataclass(frozen=True)
+class Separated:
+    """`sum eta * statistic`; `shifts` are bases that were centred: `(u, centre, scale, base)`."""
+
+    etas: tuple[Any, ...]
+    statistics: tuple[Any, ...]
+    shifts: tuple[tuple[Any, Any, Any, Any], ...] = ()
+
+
+def separate(log_density: Any, atoms: frozenset[Any], rows: frozenset[Any]) -> Separated | None:
+    """Split by the symbols of `atoms` and of `rows` (numeric data), or None where a term mixes them for good.
+
+    Terms are gathered first by eta (so Bernoulli keeps `log p` and `log(1 - p)`, each with its own statistic, and 0 times
+    log 0 never arises), then etas whose statistics are proportional are added.
+    """
+    by_eta: dict[Any, Any] = {}
+    for term in sp.Add.make_args(expand(log_density)):
+        eta, statistic = term.as_independent(*rows, as_Add=False) if rows else (term, sp.Integer(1))
+        if statistic.free_symbols & atoms:
+            return None
+        number, eta = eta.as_independent(*atoms, as_Add=False) if atoms else (eta, sp.Integer(1))
+        by_eta[eta] = by_eta.get(eta, sp.Integer(0)) + number * statistic
+    by_statistic: dict[Any, Any] = {}
+    for eta, statistic in by_eta.items():
+        if statistic == 0:
+            continue
+        factor, key = _normal(statistic, rows)
+        by_statistic[key] = by_statistic.get(key, sp.Integer(0)) + factor * eta
+    return Separated(tuple(by_statistic.values()), tuple(by_statistic))
+
+
+def expand(expression: Any) -> Any:
+    """Sums of products, logarithms of products taken apart."""
+    return sp.expand(sp.expand_log(sp.expand(expression), force=True))
+
+
+def _normal(statistic: Any, rows: frozenset[Any]) -> tuple[Any, Any]:
+    # A statistic is kept up to a factor that does not vary by row.
+    terms = sp.Add.make_args(statistic)
+    first = terms[0].as_independent(*rows, as_Add=False)[0] if rows else terms[0]
+    if len(terms) == 1:
+        return first, sp.simplify(statistic / first)
+    return first, sp.expand(statistic / first)
+
+
+def centre(log_density: Any, found: Separated, rows: frozenset[Any], fresh: Any) -> Separated:
+    """The same separation in centred and scaled statistics, wherever a base (a datum or its logarithm) occurs squared.
+
+    With `g = c + s u`, the eta of `u^k` is the Taylor coefficient `s^k / k! d^k/dg^k log f` at `g = c`, which is exact for a
+    polynomial and keeps differences like `mu - c` together: no digits are lost where data lie far from 0.
+    """
+    base = _quadratic_base(found, rows)
+    if base is None:
+        return found
+    g, u, c, s = sp.Dummy("g", real=True), *fresh()
+    rest_statistics = [t for t in found.statistics if not t.has(base) and t != 1]
+    others = sum((e * t for e, t in zip(found.etas, found.statistics, strict=True) if t in rest_statistics), sp.Integer(0))
+    polynomial = log_density.subs(base, g) - others
+    if polynomial.free_symbols & rows:
+        polynomial = sp.expand_log(log_density, force=True).subs(base, g) - others
+        if polynomial.free_symbols & rows:
+            return found
+    etas = [
+        s**k / sp.factorial(k) * sp.diff(polynomial, g, k).subs(g, c)
+        for k in (2, 1, 0)
+    ]
+    kept = [(e, t) for e, t in zip(found.etas, found.statistics, strict=True) if t in rest_statistics]
+    statistics = (u**2, u, sp.Integer(1), *(t for _, t in kept))
+    return Separated((*map(sp.sympify, etas), *(e for e, _ in kept)), statistics, ((u, c, s, base),))
+
+
+def _quadratic_base(found: Separated, rows: frozenset[Any]) -> Any | None:
+    for statistic in found.statistics:
+        for base in sorted(statistic.atoms(sp.Symbol, sp.log), key=str):
+            if not base.free_symbols <= rows or len(base.free_symbols) != 1:
+                continue
+            if statistic != base**2:
+                continue
+            powers = {t for t in found.statistics if t.has(base)}
+            if powers <= {base, base**2}:
+                return base
+    return None

@@ -1,0 +1,1 @@
+"""Distributions: the scalar ones declared in the language, the vector ones in Python."""

@@ -1,0 +1,31 @@
+"""`Point(value)`: all mass on one value, an atom in a mixture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emdsl.families.categorical import FINITE
+from emdsl.families.family import Arguments, Draw, Formal, Support, Target, branch
+from emdsl.ir.arithmetic import MINUS_INFINITY, ZERO, apply
+from emdsl.ir.expressions import Apply
+
+
+@dataclass(frozen=True)
+class Point:
+    """Log-density (with respect to counting measure) 0 at the value, minus infinity elsewhere."""
+
+    name: str = "Point"
+    formals: tuple[Formal, ...] = (Formal("value", "value"),)
+    event_axes: int = 0
+    discrete: bool = True
+    atom: str | None = "value"
+
+    def support(self, arguments: Arguments) -> Support | None:
+        """A label's index set; of a number, whatever it is mixed with."""
+        labels = arguments["value"].labels
+        return None if labels is None else Support(FINITE, labels)
+
+    def draws(self, arguments: Arguments, target: Target) -> tuple[Draw, ...]:
+        """One factor."""
+        at = Apply("==", (target.reference, arguments["value"].expression))
+        return (Draw((branch(self.name, arguments, apply("where", at, ZERO, MINUS_INFINITY)),)),)

@@ -1,0 +1,1 @@
+"""Tree to model graph: names, index sets, plates, domains, checks."""

@@ -1,0 +1,47 @@
+"""Errors of the graph stage, made where they are found and collected by the driver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from emdsl.diagnostics.errors import Diagnostic, EmmError
+from emdsl.diagnostics.suggest import closest
+from emdsl.syntax import tree
+
+
+def failure(code: str, message: str, node: tree.Node, help: str = "", label: str = "") -> EmmError:
+    """The error, at the place of `node`."""
+    return EmmError(code, message, span=node.span, help=help, label=label)
+
+
+def unknown(code: str, what: str, name: str, candidates: Iterable[str], node: tree.Node, help: str = "") -> EmmError:
+    """`what` of this `name` does not exist; the nearest candidate is the help, else `help`."""
+    near = closest(name, list(candidates))
+    return failure(code, f"there is no {what} `{name}`", node, f"did you mean `{near}`?" if near else help)
+
+
+class Failures:
+    """The errors found so far, each once."""
+
+    def __init__(self) -> None:
+        self.found: list[Diagnostic] = []
+
+    def add(self, error: EmmError) -> None:
+        """Note an error, unless the same has been noted before (a name can be resolved from several places)."""
+        for item in error.diagnostics:
+            if not any((item.code, item.message, item.span) == (old.code, old.message, old.span) for old in self.found):
+                self.found.append(item)
+
+    @contextmanager
+    def collect(self) -> Iterator[None]:
+        """Run one statement; what it raises is noted, and the next statement goes on."""
+        try:
+            yield
+        except EmmError as error:
+            self.add(error)
+
+    def raise_all(self) -> None:
+        """Raise all errors at once, in the order of the text, if there are any."""
+        if self.found:
+            raise EmmError.of(sorted(self.found, key=lambda item: item.span.start if item.span else 0))

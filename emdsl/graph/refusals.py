@@ -1,0 +1,120 @@
+"""What the language has and the engine has no plan for yet. The one list: it is to shrink to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from emdsl.diagnostics.errors import EmmError
+from emdsl.graph.failures import failure
+from emdsl.graph.laws import laws
+from emdsl.graph.names import Names, VariableHead
+from emdsl.ir.expressions import VariableRef, walk
+from emdsl.ir.model import Factor, Map
+from emdsl.syntax import tree
+
+CODE = "not-supported-yet"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What may be refused: a statement, or the head of a latent variable, with the factors and maps so far."""
+
+    node: tree.Node
+    head: VariableHead | None
+    names: Names
+    maps: tuple[Map, ...]
+    factors: tuple[Factor, ...]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A construct: what it is called, and the place where a site uses it (None: it does not)."""
+
+    construct: str
+    place: Callable[[Site], tree.Node | None]
+
+
+def _modifier(kind: type[tree.Modifier]) -> Callable[[Site], tree.Node | None]:
+    def place(site: Site) -> tree.Node | None:
+        if site.head is not None or not isinstance(site.node, tree.LatentStmt | tree.ObservedStmt):
+            return None
+        written = site.node.law
+        parts = (written.first, written.after) if isinstance(written, tree.ChainLaw) else (written,)
+        found = (law for part in parts if part is not None for law in laws(part))
+        modifiers = [modifier for part in parts if part is not None for modifier in part.modifiers]
+        modifiers += [modifier for law in found for modifier in law.modifiers]
+        return next((modifier for modifier in modifiers if isinstance(modifier, kind)), None)
+
+    return place
+
+
+def _latent(condition: Callable[[VariableHead], bool]) -> Callable[[Site], tree.Node | None]:
+    def place(site: Site) -> tree.Node | None:
+        head = site.head
+        return site.node if head is not None and head.kind == "latent" and condition(head) else None
+
+    return place
+
+
+def _given(site: Site) -> tree.Node | None:
+    return site.node if isinstance(site.node, tree.GivenStmt) else None
+
+
+def _between(site: Site) -> tree.Node | None:
+    node = site.node
+    return node if site.head is None and isinstance(node, tree.ObservedStmt) and node.between else None
+
+
+def _lagged_map(site: Site) -> tree.Node | None:
+    if site.head is not None or not isinstance(site.node, tree.ObservedStmt):
+        return None
+    name = site.node.name
+    looks_back = any(
+        isinstance(item, VariableRef) and item.lag for made in site.maps if made.name == name for item in walk(made)
+    )
+    return site.node if looks_back else None
+
+
+def _outer_lag(site: Site) -> tree.Node | None:
+    """A factor of an inner plate that looks back in the chain of an outer one."""
+    if site.head is not None or not isinstance(site.node, tree.ObservedStmt | tree.LatentStmt):
+        return None
+    name = site.node.names[0] if isinstance(site.node, tree.LatentStmt) else site.node.name
+    for factor in site.factors:
+        if factor.target is None or factor.target.name.partition(".")[0] != name:
+            continue
+        for item in walk(factor.branches):
+            if isinstance(item, VariableRef) and item.lag and _plate(item.name, site.names) != factor.plate:
+                return site.node
+    return None
+
+
+def _plate(variable: str, names: Names) -> str | None:
+    return names.heads[variable if variable in names.heads else variable.rpartition(".")[0]].plate
+
+
+REFUSALS: tuple[Refusal, ...] = (
+    Refusal(
+        "a continuous latent variable", _latent(lambda head: head.domain.kind not in ("finite", "natural", "integer"))
+    ),
+    Refusal("a latent count", _latent(lambda head: head.domain.kind in ("natural", "integer"))),
+    Refusal("a latent variable outside every plate", _latent(lambda head: head.plate is None)),
+    Refusal("an array of latent variables", _latent(lambda head: bool(head.axes))),
+    Refusal("censoring", _modifier(tree.Censored)),
+    Refusal("truncation", _modifier(tree.Truncated)),
+    Refusal("`up to`", _modifier(tree.UpTo)),
+    Refusal("`between`", _between),
+    Refusal("`given`", _given),
+    Refusal("`prev` in a deterministic observation", _lagged_map),
+    Refusal("`prev` of a variable of an outer plate", _outer_lag),
+)
+
+
+def refused(site: Site) -> Iterator[EmmError]:
+    """An error for the first construct of the list that the site uses."""
+    for refusal in REFUSALS:
+        place = refusal.place(site)
+        if place is not None:
+            yield failure(CODE, f"{refusal.construct} is part of the language, but cannot be fitted yet", place)
+            return

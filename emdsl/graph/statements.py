@@ -1,0 +1,216 @@
+"""Statements of plates to variables, factors, maps and weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from emdsl.families.categorical import FINITE
+from emdsl.families.family import Target
+from emdsl.families.genotype import FIRST, SECOND
+from emdsl.graph.arguments import Place
+from emdsl.graph.branches import lift, tidy, unite
+from emdsl.graph.expressions import number
+from emdsl.graph.failures import failure
+from emdsl.graph.heads import first_law, map_value, statement_scope
+from emdsl.graph.laws import Key, draws, event_axes
+from emdsl.graph.names import Names, VariableHead
+from emdsl.graph.values import Pair, scalar
+from emdsl.ir.expressions import Binder, BinderRef, Expression, ParameterRef, VariableRef, walk
+from emdsl.ir.model import Branch, Domain, Factor, Map, Variable, Weight, When
+from emdsl.syntax import tree
+from emdsl.syntax.printer import print_expr, print_law
+
+
+@dataclass
+class Statements:
+    """What the statements of all plates have given so far."""
+
+    names: Names
+    variables: list[Variable] = field(default_factory=list)
+    factors: list[Factor] = field(default_factory=list)
+    maps: list[Map] = field(default_factory=list)
+    weights: list[Weight] = field(default_factory=list)
+
+    def add(self, node: tree.Statement, plate: str | None) -> None:
+        """One statement of a plate (`let` gives nothing by itself)."""
+        match node:
+            case tree.InputStmt(name):
+                self.variables.append(_plain(self.names.head(name, node), node.column, node.description))
+            case tree.WeightStmt(name):
+                self.variables.append(_plain(self.names.head(name, node), node.column, node.description))
+                assert plate is not None, "the grammar has weights in plates only"
+                if self.names.plates[plate].ordered:
+                    raise failure(
+                        "weight-in-chain", f"`{name}` weighs rows of a chain, which has no meaning", node,
+                        "put the weight into the plate around the chain",
+                    )  # fmt: skip
+                self.weights.append(Weight(plate, name))
+            case tree.LatentStmt(drawn):
+                self._variables(drawn, node)
+                with self.names.drawn(*drawn):
+                    self._factors(node, plate)
+            case tree.ObservedStmt(name):
+                self._variables((name,), node)
+                with self.names.drawn(name):
+                    if node.law is not None:
+                        self._factors(node, plate)
+                    else:
+                        self.maps.append(_map(node, plate, self.names))
+            case tree.FactorStmt():
+                self.factors.append(self._evidence(node, plate))
+            case tree.GivenStmt() | tree.LetDecl() | tree.PlateStmt():
+                pass
+
+    def _variables(self, drawn: Iterable[str], node: tree.LatentStmt | tree.ObservedStmt) -> None:
+        column = node.column if isinstance(node, tree.ObservedStmt) else None
+        for name in drawn:
+            head = self.names.head(name, node)
+            self.variables.append(_plain(head, column, node.description))
+            if isinstance(node, tree.ObservedStmt) and node.between is not None:
+                self.variables[-1] = replace(self.variables[-1], between=node.between)
+                self._bounds(node.between, head)
+            for suffix, values in head.hidden:
+                hidden = Variable(f"{name}.{suffix}", "latent", head.plate, head.axes, FINITE, values)
+                self.variables.append(hidden)
+
+    def _bounds(self, columns: tuple[str, str], head: VariableHead) -> None:
+        """The bounds of `between` are inputs, also where they are not declared."""
+        for name in columns:
+            if name not in self.names.variables and all(variable.name != name for variable in self.variables):
+                self.variables.append(Variable(name, "input", head.plate, head.axes, Domain("real")))
+
+    def _factors(self, node: tree.LatentStmt | tree.ObservedStmt, plate: str | None) -> None:
+        assert node.law is not None
+        names, law = self.names, node.law
+        scope, binders = statement_scope(node, plate, names)
+        drawn = node.names if isinstance(node, tree.LatentStmt) else (node.name,)
+        heads = [names.head(name, node) for name in drawn]
+        width = event_axes(first_law(law), names)
+        if width > len(binders):
+            raise failure(
+                "law", f"`{drawn[0]}` is a single number, and its law draws {'a vector' if width == 1 else 'a matrix'}", node,
+                f"{drawn[0]}[idx] ~ {print_law(law)}",
+            )  # fmt: skip
+        elements, vector = binders[: len(binders) - width], binders[len(binders) - width :]
+        target = _target(heads, elements, vector, names)
+        place = Place(vector, heads[0].values)
+        text = f"{_left(drawn, node.axes)} ~ {print_law(law)}"
+        if isinstance(law, tree.ChainLaw):
+            first = draws(law.first, scope, names, target, place)
+            after = draws(law.after, scope, names, target, place)
+            self._add_chain(node, plate, elements, target, first, after, text)
+            return
+        for key, branches in draws(law, scope, names, target, place).items():
+            if key[1] != "always":
+                self._check_chain(plate, node)
+            lag = _lag(branches) if key[1] == "always" else 0
+            if lag and heads[0].kind == "latent":
+                raise failure(
+                    "chain", f"the chain `{drawn[0]}` needs a law for its first unit", node,
+                    f"{drawn[0]} ~ Normal(0, 1) first, {print_law(law)} after",
+                )  # fmt: skip
+            when: tuple[When, int] = ("after", lag) if lag else (key[1], key[2])
+            self._add(plate, elements, target, (key[0], *when), branches, text)
+
+    def _check_chain(self, plate: str | None, node: tree.Node) -> None:
+        if plate is None or not self.names.plates[plate].ordered:
+            raise failure(
+                "chain", "the law of a chain needs a plate in sequence", node, f"for each {plate or 'row'} in sequence:"
+            )
+
+    def _add_chain(
+        self,
+        node: tree.LatentStmt | tree.ObservedStmt,
+        plate: str | None,
+        elements: tuple[Binder, ...],
+        target: Target,
+        first: dict[Key, tuple[Branch, ...]],
+        after: dict[Key, tuple[Branch, ...]],
+        text: str,
+    ) -> None:
+        self._check_chain(plate, node)
+        if set(first) != set(after) or any(key[1] != "always" for key in first):
+            raise failure("chain", "the laws of the first and of the later units are of different kinds", node)
+        if any(_lag(branches) for branches in first.values()):
+            raise failure("chain", "the law of the first unit cannot look back", node)
+        lag = max(1, *(_lag(branches) for branches in after.values()))
+        for key in first:
+            self._add(plate, elements, target, (key[0], "first", lag), first[key], text)
+            self._add(plate, elements, target, (key[0], "after", lag), after[key], text)
+
+    def _add(
+        self,
+        plate: str | None,
+        elements: tuple[Binder, ...],
+        target: Target,
+        key: Key,
+        branches: tuple[Branch, ...],
+        text: str,
+    ) -> None:
+        suffix, when, lag = key
+        drawn = target.variable()
+        if suffix:
+            drawn = replace(drawn, name=f"{drawn.name}.{suffix}")
+        name = drawn.name if when == "always" else f"{drawn.name} {when}"
+        lifted = unite(part for branch in branches for part in lift(branch, self.names))
+        self.factors.append(tidy(Factor(name, plate, elements, drawn, lifted, when, lag, text)))
+
+    def _evidence(self, node: tree.FactorStmt, plate: str | None) -> Factor:
+        """`factor expr`: a log-density of no variable."""
+        count = sum(factor.target is None for factor in self.factors) + 1
+        value = scalar(number(node.value, self.names.scope_of(plate), self.names), node.value)
+        branch = Branch((), value)
+        lag = _lag((branch,))
+        branches = unite(lift(branch, self.names))
+        return tidy(
+            Factor(
+                f"factor {count}", plate, (), None, branches, "after" if lag else "always", lag,
+                f"factor {print_expr(node.value)}",
+            )
+        )  # fmt: skip
+
+
+def _plain(head: VariableHead, column: str | None, description: str) -> Variable:
+    components = tuple(f"{head.name}.{suffix}" for suffix, _ in head.hidden if suffix in (FIRST, SECOND))
+    return Variable(
+        head.name, head.kind, head.plate, head.axes, head.domain, head.values, column, components, description,
+        head.genotype, head.joint,
+    )  # fmt: skip
+
+
+def _target(
+    heads: list[VariableHead], elements: tuple[Binder, ...], vector: tuple[Binder, ...], names: Names
+) -> Target:
+    indices = tuple(BinderRef(binder) for binder in elements)
+    references: tuple[VariableRef | ParameterRef, ...] = tuple(VariableRef(head.name, indices) for head in heads)
+    axes = tuple(binder.index_set for binder in vector)
+    return Target(references, tuple(head.values for head in heads), axes, names.fresh)
+
+
+def _left(drawn: tuple[str, ...], axes: tuple[tree.AxisBinder, ...]) -> str:
+    inside = ", ".join(f"{axis.binder} in {axis.index_set}" if axis.binder else axis.index_set for axis in axes)
+    return ", ".join(drawn) + (f"[{inside}]" if inside else "")
+
+
+def _lag(branches: Iterable[Branch]) -> int:
+    """The longest look back of the branches' log-densities and guards."""
+    return max((node.lag for branch in branches for node in walk(branch) if isinstance(node, VariableRef)), default=0)
+
+
+def _map(node: tree.ObservedStmt, plate: str | None, names: Names) -> Map:
+    """`observed y = value`."""
+    assert node.value is not None
+    scope, binders = statement_scope(node, plate, names)
+    value = map_value(node, scope, names)
+    found: Expression | tuple[Expression, Expression]
+    found = (value.one, value.two) if isinstance(value, Pair) else value.expression
+    parameter = next((item for item in walk(found) if isinstance(item, ParameterRef)), None)
+    if parameter is not None:
+        raise failure(
+            "map", f"what `{node.name}` is given what is hidden cannot depend on the parameter `{parameter.name}`",
+            node.value, f"observed {node.name} ~ Normal({print_expr(node.value)}, sd)",
+        )  # fmt: skip
+    target = VariableRef(node.name, tuple(BinderRef(binder) for binder in binders))
+    text = f"{_left((node.name,), node.axes)} = {print_expr(node.value)}"
+    return tidy(Map(node.name, plate, binders, target, found, text))

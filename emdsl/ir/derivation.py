@@ -1,0 +1,189 @@
+"""What the derive stage makes of a model graph: log-densities cut into pieces, M-step rules, and the steps to read.
+
+Free of sizes. Formulas are source text over the symbols that `Atom`, `Known` and the statistics declare, in a small
+grammar of Python (`+ - * / **`, calls of the functions in `emdsl.plan.functions`), written by the derive stage alone.
+
+Supported: any log-density over finite latent variables, parameters and data. Not yet: continuous latent variables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from emdsl.ir.expressions import Binder, Expression, ParameterRef, Stationary, VariableRef
+from emdsl.ir.model import Map, Model, When
+
+
+@dataclass(frozen=True)
+class Known:
+    """A symbol whose value does not depend on parameters: data, constants, numeric values of hidden variables.
+
+    `by_row` is true if it depends on numeric data (then it varies by row), false if it varies by cell at most.
+    """
+
+    symbol: str
+    value: Expression
+    by_row: bool
+
+
+@dataclass(frozen=True)
+class Design:
+    """One term of a predictor: `sum over `over` of coefficient * parameter`. The coefficient is known."""
+
+    parameter: ParameterRef
+    coefficient: Expression | None = None
+    over: tuple[Binder, ...] = ()
+
+
+@dataclass(frozen=True)
+class Atom:
+    """What a log-density is differentiated in: one parameter element, or a predictor affine in several.
+
+    A plain element has a single `Design` without coefficient.
+    """
+
+    symbol: str
+    terms: tuple[Design, ...]
+
+    @property
+    def is_predictor(self) -> bool:
+        """Whether it stands for more than one bare parameter element."""
+        return len(self.terms) > 1 or self.terms[0].coefficient is not None or bool(self.terms[0].over)
+
+
+@dataclass(frozen=True)
+class Term:
+    """`eta * T`: `eta` over atoms and by-cell knowns, `statistic` over by-row knowns (`1` if none)."""
+
+    eta: str
+    statistic: str
+
+
+@dataclass(frozen=True)
+class Shift:
+    """The statistic's base `source` (over by-row knowns) is centred and scaled: `u = (base - centre) / scale`.
+
+    The three symbols may appear in the terms; `base` stands for the raw value nowhere else.
+    """
+
+    symbol: str
+    centre: str
+    scale: str
+    base: str
+
+
+Form = Literal["separable", "rows", "log-sum-exp", "gaussian", "stationary"]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """An additive part of one factor's (or prior's) log-density.
+
+    `form`:
+    separable      sum_j eta_j T_j; gradient and hessian are of sum_j eta_j S_j, with the statistics `S0, S1, ...`
+    rows           `log_density` as it stands, by row; gradient and hessian by row
+    log-sum-exp    sign * log sum over `reduced` of exp(log_density); gradient and hessian of the inner expression
+    gaussian       constant + -1/2 log det C - 1/2 (x - m)' C^-1 (x - m), `vector` naming its parts
+    stationary     log of the stationary probability of a state, `stationary` naming matrix and state
+
+    `gradient[i]` is the derivative in atom i; `hessian` lists `(i, j, source)`, i <= j, where it is not 0.
+    `guards` are 0/1-valued expressions of finite variables; the piece holds where all are 1.
+    `prior` marks a log-prior: no data, weight 1.
+    """
+
+    name: str
+    factor: str
+    form: Form
+    plate: str | None
+    elements: tuple[Binder, ...]
+    guards: tuple[Expression, ...]
+    target: VariableRef | None
+    atoms: tuple[Atom, ...]
+    knowns: tuple[Known, ...]
+    log_density: str
+    gradient: tuple[str, ...] = ()
+    hessian: tuple[tuple[int, int, str], ...] = ()
+    terms: tuple[Term, ...] = ()
+    shifts: tuple[Shift, ...] = ()
+    reduced: Binder | None = None
+    sign: int = 1
+    vector: Vector | None = None
+    stationary: Stationary | None = None
+    when: When = "always"
+    lag: int = 0
+    prior: bool = False
+    continuous: bool = False
+
+
+@dataclass(frozen=True)
+class Vector:
+    """The parts of a Gaussian piece: the vector variable over `axis`, its mean (a partial parameter reference) and covariance."""
+
+    axis: str
+    variable: VariableRef
+    mean: Expression
+    covariance: Expression
+    constant: Expression | None = None
+
+
+Rule = Literal["simplex", "closed form", "linear", "matrix", "newton"]
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one atom of one piece adds to an update's accumulators, summed over cells (and rows, for by-row sources).
+
+    `sources[m]` goes to accumulator m; over atoms, knowns, and `S0...` of a separable piece.
+    """
+
+    piece: str
+    atom: int
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Update:
+    """One M-step rule for a group of parameters.
+
+    simplex       accumulator 0 is the expected count of each element; the element is its share
+    closed form   `formula` over the accumulators `R0, R1, ...`, element by element
+    linear        one Newton step solves it: Q is quadratic in the group (weighted Gram matrix of the design)
+    matrix        C = R / n for covariances in Gaussian pieces
+    newton        Newton's method on Q, halved until Q rises
+    `conditional` lists the parameters whose current values it uses and that are updated later (ECM).
+    """
+
+    rule: Rule
+    parameters: tuple[str, ...]
+    contributions: tuple[Contribution, ...] = ()
+    formula: str = ""
+    over_rows: bool = False
+    conditional: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the derivation, to be read: the rule, what it is about, the formula before and after."""
+
+    rule: str
+    subject: str
+    before: str
+    after: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """A model graph with everything that could be derived before the data are known."""
+
+    model: Model
+    pieces: tuple[Piece, ...]
+    maps: tuple[Map, ...]
+    updates: tuple[Update, ...]
+    steps: tuple[Step, ...]
+
+    def piece(self, name: str) -> Piece:
+        """The piece of that name."""
+        return next(item for item in self.pieces if item.name == name)

@@ -1,0 +1,1 @@
+"""Derivation and sizes to a program; program to NumPy source. No SymPy, no Lark."""

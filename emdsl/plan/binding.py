@@ -1,0 +1,376 @@
+"""Pieces bound to data: their cell axes, the addresses of their parameters, their statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emdsl.data.bound import Bound, Level
+from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.derivation import Atom, Known, Piece
+from emdsl.ir.expressions import ParameterRef, VariableRef, walk
+from emdsl.ir.model import Model
+from emdsl.plan.evaluation import Evaluator, axis_of
+from emdsl.plan.named import ROW, Named, union
+from emdsl.runtime.pieces import PieceData, Slots
+from emdsl.runtime.problem import Array
+from emdsl.runtime.scatter import Address, address
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The cell axes of a piece by kind: hidden variables, elements (bound indices), codes of data."""
+
+    hidden: tuple[str, ...]
+    elements: tuple[str, ...]
+    codes: tuple[str, ...]
+    sizes: Mapping[str, int]
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """All cell axes in order."""
+        return (*self.hidden, *self.elements, *self.codes)
+
+    def shape(self, axes: tuple[str, ...]) -> tuple[int, ...]:
+        """Lengths of some axes."""
+        return tuple(self.sizes[axis] for axis in axes)
+
+
+@dataclass
+class BoundPiece:
+    """One piece with everything that does not change during a fit.
+
+    `carrier` says how it enters the E-step: `static` (no data), `affine` (statistics times eta), `coded` (tables by code),
+    `rows` (a density by row), `log-sum-exp`, `gaussian`, or `prior` (not at all).
+    """
+
+    piece: Piece
+    level: int
+    axes: Axes
+    data: PieceData
+    carrier: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name as an identifier of generated code."""
+        return identifier(self.piece.name)
+
+
+def identifier(name: str) -> str:
+    """A piece's name as part of an identifier."""
+    return "".join(c if c.isalnum() else "_" for c in name)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Shapes of the parameters, and where each begins in the vector of all of them."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    offsets: Mapping[str, int]
+    size: int
+
+    def split(self, vector: Array) -> dict[str, Array]:
+        """The parameters' arrays of a vector of all parameters."""
+        return {
+            name: vector[self.offsets[name] : self.offsets[name] + int(np.prod(shape))].reshape(shape)
+            for name, shape in self.shapes.items()
+        }
+
+
+def layout(model: Model, bound: Bound) -> Layout:
+    """The layout of a model's parameters for the sizes at hand."""
+    shapes = {p.name: tuple(len(bound.indexes[axis]) for axis in p.array_axes) for p in model.parameters}
+    offsets, total = {}, 0
+    for name, shape in shapes.items():
+        offsets[name] = total
+        total += int(np.prod(shape))
+    return Layout(shapes, offsets, total)
+
+
+class PieceBinder:
+    """Binds the pieces of one derivation."""
+
+    def __init__(self, model: Model, bound: Bound) -> None:
+        self.model = model
+        self.bound = bound
+        self.layout = layout(model, bound)
+        self.plain = Evaluator(model, bound)
+
+    def bind(self, piece: Piece) -> BoundPiece:
+        """The piece with its axes, addresses, masks and codes (its statistics follow once the program is generated)."""
+        level = self._level(piece)
+        coded = self._coded(piece)
+        evaluator = Evaluator(self.model, self.bound, coded)
+        axes = self._axes(piece, coded, evaluator)
+        by_row = piece.form in ("rows", "log-sum-exp")
+        addresses: list[Address | None] = []
+        slots: list[Slots | None] = []
+        for atom in piece.atoms:
+            place = None if atom.is_predictor else self.address(atom.terms[0].parameter, axes, evaluator)
+            addresses.append(place)
+            slots.append(None if place is not None else self._slots(atom, axes, evaluator))
+        data = PieceData(
+            name=piece.name, by_row=by_row, hidden=axes.shape(axes.hidden), elements=axes.shape(axes.elements),
+            codes=axes.shape(axes.codes), terms=len(piece.terms), rows=self.bound.levels[level].size, level=level,
+            addresses=addresses, slots=slots,
+            knowns={known.symbol: self._known(known, axes, evaluator, by_row) for known in piece.knowns},
+        )  # fmt: skip
+        bound = BoundPiece(piece, level, axes, data)
+        self._guards(bound, evaluator)
+        self._carrier(bound, coded)
+        return bound
+
+    # --- axes ---------------------------------------------------------------------------------------------------------
+
+    def _level(self, piece: Piece) -> int:
+        for number, level in enumerate(self.bound.levels):
+            if level.plate == piece.plate:
+                return number
+        raise EmmError("internal", f"no level for plate {piece.plate}")
+
+    def _is_data(self, reference: VariableRef) -> bool:
+        return self.model.variable(reference.name).kind != "latent"
+
+    def _finite(self, reference: VariableRef) -> bool:
+        return self.model.variable(reference.name).values is not None
+
+    def _coded(self, piece: Piece) -> frozenset[VariableRef]:
+        """Finite data whose codes become axes: those that index parameters in a separable piece, and, where no statistic varies by
+        row, those that its guards look at."""
+        if piece.form != "separable" or piece.prior:
+            return frozenset()
+        found = {r for atom in piece.atoms for term in atom.terms for r in self._data_indices(term.parameter)}
+        if all(term.statistic == "1" for term in piece.terms):
+            found |= {r for guard in piece.guards for r in walk(guard) if isinstance(r, VariableRef) and self._is_data(r)}
+        return frozenset(found)
+
+    def _data_indices(self, reference: ParameterRef) -> set[VariableRef]:
+        return {r for r in walk(reference.indices) if isinstance(r, VariableRef) and self._is_data(r)}
+
+    def _axes(self, piece: Piece, coded: frozenset[VariableRef], evaluator: Evaluator) -> Axes:
+        hidden: dict[str, None] = {}
+        sizes: dict[str, int] = {}
+        parts: list[Any] = [atom.terms for atom in piece.atoms]
+        parts += [known.value for known in piece.knowns] + [piece.guards]
+        if piece.vector is not None:
+            parts += [piece.vector.mean, piece.vector.covariance]
+        if piece.stationary is not None:
+            parts.append(piece.stationary)
+        for node in walk(tuple(parts)):
+            if isinstance(node, VariableRef) and not self._is_data(node):
+                values = self.model.variable(node.name).values
+                if values is None:
+                    raise EmmError("not-supported-yet", f"the continuous latent variable `{node.name}` has no plan yet")
+                hidden[axis_of(node)] = None
+                sizes[axis_of(node)] = len(self.bound.indexes[values])
+        order = {v.name: k for k, v in enumerate(self.model.variables)}
+        names = sorted(hidden, key=lambda axis: (order[axis.split("@")[0]], -_lag(axis)))
+        elements = []
+        binders = (*piece.elements, *((piece.reduced,) if piece.reduced else ()))
+        for binder in binders:
+            elements.append(binder.name)
+            sizes[binder.name] = len(self.bound.indexes[binder.index_set])
+        codes = []
+        for reference in sorted(coded, key=axis_of):
+            values = self.model.variable(reference.name).values
+            assert values is not None
+            codes.append(axis_of(reference))
+            sizes[axis_of(reference)] = len(self.bound.indexes[values])
+        return Axes(tuple(names), tuple(elements), tuple(codes), sizes)
+
+    # --- parameters ---------------------------------------------------------------------------------------------------
+
+    def _flat(self, reference: ParameterRef, evaluator: Evaluator) -> Named:
+        shape = self.layout.shapes[reference.name]
+        codes = [evaluator.code(index) for index in reference.indices]
+        axes = union(*(code.axes for code in codes))
+        full = [np.broadcast_to(c.aligned(axes), self._extent(axes, codes)) for c in codes]
+        flat = np.ravel_multi_index(tuple(full), shape) if shape else np.asarray(0)
+        return Named(axes, np.asarray(flat, dtype=np.intp))
+
+    def _extent(self, axes: tuple[str, ...], codes: list[Named]) -> tuple[int, ...]:
+        return np.broadcast_shapes(*(code.aligned(axes).shape for code in codes))
+
+    def address(self, reference: ParameterRef, axes: Axes, evaluator: Evaluator | None = None) -> Address | None:
+        """An address over cells, or None if it varies by row (then it is bound as slots)."""
+        flat = self._flat(reference, evaluator or self.plain)
+        if ROW in flat.axes:
+            return None
+        cells = axes.cells
+        used = tuple(k for k, axis in enumerate(cells) if axis in flat.axes)
+        ordered = flat.aligned(tuple(cells[k] for k in used))
+        shape = self.layout.shapes[reference.name]
+        return address(reference.name, shape, axes.shape(cells), used, ordered)
+
+    def _slots(self, atom: Atom, axes: Axes, evaluator: Evaluator) -> Slots:
+        cells = axes.cells
+        positions, coefficients = [], []
+        for term in atom.terms:
+            offset = self.layout.offsets[term.parameter.name]
+            flat = self._flat(term.parameter, evaluator)
+            over = tuple(binder.name for binder in term.over)
+            value = Named((), np.asarray(1.0)) if term.coefficient is None else evaluator.value(term.coefficient)
+            full = (*cells, *over)
+            place, number = flat.aligned((*full, ROW)), value.aligned((*full, ROW))
+            sizes = [len(self.bound.indexes[binder.index_set]) for binder in term.over]
+            extent = (*axes.shape(cells), *sizes)
+            place = np.broadcast_to(place, (*extent, place.shape[-1]))
+            number = np.broadcast_to(number, (*number.shape[: len(cells)], *sizes, number.shape[-1]))
+            width = int(np.prod(sizes))
+            positions.append(offset + place.reshape(*axes.shape(cells), width, place.shape[-1]))
+            coefficients.append(number.reshape(*number.shape[: len(cells)], width, number.shape[-1]))
+        by_row = any(place.shape[-1] > 1 for place in positions)
+        joined = _concatenate(positions)
+        return Slots(joined if by_row else joined[..., 0], _concatenate(coefficients), by_row)
+
+    # --- knowns, guards, statistics --------------------------------------------------------------------------------------
+
+    def _known(self, known: Known, axes: Axes, evaluator: Evaluator, with_rows: bool) -> Array:
+        plain = self.plain if known.by_row else evaluator
+        value = plain.value(known.value)
+        names = (*axes.cells, ROW) if with_rows else (*axes.elements, ROW) if known.by_row else axes.cells
+        extra = set(value.axes) - set(names)
+        if extra:
+            raise EmmError("internal", f"axes {extra} of {known.symbol} are not cell axes")
+        return np.asarray(value.aligned(names), dtype=np.float64)
+
+    def _guards(self, bound: BoundPiece, evaluator: Evaluator) -> None:
+        mask: Named | None = None
+        rows: Named | None = None
+        for guard in bound.piece.guards:
+            value = evaluator.value(guard)
+            if ROW in value.axes:
+                rows = value if rows is None else _product(rows, value)
+            else:
+                mask = value if mask is None else _product(mask, value)
+        if mask is not None:
+            inside = np.broadcast_to(mask.aligned(bound.axes.cells) != 0, bound.data.cells)
+            bound.data.outside = None if inside.all() else ~inside
+        bound.data.row_mask = self._row_mask(bound, rows)
+
+    def _row_mask(self, bound: BoundPiece, guard: Named | None) -> Any:
+        """`(*elements, rows)`: 1 where the piece applies to a row: it is seen, its guards on data hold, its place in the chain fits."""
+        piece, level = bound.piece, self.bound.levels[bound.level]
+        parts: list[Named] = []
+        if guard is not None:
+            if set(guard.axes) - {*bound.axes.elements, ROW}:
+                raise EmmError("not-supported-yet", "a case over both hidden and observed variables has no plan yet")
+            parts.append(Named(guard.axes, guard.array != 0))
+        for known in piece.knowns:
+            if known.by_row:
+                value = self.plain.value(known.value)
+                if np.isnan(value.array).any():
+                    parts.append(Named(value.axes, ~np.isnan(value.array)))
+        if piece.when != "always" and not self._hidden_target(piece):
+            parts.append(Named((ROW,), self._position(level, piece)))
+        if not parts:
+            return None
+        total = parts[0]
+        for part in parts[1:]:
+            total = _product(total, part)
+        return np.asarray(total.aligned((*bound.axes.elements, ROW)), dtype=bool)
+
+    def _hidden_target(self, piece: Piece) -> bool:
+        return piece.target is not None and not self._is_data(piece.target)
+
+    def _position(self, level: Level, piece: Piece) -> Any:
+        position = np.arange(level.size) - level.starts[level.parent]
+        return position < piece.lag if piece.when == "first" else position >= piece.lag
+
+    def _carrier(self, bound: BoundPiece, coded: frozenset[VariableRef]) -> None:
+        piece = bound.piece
+        if piece.prior:
+            bound.carrier = "prior"
+        elif piece.form == "separable":
+            if coded:
+                self._codes(bound, coded)
+                bound.carrier = "coded"
+            elif bound.data.row_mask is None and all(term.statistic == "1" for term in piece.terms):
+                bound.carrier = "static"
+            else:
+                bound.carrier = "affine"
+        elif piece.form == "stationary":
+            bound.carrier = "static"
+        else:
+            bound.carrier = piece.form
+
+    def _codes(self, bound: BoundPiece, coded: frozenset[VariableRef]) -> None:
+        """One code for each row (and element): the position in the product of the code axes, and beyond it the rows of `sets`, for
+        coarse and missing cells of the target."""
+        references = sorted(coded, key=axis_of)
+        sizes = [bound.axes.sizes[axis_of(r)] for r in references]
+        target = bound.piece.target
+        total = int(np.prod(sizes))
+        columns = [self._element_codes(r, bound) for r in references]
+        shape = np.broadcast_shapes(*(c.shape for c in columns))
+        columns = [np.broadcast_to(c, shape) for c in columns]
+        regular = np.ones(shape, dtype=bool)
+        for size, column in zip(sizes, columns, strict=True):
+            regular &= (column >= 0) & (column < size)
+        safe = [np.where(regular, column, 0) for column in columns]
+        code = np.ravel_multi_index(tuple(safe), tuple(sizes))
+        if not regular.all():
+            code, bound.data.sets = self._coarse(references, columns, sizes, regular, code, total, target)
+        if bound.data.row_mask is not None:
+            # Rows that the piece does not apply to look up a column of zeros behind everything else.
+            bound.data.blank = True
+            extra = total + (0 if bound.data.sets is None else len(bound.data.sets))
+            code = np.where(np.broadcast_to(bound.data.row_mask, shape), code, extra)
+        count = int(np.prod(bound.data.elements))
+        full = np.broadcast_to(code, (*bound.data.elements, bound.data.rows))
+        bound.data.code = np.ascontiguousarray(full.reshape(count, bound.data.rows), dtype=np.intp)
+        bound.data.columns = total + (0 if bound.data.sets is None else len(bound.data.sets)) + bound.data.blank
+
+    def _element_codes(self, reference: VariableRef, bound: BoundPiece) -> Any:
+        evaluator = self.plain
+        value = evaluator.code(reference)
+        return value.aligned((*bound.axes.elements, ROW))
+
+    def _coarse(
+        self, references: list[VariableRef], columns: list[Any], sizes: list[int], regular: Any, code: Any, total: int,
+        target: VariableRef | None,
+    ) -> tuple[Any, Any]:  # fmt: skip
+        key = np.stack([column[~regular] for column in columns], axis=-1)
+        distinct, inverse = np.unique(key, axis=0, return_inverse=True)
+        sets = np.zeros((len(distinct), total), dtype=bool)
+        for number, row in enumerate(distinct):
+            masks = []
+            for reference, size, value in zip(references, sizes, row, strict=True):
+                allowed = np.zeros(size, dtype=bool)
+                if 0 <= value < size:
+                    allowed[value] = True
+                elif target is None or reference.name != target.name or reference.lag:
+                    raise EmmError(
+                        "not-supported-yet",
+                        f"`{reference.name}` has missing or coarse cells and other variables look at it; this has no plan yet",
+                    )
+                else:
+                    given = self.bound.values[reference.name].sets
+                    allowed[:] = True if given is None or value < 0 else given[value - size]
+                masks.append(allowed)
+            product = masks[0]
+            for allowed in masks[1:]:
+                product = np.logical_and.outer(product, allowed)
+            sets[number] = product.ravel()
+        code = code.copy()
+        code[~regular] = total + inverse.ravel()
+        return code, sets
+
+
+def _lag(axis: str) -> int:
+    return int(axis.split("@")[1]) if "@" in axis else 0
+
+
+def _product(left: Named, right: Named) -> Named:
+    axes = union(left.axes, right.axes)
+    return Named(axes, np.asarray((left.aligned(axes) != 0) & (right.aligned(axes) != 0)))
+
+
+def _concatenate(parts: list[Any]) -> Any:
+    """Along the slots (last but one axis), the others broadcast against each other."""
+    lead = np.broadcast_shapes(*(part.shape[:-2] for part in parts))
+    last = max(part.shape[-1] for part in parts)
+    return np.concatenate([np.broadcast_to(p, (*lead, p.shape[-2], last)) for p in parts], axis=-2)

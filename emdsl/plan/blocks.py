@@ -1,0 +1,63 @@
+"""Blocks of whole outermost units, so that the arrays of one block stay in the cache."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emdsl.data.bound import Bound
+from emdsl.runtime.carriers import Block
+from emdsl.runtime.chains import ChainLayout, chain_layout
+
+#: Numbers in the largest array of a block: half a megabyte.
+BLOCK_NUMBERS = 1 << 15
+
+
+def make_blocks(bound: Bound, cells: int, scans: set[int]) -> list[Block]:
+    """The blocks of a data set, `cells` being the largest table for one row. `scans`: levels whose units are hidden
+    chains; a chain is never cut, so that one over the outermost units makes a single block."""
+    whole = 1 in scans
+    levels = bound.levels
+    outer = levels[1].size if len(levels) > 1 else 1
+    rows_of = _ends(bound)
+    wanted = max(64, BLOCK_NUMBERS // max(cells, 1))
+    cuts = [0]
+    if not whole:
+        last = rows_of[-1]
+        while cuts[-1] < outer:
+            begin = 0 if cuts[-1] == 0 else last[cuts[-1] - 1]
+            stop = int(np.searchsorted(last, begin + wanted, side="right"))
+            cuts.append(min(outer, max(stop, cuts[-1] + 1)))
+    else:
+        cuts.append(outer)
+    return [_block(bound, begin, end, scans) for begin, end in zip(cuts[:-1], cuts[1:], strict=True)]
+
+
+def _ends(bound: Bound) -> list[np.ndarray]:
+    """For each level below the whole, where the units of each outermost unit end."""
+    ends = []
+    current = np.arange(1, bound.levels[1].size + 1) if len(bound.levels) > 1 else np.array([1])
+    ends.append(current)
+    for level in bound.levels[2:]:
+        current = level.starts[current]
+        ends.append(current)
+    return ends
+
+
+def _block(bound: Bound, begin: int, end: int, scans: set[int]) -> Block:
+    rows = [slice(0, 1)]
+    starts = [np.array([0, 1])]
+    first = [np.array([0])]
+    layouts: list[ChainLayout | None] = [None]
+    lo, hi = begin, end
+    for number, level in enumerate(bound.levels[1:], start=1):
+        if number > 1:
+            lo, hi = int(level.starts[lo]), int(level.starts[hi])
+        parent = rows[-1] if number > 1 else slice(0, 1)
+        offsets = np.array([0, hi - lo]) if number == 1 else level.starts[parent.start : parent.stop + 1] - lo
+        rows.append(slice(lo, hi))
+        starts.append(np.ascontiguousarray(offsets, dtype=np.intp))
+        first.append(np.minimum(offsets[:-1], max(hi - lo - 1, 0)))
+        layouts.append(chain_layout(starts[-1]) if number in scans else None)
+    counts = tuple(np.diff(offsets).astype(np.float64) for offsets in starts)
+    sizes = tuple(r.stop - r.start for r in rows)
+    return Block(tuple(rows), sizes, tuple(starts), counts, tuple(first), tuple(layouts))

@@ -1,0 +1,220 @@
+"""From factors to the program of an E-step: hidden variables are summed out from the innermost plate to the outermost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+import numpy as np
+
+from emdsl.data.bound import Bound
+from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.model import Model
+from emdsl.plan.binding import BoundPiece
+from emdsl.plan.maps import BoundMap
+from emdsl.plan.named import union
+from emdsl.plan.nodes import (
+    Add,
+    Affine,
+    FirstRows,
+    Indicator,
+    LogSumExp,
+    Node,
+    Potential,
+    Power,
+    Quadratic,
+    RowDensity,
+    Scan,
+    SegmentSum,
+    Table,
+    Take,
+)
+
+#: The largest table, in numbers for each unit, that elimination may build.
+LARGEST_TABLE = 10_000_000
+
+
+@dataclass
+class Eliminator:
+    """Builds the nodes for one model with its sizes."""
+
+    model: Model
+    bound: Bound
+    pieces: Sequence[BoundPiece]
+    maps: Sequence[BoundMap]
+    random: bool = False
+    sizes: dict[str, int] = field(default_factory=dict)
+    numbers: count[int] = field(default_factory=count)
+    roles: dict[int, str] = field(default_factory=dict)
+
+    def build(self) -> Node:
+        """The node of the log-evidence of the data set."""
+        for item in (*self.pieces, *self.maps):
+            self.sizes.update(item.axes.sizes)
+        tables: dict[int, list[Node]] = {level: [] for level in range(len(self.bound.levels))}
+        for node in self._leaves():
+            tables[node.level].append(node)
+        for level in range(len(self.bound.levels) - 1, -1, -1):
+            remaining = self._level(level, tables[level])
+            if level == 0:
+                return remaining
+            tables[level - 1].append(self._raise(remaining, level))
+        raise AssertionError("a data set has a level 0")
+
+    # --- leaves -------------------------------------------------------------------------------------------------------
+
+    def _leaves(self) -> list[Node]:
+        found: list[Node] = []
+        coded: dict[tuple[object, ...], list[BoundPiece]] = {}
+        static: dict[tuple[object, ...], list[BoundPiece]] = {}
+        for piece in self.pieces:
+            axes, level = piece.axes.hidden, piece.level
+            if piece.carrier == "static":
+                static.setdefault((piece.piece.factor, axes, level), []).append(piece)
+            elif piece.carrier == "coded":
+                constant = all(term.statistic == "1" for term in piece.piece.terms)
+                key = (piece.piece.factor, piece.axes.cells, level) if constant else (piece.piece.name,)
+                coded.setdefault(key, []).append(piece)
+            elif piece.carrier == "affine":
+                found.append(Affine(next(self.numbers), axes, level, True, piece.piece.name))
+            elif piece.carrier == "gaussian":
+                found.append(Quadratic(next(self.numbers), axes, level, True, piece.piece.name))
+            elif piece.carrier in ("rows", "log-sum-exp"):
+                found.append(RowDensity(next(self.numbers), axes, level, True, piece.piece.name))
+        for group in static.values():
+            first = group[0]
+            names = tuple(item.piece.name for item in group)
+            node: Node = Table(next(self.numbers), first.axes.hidden, first.level, False, names)
+            self.roles[node.number] = first.piece.when
+            found.append(node)
+        for group in coded.values():
+            first = group[0]
+            names = tuple(item.piece.name for item in group)
+            found.append(Take(next(self.numbers), first.axes.hidden, first.level, True, names))
+        for item in self.maps:
+            found.append(Indicator(next(self.numbers), item.axes.hidden, item.level, True, item.map.name))
+        for node in found:
+            if isinstance(node, Affine | Quadratic | RowDensity):
+                self.roles[node.number] = self._piece(node.piece).piece.when
+            elif isinstance(node, Take):
+                self.roles[node.number] = self._piece(node.pieces[0]).piece.when
+        if self.random:
+            for variable in self.model.variables:
+                if variable.kind == "latent" and variable.values is not None and not variable.components:
+                    level = self._level_of(variable.plate)
+                    found.append(Potential(next(self.numbers), (variable.name,), level, True, variable.name))
+        return found
+
+    def _piece(self, name: str) -> BoundPiece:
+        return next(piece for piece in self.pieces if piece.piece.name == name)
+
+    def _level_of(self, plate: str | None) -> int:
+        return next(number for number, level in enumerate(self.bound.levels) if level.plate == plate)
+
+    # --- one level ----------------------------------------------------------------------------------------------------
+
+    def _level(self, level: int, tables: list[Node]) -> Node:
+        plate = self.bound.levels[level].plate
+        latents = [
+            v.name
+            for v in self.model.variables
+            if v.kind == "latent" and v.plate == plate and v.values is not None and not v.components
+        ]
+        chained = [name for name in latents if any(f"{name}@" in axis for node in tables for axis in node.axes)]
+        for name in self._order([n for n in latents if n not in chained], tables):
+            tables = self._eliminate(name, tables)
+        if chained:
+            return self._scan(level, tables, tuple(chained))
+        return self._sum(tables, level)
+
+    def _order(self, names: list[str], tables: Sequence[Node]) -> list[str]:
+        """Greedy: the variable whose elimination makes the smallest table comes first."""
+        scopes = [set(node.axes) for node in tables]
+        order: list[str] = []
+        waiting = list(names)
+        while waiting:
+            cost = {n: self._size(set().union(*(s for s in scopes if n in s), {n})) for n in waiting}
+            best = min(waiting, key=lambda n: cost[n])
+            if cost[best] > LARGEST_TABLE:
+                raise EmmError(
+                    "too-large",
+                    f"summing out `{best}` takes a table of {cost[best]:,} cells for each unit; "
+                    f"at most {LARGEST_TABLE:,} are allowed",
+                    help="give the hidden variables fewer values, or make fewer of them depend on each other",
+                )
+            merged = set().union(*(s for s in scopes if best in s)) - {best}
+            scopes = [s for s in scopes if best not in s] + [merged]
+            waiting.remove(best)
+            order.append(best)
+        return order
+
+    def _size(self, axes: set[str]) -> int:
+        total = 1
+        for axis in axes:
+            total *= self.sizes.get(axis, 1)
+        return total
+
+    def _eliminate(self, name: str, tables: list[Node]) -> list[Node]:
+        touching = [node for node in tables if name in node.axes]
+        others = [node for node in tables if name not in node.axes]
+        if not touching:
+            return tables
+        total = self._sum(touching, touching[0].level, always=True)
+        axes = tuple(axis for axis in total.axes if axis != name)
+        return [*others, LogSumExp(next(self.numbers), axes, total.level, total.rows, total, (name,))]
+
+    def _sum(self, tables: Sequence[Node], level: int, *, always: bool = False) -> Node:
+        # An Add owns its result, so that the log-sum-exp behind it may work in place.
+        if len(tables) == 1 and not always:
+            return tables[0]
+        axes = union(*(node.axes for node in tables))
+        rows = any(node.rows for node in tables)
+        return Add(next(self.numbers), axes, level, rows, tuple(tables))
+
+    def _raise(self, node: Node, level: int) -> Node:
+        plate = self.bound.levels[level].plate
+        if isinstance(node, Scan):
+            return node
+        if plate in self.bound.weights:
+            node = Power(next(self.numbers), node.axes, level, True, node, plate)
+        return SegmentSum(next(self.numbers), node.axes, level - 1, True, node)
+
+    # --- chains -------------------------------------------------------------------------------------------------------
+
+    def _scan(self, level: int, tables: list[Node], chained: tuple[str, ...]) -> Node:
+        plate = self.bound.levels[level].plate
+        assert plate is not None
+        if plate in self.bound.weights:
+            raise EmmError(
+                "weighted-chain", f"the units of the chain `{plate}` cannot be weighted", help="weight the plate around it"
+            )
+        previous = tuple(f"{name}@1" for name in chained)
+        deeper = {axis for node in tables for axis in node.axes if "@" in axis} - set(previous)
+        if deeper:
+            raise EmmError("not-supported-yet", "a hidden chain of second order has no plan yet")
+        first = [node for node in tables if self.roles.get(node.number) == "first"]
+        step = [n for n in tables if n not in first and (self.roles.get(n.number) == "after" or set(previous) & set(n.axes))]
+        emit = [node for node in tables if node not in first and node not in step]
+        if not first or not step:
+            raise EmmError(
+                "no-first-law", f"the hidden chain over `{plate}` needs a law for its first unit", help="write `D1 first, D2 after`"
+            )
+        outer = tuple(a for a in union(*(n.axes for n in tables)) if a not in chained and a not in previous)
+        start = self._add(first, level, (*outer, *chained))
+        if start.rows:
+            start = FirstRows(next(self.numbers), start.axes, level - 1, True, start)
+        transition = self._add(step, level, (*outer, *previous, *chained))
+        emission = self._add(emit, level, (*outer, *chained), rows=True) if emit else None
+        return Scan(next(self.numbers), outer, level - 1, True, start, transition, emission, chained, previous)
+
+    def _add(self, tables: Sequence[Node], level: int, axes: tuple[str, ...], *, rows: bool = False) -> Node:
+        by_row = rows or any(node.rows for node in tables)
+        return Add(next(self.numbers), axes, level, by_row, tuple(tables))
+
+
+def table_cost(root: Node, sizes: Mapping[str, int]) -> int:
+    """The largest number of cells for a unit of any node."""
+    from emdsl.plan.nodes import in_order
+
+    return max(int(np.prod([sizes.get(axis, 1) for axis in node.axes])) for node in in_order(root))

@@ -1,0 +1,228 @@
+"""Values of parameter-free expressions once data are bound: masks, designs, tables, constants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emdsl.data.bound import Bound
+from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.expressions import (
+    AnyPattern,
+    Apply,
+    Binder,
+    BinderRef,
+    Choose,
+    ConstantRef,
+    Expression,
+    Label,
+    Number,
+    ParameterRef,
+    Position,
+    Reduce,
+    Stationary,
+    VariableRef,
+)
+from emdsl.ir.model import Model
+from emdsl.plan.named import ROW, Named, combine
+from emdsl.runtime.functions import FUNCTIONS
+from emdsl.runtime.problem import Theta
+from emdsl.runtime.stationary import stationary_law
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Evaluates expressions for the units of one level.
+
+    `theta` gives parameters their values (for reports and the like); without it expressions must be free of them.
+    `coded`: finite data give their code as an axis (`#x`) instead of a value by row; so do parameters' tables see them.
+    """
+
+    model: Model
+    bound: Bound
+    coded: frozenset[VariableRef] = frozenset()
+    theta: Theta | None = None
+
+    def value(self, expression: Expression) -> Named:
+        """The number (or truth, 0 or 1) of an expression in every cell and row it varies over."""
+        match expression:
+            case Number(value):
+                return Named((), np.asarray(float(value)))
+            case BinderRef(binder):
+                return Named((binder.name,), self._numbers(binder.index_set))
+            case Label(index_set, label):
+                return Named((), np.asarray(float(label)))
+            case ConstantRef(name, indices):
+                return self._table(Named((), self.bound.constants[name]), indices)
+            case VariableRef():
+                return self._variable(expression)
+            case ParameterRef(name, indices) if self.theta is not None:
+                value = np.asarray(self.theta[name], dtype=np.float64)
+                axes = self.model.parameter(name).array_axes
+                return self._table(Named(tuple(f"{name}:{k}:{axis}" for k, axis in enumerate(axes)), value), indices)
+            case Stationary(matrix, state) if self.theta is not None:
+                return self._stationary(matrix, state)
+            case Apply("==" | "!=", (left, right)) if self._is_label(left) or self._is_label(right):
+                same = combine(np.equal, self.code(left, right), self.code(right, left))
+                array = same.array if expression.op == "==" else ~same.array
+                return Named(same.axes, array.astype(float))
+            case Apply(op, args):
+                return combine(FUNCTIONS[op], *(self.value(arg) for arg in args))
+            case Reduce(op, binder, body):
+                return self._reduce(op, binder, self.value(body))
+            case Choose():
+                return self._choose(expression, self.value)
+        raise EmmError("not-supported-yet", f"{type(expression).__name__.lower()} has no value without parameters")
+
+    def code(self, expression: Expression, beside: Expression | None = None) -> Named:
+        """The position in its index set of a label-valued expression."""
+        match expression:
+            case Label(index_set, label):
+                labels = self.bound.indexes[index_set]
+                if label not in labels:
+                    raise EmmError(
+                        "unknown-label", f"`{label}` is no label of `{index_set}`, whose labels are {', '.join(labels)}"
+                    )
+                return Named((), np.asarray(labels.index(label)))
+            case BinderRef(binder):
+                return Named((binder.name,), np.arange(len(self.bound.indexes[binder.index_set])))
+            case ConstantRef(name, indices):
+                return self._table(Named((), self.bound.constants[name]), indices)
+            case VariableRef():
+                return self._variable_code(expression)
+            case Position(of, shift):
+                inner = self.code(of)
+                return Named(inner.axes, inner.array + shift)
+            case Choose():
+                return self._choose(expression, self.code)
+        raise EmmError("not-an-index", "this expression has no labels as values")
+
+    def _stationary(self, matrix: ParameterRef, state: Expression) -> Named:
+        table = self.value(matrix)
+        codes = self.code(state)
+        law = stationary_law(table.array)
+        return self._table(Named((*table.axes[:-2], "state"), law), (state,)) if not table.axes[:-2] else combine(
+            lambda index, law=law: law[..., index], codes
+        )
+
+    def _is_label(self, expression: Expression) -> bool:
+        return isinstance(expression, Label)
+
+    def _numbers(self, index_set: str) -> Any:
+        numbers = self.bound.labels_as_numbers(index_set)
+        if numbers is None:
+            raise EmmError("not-a-number", f"the labels of `{index_set}` are not numbers")
+        return numbers
+
+    def _variable(self, reference: VariableRef) -> Named:
+        variable = self.model.variable(reference.name)
+        if variable.values is None:
+            return self._data(reference)
+        codes = self.code(reference)
+        numbers = self._numbers(variable.values)
+        missing = (codes.array < 0) | (codes.array >= len(numbers))
+        return Named(codes.axes, np.where(missing, np.nan, numbers[np.where(missing, 0, codes.array)]))
+
+    def _variable_code(self, reference: VariableRef) -> Named:
+        variable = self.model.variable(reference.name)
+        assert variable.values is not None
+        axis = axis_of(reference)
+        if variable.kind == "latent" or reference in self.coded:
+            return Named((axis,), np.arange(len(self.bound.indexes[variable.values])))
+        return self._data(reference)
+
+    def _data(self, reference: VariableRef) -> Named:
+        array = np.asarray(self.bound.values[reference.name].array)
+        if reference.lag:
+            array = lagged(array, reference, self.model, self.bound)
+        axes = self.model.variable(reference.name).axes
+        names = tuple(f"{reference.name}:{axis}" for axis in axes[len(reference.indices) :])
+        rest = tuple(f"?{k}" for k in range(len(reference.indices)))
+        return self._table(Named((*rest, *names, ROW), array), reference.indices)
+
+    def _table(self, table: Named, indices: tuple[Expression, ...]) -> Named:
+        """Index the leading axes of a table by codes; `row` indices pick row by row."""
+        if not indices:
+            return table
+        codes = [self.code(index) for index in indices]
+        rest = table.axes[len(indices) :] if table.axes else ()
+        axes = tuple(dict.fromkeys(a for code in codes for a in code.axes if a != ROW))
+        by_row = any(ROW in code.axes for code in codes) or ROW in rest
+        full = (*axes, ROW) if by_row else axes
+        index = [code.aligned(full) for code in codes]
+        if ROW in rest:
+            index.append(np.arange(table.array.shape[-1]))
+        return Named(full, np.asarray(table.array[tuple(index)]))
+
+    def _reduce(self, op: str, binder: Binder, body: Named) -> Named:
+        size = len(self.bound.indexes[binder.index_set])
+        if binder.name not in body.axes:
+            body = Named((binder.name, *body.axes), np.broadcast_to(body.array, (size, *body.array.shape)))
+        axis = body.axes.index(binder.name)
+        axes = body.axes[:axis] + body.axes[axis + 1 :]
+        if op == "logsumexp":
+            return Named(axes, np.logaddexp.reduce(body.array, axis=axis))
+        return Named(axes, body.array.sum(axis=axis) if op == "sum" else body.array.prod(axis=axis))
+
+    def _choose(self, choice: Choose, evaluate: Any) -> Named:
+        result: Named | None = None
+        for arm in reversed(choice.arms):
+            value = evaluate(arm.value)
+            if result is None:
+                result = value
+                continue
+            result = combine(np.where, self._matches(choice.subjects, arm.alternatives), value, result)
+        assert result is not None
+        return result
+
+    def _matches(self, subjects: tuple[Expression, ...], alternatives: Any) -> Named:
+        total = Named((), np.asarray(False))
+        for alternative in alternatives:
+            one = Named((), np.asarray(True))
+            for subject, pattern in zip(subjects, alternative, strict=True):
+                if isinstance(pattern, AnyPattern):
+                    continue
+                codes = self.code(subject)
+                labels = self.bound.indexes[self.index_set(subject)]
+                wanted = [labels.index(label) for label in pattern.labels if label in labels]
+                one = combine(np.logical_and, one, Named(codes.axes, np.isin(codes.array, wanted)))
+            total = combine(np.logical_or, total, one)
+        return total
+
+    def index_set(self, expression: Expression) -> str:
+        """The index set that a label-valued expression takes values in."""
+        match expression:
+            case VariableRef(name):
+                values = self.model.variable(name).values
+                assert values is not None
+                return values
+            case BinderRef(binder):
+                return binder.index_set
+            case Label(index_set):
+                return index_set
+            case ConstantRef(name):
+                labels_of = self.model.constant(name).labels_of
+                assert labels_of is not None
+                return labels_of
+            case Choose(_, arms):
+                return self.index_set(arms[0].value)
+            case ParameterRef():
+                raise EmmError("not-an-index", "a parameter is no index")
+        raise EmmError("not-an-index", "this expression has no labels as values")
+
+
+def axis_of(reference: VariableRef) -> str:
+    """The axis that a finite variable spans: its name, `@lag` behind it, `#` before it for data."""
+    return reference.name if not reference.lag else f"{reference.name}@{reference.lag}"
+
+
+def lagged(array: Any, reference: VariableRef, model: Model, bound: Bound) -> Any:
+    """The values `lag` units before in the chain; missing for the first units of a chain."""
+    plate = model.variable(reference.name).plate
+    level = next(level for level in bound.levels if level.plate == plate)
+    position = np.arange(level.size) - reference.lag
+    inside = position >= level.starts[level.parent]
+    missing = np.nan if np.issubdtype(array.dtype, np.floating) else -1
+    return np.where(inside, array[..., np.where(inside, position, 0)], missing)

@@ -1,0 +1,97 @@
+"""Values that the user gives for parameters (`--init`, `--fix`) as arrays, NaN where nothing is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from emdsl.data.bound import Bound
+from emdsl.diagnostics.errors import EmmError
+from emdsl.diagnostics.suggest import closest
+from emdsl.ir.model import Model, Parameter
+from emdsl.runtime.problem import Array
+
+
+def given_arrays(model: Model, bound: Bound, values: Mapping[str, Any], option: str) -> dict[str, Array]:
+    """Arrays by parameter from numbers, nested mappings by label, nested lists or arrays.
+
+    `option` (`init`, `fix`) is named in errors. Raises EmmError for names, labels and shapes that do not fit.
+    """
+    names = [parameter.name for parameter in model.parameters]
+    found = {}
+    for name, value in values.items():
+        if name not in names:
+            near = closest(name, names)
+            raise EmmError(
+                "unknown-parameter", f"--{option} names `{name}`, which is no parameter of the model",
+                help=f"did you mean `{near}`?" if near else f"the parameters are {', '.join(names)}",
+            )  # fmt: skip
+        parameter = model.parameter(name)
+        shape = tuple(len(bound.indexes[axis]) for axis in parameter.array_axes)
+        array = np.full(shape, np.nan)
+        _fill(array, value, parameter.array_axes, bound, name, option)
+        found[name] = _completed(parameter, array)
+    return found
+
+
+def _fill(array: Array, value: Any, axes: tuple[str, ...], bound: Bound, path: str, option: str) -> None:
+    if isinstance(value, Mapping):
+        if not axes:
+            raise EmmError("wrong-shape", f"--{option} gives labels for `{path}`, which is a single number")
+        labels = bound.indexes[axes[0]]
+        for label, inner in value.items():
+            if str(label) not in labels:
+                near = closest(str(label), list(labels))
+                raise EmmError(
+                    "unknown-label", f"--{option} names `{path}.{label}`, but `{label}` is no label of `{axes[0]}`",
+                    help=f"did you mean `{near}`?" if near else f"its labels are {', '.join(labels[:20])}",
+                )  # fmt: skip
+            place = labels.index(str(label))
+            if len(axes) == 1:
+                array[place] = _number(inner, f"{path}.{label}", option)
+            else:
+                _fill(array[place], inner, axes[1:], bound, f"{path}.{label}", option)
+        return
+    given = np.asarray(_numbers(value, path, option))
+    try:
+        array[...] = given
+    except ValueError:
+        raise EmmError(
+            "wrong-shape", f"--{option} gives `{path}` the shape {_size(given.shape)}, but its shape is {_size(array.shape)}"
+        ) from None
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "one number"
+
+
+def _number(value: Any, path: str, option: str) -> float:
+    if value is None:
+        return float("nan")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise EmmError("not-a-number", f"--{option} gives `{path}` the value {value!r}, which is no number") from None
+
+
+def _numbers(value: Any, path: str, option: str) -> Any:
+    if isinstance(value, list | tuple):
+        return [_numbers(item, path, option) for item in value]
+    if isinstance(value, np.ndarray):
+        return value.astype(float)
+    return _number(value, path, option)
+
+
+def _completed(parameter: Parameter, array: Array) -> Array:
+    """The last element of a simplex follows from the others."""
+    if parameter.domain.kind != "simplex" or not np.isnan(array).any():
+        return array
+    cells = int(np.prod(array.shape[len(array.shape) - len(parameter.domain.array_axes) :]))
+    flat = array.reshape(-1, cells)
+    for row in flat:
+        open_ = np.isnan(row)
+        if open_.sum() == 1:
+            row[open_] = 1.0 - row[~open_].sum()
+    return flat.reshape(array.shape)

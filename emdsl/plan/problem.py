@@ -1,0 +1,161 @@
+"""A program as the fitting loop sees it: E-step, M-step, score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from emdsl.data.bound import Bound
+from emdsl.ir.derivation import Derivation, Update
+from emdsl.plan.binding import identifier
+from emdsl.plan.program import Program
+from emdsl.plan.spaces import make_spaces
+from emdsl.runtime.assembly import Assembly, assemble_gradient, make_place
+from emdsl.runtime.domains import Coordinates
+from emdsl.runtime.group import Group
+from emdsl.runtime.matrix_updates import covariance_update, gaussian_gradient, mean_update
+from emdsl.runtime.problem import Array, Expectation, Space, Theta
+from emdsl.runtime.random_start import draw_potentials
+from emdsl.runtime.rules import keep_fixed, share
+from emdsl.runtime.stationary import StationaryPart
+
+
+class BoundProblem:
+    """Implements `emdsl.runtime.problem.Problem` for a derivation bound to data.
+
+    `fix` holds values that are not estimated, `init` those that start 1 begins from: parameter arrays in which NaN means free or not given.
+    """
+
+    def __init__(
+        self, derivation: Derivation, bound: Bound, fix: Mapping[str, Array] | None = None, init: Mapping[str, Array] | None = None
+    ) -> None:
+        self.program = Program(derivation, bound)
+        self.derivation = derivation
+        self.model = derivation.model
+        self.spaces: tuple[Space, ...]
+        self.spaces, self._start = make_spaces(derivation.model, bound, fix or {}, init or {})
+        self._space = {space.name: space for space in self.spaces}
+        self.assemblies = self._assemblies()
+        self._groups = {
+            update.parameters: self._group(update)
+            for update in derivation.updates
+            if update.rule in ("linear", "newton") and update.formula != "gaussian"
+        }
+        self._priors = [name for name, item in self.program.pieces.items() if item.carrier == "prior"]
+
+    @property
+    def has_latent(self) -> bool:
+        """Whether the model has hidden variables."""
+        return any(v.kind == "latent" for v in self.model.variables)
+
+    def initial(self) -> dict[str, Array]:
+        """Declared and given starting values, otherwise neutral values inside the domains."""
+        return {name: value.copy() for name, value in self._start.items()}
+
+    def expect(self, theta: Theta) -> Expectation:
+        """The E-step."""
+        loglik, statistics = self.program.expect(theta)
+        return Expectation(loglik, self._with_priors(statistics))
+
+    def random_expectation(self, rng: np.random.Generator, theta: Theta) -> Expectation:
+        """Statistics under random responsibilities."""
+        levels = self.program.bound.levels
+        parents, sizes = [level.parent for level in levels], [level.size for level in levels]
+        potentials, multiplier = draw_potentials(rng, self.program.latents, parents, sizes)
+        statistics = self.program.expect_random(theta, potentials, multiplier)
+        return Expectation(float("nan"), self._with_priors(statistics))
+
+    def _with_priors(self, statistics: dict[str, Any]) -> dict[str, Any]:
+        for name in self._priors:
+            data = self.program.pieces[name].data
+            ones = np.ones(data.eta_shape)
+            statistics[name] = ones if data.outside is None else np.where(data.outside[..., None], 0.0, ones)
+        return statistics
+
+    # --- M-step -------------------------------------------------------------------------------------------------------
+
+    def maximize(self, theta: Theta, statistics: Any) -> dict[str, Array]:
+        """Every update in its order, each at the newest values of the others."""
+        new: dict[str, Array] = {name: np.asarray(value) for name, value in theta.items()}
+        with np.errstate(all="ignore"):
+            for update in self.derivation.updates:
+                new.update(self._update(update, new, statistics))
+        return new
+
+    def _update(self, update: Update, theta: dict[str, Array], statistics: Any) -> dict[str, Array]:
+        if update.rule in ("simplex", "closed form"):
+            (name,) = update.parameters
+            run = getattr(self.program.module, f"update_{identifier(name)}")
+            value = run(theta, self.program.vector(theta), statistics, self._data)
+            space = self._space[name]
+            if update.rule == "simplex":
+                return {name: share(value, theta[name], space)}
+            return {name: keep_fixed(np.broadcast_to(value, space.shape), theta[name], space)}
+        if update.formula == "gaussian":
+            (name,) = update.parameters
+            own = [(self.program.gaussians[c.piece], statistics[c.piece]) for c in update.contributions]
+            rule = covariance_update if update.rule == "matrix" else mean_update
+            return {name: rule(name, own, theta, self._space[name])}
+        return self._groups[update.parameters].maximize(theta, statistics, self.program.vector)
+
+    def _group(self, update: Update) -> Group:
+        spaces = tuple(self._space[name] for name in update.parameters)
+        members = [item for item in self.assemblies if item.touches(set(update.parameters))]
+        coordinates = Coordinates(spaces, self._start)
+        return Group(coordinates, members, self.program.layout.offsets, update.rule == "linear")
+
+    @property
+    def _data(self) -> dict[str, Any]:
+        return {name: item.data for name, item in self.program.pieces.items()}
+
+    # --- score --------------------------------------------------------------------------------------------------------
+
+    def gradient(self, theta: Theta, statistics: Any) -> dict[str, Array]:
+        """The gradient of Q plus log prior in the array elements."""
+        with np.errstate(all="ignore"):
+            v = self.program.vector(theta)
+            out = assemble_gradient(self.assemblies, theta, v, statistics)
+            parts = self.program.layout.split(out)
+            for name, piece in self.program.gaussians.items():
+                in_mean, in_covariance = gaussian_gradient(piece, statistics[name], theta)
+                if in_mean is not None:
+                    parts[piece.mean_name] = parts[piece.mean_name] + in_mean
+                parts[piece.covariance.parameter] = parts[piece.covariance.parameter] + in_covariance
+            return parts
+
+    def log_prior(self, theta: Theta) -> float:
+        """Log-density of the priors."""
+        total = 0.0
+        with np.errstate(all="ignore"):
+            v = self.program.vector(theta)
+            for name in self._priors:
+                item = self.program.pieces[name]
+                value = getattr(self.program.module, f"eta_{item.name}")(theta, v, item.data)
+                total += float(value.sum())
+        return total
+
+    def degenerate(self, theta: Theta, statistics: Any) -> str | None:
+        """A hidden value that holds too few units for a density, or a scale near nothing."""
+        return None
+
+    def _assemblies(self) -> list[Assembly | StationaryPart]:
+        found: list[Assembly | StationaryPart] = list(self.program.stationary.values())
+        module, offsets = self.program.module, self.program.layout.offsets
+        for item in self.program.pieces.values():
+            piece, data = item.piece, item.data
+            if piece.form in ("gaussian", "stationary"):
+                continue
+            found.append(
+                Assembly(
+                    data=data,
+                    names=tuple(tuple(term.parameter.name for term in atom.terms) for atom in piece.atoms),
+                    places=tuple(make_place(data, i, offsets) for i in range(len(piece.atoms))),
+                    formulas=tuple(getattr(module, f"{kind}_{item.name}") for kind in ("value", "gradient", "hessian")),  # type: ignore[arg-type]
+                    hessian_entries=tuple((i, j) for i, j, _ in piece.hessian),
+                    reduced=piece.form == "log-sum-exp",
+                    sign=piece.sign,
+                )
+            )
+        return found

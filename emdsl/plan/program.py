@@ -1,0 +1,359 @@
+"""A derivation bound to data: the arrays, the generated module, and the E-step over blocks."""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from emdsl.data.bound import Bound
+from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.derivation import Derivation, Piece
+from emdsl.ir.expressions import Binder, BinderRef, ConstantRef, ParameterRef, VariableRef
+from emdsl.plan.binding import Axes, PieceBinder, identifier
+from emdsl.plan.blocks import make_blocks
+from emdsl.plan.elimination import Eliminator
+from emdsl.plan.evaluation import Evaluator, axis_of
+from emdsl.plan.maps import bind_map
+from emdsl.plan.nodes import Affine, Indicator, Node, Potential, Power, Quadratic, RowDensity, Scan, Table, Take, in_order
+from emdsl.plan.source import program_source
+from emdsl.runtime.carriers import Block, RowTable
+from emdsl.runtime.functions import LOG_ZERO
+from emdsl.runtime.gaussian import GaussianData, GaussianTable
+from emdsl.runtime.kernels import LOG_IMPOSSIBLE, extend_codes, extend_codes_reverse
+from emdsl.runtime.problem import Array, Theta
+from emdsl.runtime.scatter import Address
+from emdsl.runtime.stationary import StationaryPart
+
+
+class Constants(dict[int, Any]):
+    """Bound data by number of node; `size` is the length of each axis."""
+
+    size: dict[str, int]
+
+
+class GaussianPiece:
+    """A Gaussian piece's data with the addresses of its mean and covariance."""
+
+    def __init__(self, data: GaussianData, mean: Address | Array, covariance: Address, mean_name: str) -> None:
+        self.data, self.mean, self.covariance, self.mean_name = data, mean, covariance, mean_name
+
+    def mean_of(self, theta: Theta) -> Array:
+        """`(*hidden or 1s, d)`."""
+        if isinstance(self.mean, Address):
+            return self.mean.gather(np.asarray(theta[self.mean.parameter]))
+        return self.mean
+
+    def covariance_of(self, theta: Theta) -> Array:
+        """`(*hidden or 1s, d, d)`."""
+        return self.covariance.gather(np.asarray(theta[self.covariance.parameter]))
+
+
+class Program:
+    """The E-step of one model on one data set. Pure in theta; scratch is its own."""
+
+    def __init__(self, derivation: Derivation, bound: Bound) -> None:
+        self.derivation, self.bound = derivation, bound
+        binder = PieceBinder(derivation.model, bound)
+        self.layout = binder.layout
+        self.pieces = {piece.name: binder.bind(piece) for piece in derivation.pieces}
+        self.maps = {item.name: bind_map(item, derivation.model, bound) for item in derivation.maps}
+        self.gaussians: dict[str, GaussianPiece] = {}
+        self.stationary = {
+            name: self._stationary(item.piece, item.axes)
+            for name, item in self.pieces.items()
+            if item.piece.stationary is not None
+        }
+        arguments = (derivation.model, bound, list(self.pieces.values()), list(self.maps.values()))
+        first = Eliminator(*arguments)
+        self.root = first.build()
+        self.sizes = first.sizes
+        second = Eliminator(*arguments, random=True)
+        self.random_root = second.build()
+        self.source = program_source(derivation, self.root, self.random_root)
+        self.module = load_module(self.source)
+        self._bind_statistics()
+        self.constants = self._constants(self.root)
+        self.random_constants = self._constants(self.random_root)
+        level_of = {level.plate: number for number, level in enumerate(bound.levels)}
+        #: Name, level and number of values of each finite hidden variable.
+        self.latents = [
+            (v.name, level_of[v.plate], len(bound.indexes[v.values]))
+            for v in derivation.model.variables
+            if v.kind == "latent" and v.values is not None and not v.components
+        ]
+        cells = max(self._cells(node) for node in in_order(self.root))
+        scans = {node.level + 1 for node in in_order(self.root) if isinstance(node, Scan)}
+        self.blocks = make_blocks(bound, cells, scans)
+
+    # --- binding ------------------------------------------------------------------------------------------------------
+
+    def _bind_statistics(self) -> None:
+        bound = self.bound
+        for name, item in self.pieces.items():
+            if item.carrier == "gaussian":
+                self.gaussians[name] = self._gaussian(item.piece, item.axes)
+                continue
+            if item.piece.form != "separable" or item.piece.prior:
+                continue
+            data = item.data
+            data.weights = self._unit_weights(item.level)
+            columns = getattr(self.module, f"statistics_{identifier(name)}")(data)
+            if item.carrier == "affine" or any(term.statistic != "1" for term in item.piece.terms):
+                rows = bound.levels[item.level].size
+                shape = (*data.elements, rows)
+                full = np.stack([np.broadcast_to(column, shape) for column in columns], axis=-2)
+                if data.row_mask is not None:
+                    full = np.where(data.row_mask[..., None, :], full, 0.0)
+                count = int(np.prod(data.elements))
+                full = full.reshape(count, data.terms, rows)
+                flat = full if item.carrier == "coded" else full.reshape(count * data.terms, rows)
+                data.statistics = np.ascontiguousarray(flat, dtype=np.float64)
+
+    def _unit_weights(self, level: int) -> Any:
+        """The weight of each unit of a level: the product over the plates around it."""
+        total: Any = None
+        for number in range(1, len(self.bound.levels)):
+            plate = self.bound.levels[number].plate
+            if number > level:
+                break
+            if total is not None:
+                total = total[self.bound.levels[number].parent]
+            own = self.bound.weights.get(plate) if plate is not None else None
+            if own is not None:
+                total = own if total is None else total * own
+        return total
+
+    def _gaussian(self, piece: Piece, axes: Axes) -> GaussianPiece:
+        vector = piece.vector
+        assert vector is not None
+        values = np.asarray(self.bound.values[vector.variable.name].array, dtype=np.float64)
+        if np.isnan(values).any():
+            raise EmmError(
+                "not-supported-yet", f"missing cells in `{vector.variable.name}`, which has a multivariate law, have no plan yet"
+            )
+        weights = self._unit_weights(self._level(piece))
+        centre = np.average(values, axis=1, weights=weights)
+        scale = np.sqrt(np.average((values - centre[:, None]) ** 2, axis=1, weights=weights))
+        scale = np.where(scale > 0, scale, 1.0)
+        evaluator = Evaluator(self.derivation.model, self.bound)
+        constant = 0.0 if vector.constant is None else float(evaluator.value(vector.constant).array)
+        rows, columns = Binder("vector 1", vector.axis), Binder("vector 2", vector.axis)
+        if not isinstance(vector.covariance, ParameterRef):
+            raise EmmError("not-supported-yet", "a covariance that is no parameter has no plan yet")
+        covariance = self._partial(vector.covariance, (rows, columns), axes)
+        mean: Address | Array
+        name = ""
+        if isinstance(vector.mean, ParameterRef):
+            mean, name = self._partial(vector.mean, (rows,), axes), vector.mean.name
+        elif isinstance(vector.mean, ConstantRef | VariableRef):
+            raise EmmError("not-supported-yet", "a mean vector that is no parameter has no plan yet")
+        else:
+            mean = np.broadcast_to(evaluator.value(vector.mean).aligned((*axes.hidden, rows.name)), (*(1,) * len(axes.hidden), len(values)))
+        hidden = axes.shape(axes.hidden)
+        data = GaussianData((values - centre[:, None]) / scale[:, None], centre, scale, hidden, constant)
+        return GaussianPiece(data, mean, covariance, name)
+
+    def _stationary(self, piece: Piece, axes: Axes) -> StationaryPart:
+        law = piece.stationary
+        assert law is not None and isinstance(law.state, VariableRef)
+        parameter = self.derivation.model.parameter(law.matrix.name)
+        binders = tuple(Binder(f"state {k}", axis) for k, axis in enumerate(parameter.array_axes[-2:]))
+        leading = Axes(tuple(a for a in axes.hidden if a != axis_of(law.state)), (), (), axes.sizes)
+        if axes.hidden != (*leading.hidden, axis_of(law.state)):
+            raise EmmError("not-supported-yet", "the stationary law of a matrix that depends on later variables has no plan yet")
+        place = self._partial(law.matrix, binders, leading)
+        return StationaryPart(piece.name, place, self.layout.offsets[law.matrix.name])
+
+    def _partial(self, reference: ParameterRef, binders: tuple[Binder, ...], axes: Axes) -> Address:
+        full = ParameterRef(reference.name, reference.indices + tuple(BinderRef(b) for b in binders))
+        sizes = {**axes.sizes, **{b.name: len(self.bound.indexes[b.index_set]) for b in binders}}
+        binder = PieceBinder(self.derivation.model, self.bound)
+        place = binder.address(full, Axes(axes.hidden, tuple(b.name for b in binders), (), sizes))
+        assert place is not None
+        return place
+
+    def _level(self, piece: Piece) -> int:
+        return next(number for number, level in enumerate(self.bound.levels) if level.plate == piece.plate)
+
+    def _cells(self, node: Node) -> int:
+        total = 1
+        for axis in node.axes:
+            total *= self.sizes.get(axis, 1)
+        return total
+
+    def _constants(self, root: Node) -> Constants:
+        constants = Constants()
+        constants.size = dict(self.sizes)
+        for node in in_order(root):
+            match node:
+                case Affine():
+                    constants[node.number] = self.pieces[node.piece].data
+                case Take():
+                    constants[node.number] = self.pieces[node.pieces[0]].data
+                case Indicator():
+                    constants[node.number] = self.maps[node.map]
+                case Power():
+                    constants[node.number] = self.bound.weights[node.plate]
+        return constants
+
+    # --- E-step -------------------------------------------------------------------------------------------------------
+
+    def vector(self, theta: Theta) -> Array:
+        """All parameters in one vector, in order of declaration."""
+        return np.concatenate([np.ravel(theta[name]) for name in self.layout.shapes] or [np.zeros(0)])
+
+    def etas(self, theta: Theta, v: Array) -> dict[str, Array]:
+        """The eta table of each separable piece."""
+        tables = {
+            name: getattr(self.module, f"eta_{item.name}")(theta, v, item.data)
+            for name, item in self.pieces.items()
+            if item.piece.form == "separable" and item.carrier != "prior"
+        }
+        return tables | {name: part.table(theta)[..., None] for name, part in self.stationary.items()}
+
+    def expect(self, theta: Theta) -> tuple[float, dict[str, Any]]:
+        """The log-likelihood and the expected statistics of each piece, `(*cells, terms)` (posterior weights by row for pieces by row,
+        monomials for Gaussian ones)."""
+        with np.errstate(all="ignore"):
+            v = self.vector(theta)
+            etas = self.etas(theta, v)
+            tables = {node.number: self._table(node, theta, v, etas, blank=False) for node in in_order(self.root)}
+            return self._sweep(self.root, tables, self.constants, self.module.expectation, self.blocks, etas)
+
+    def expect_random(
+        self, theta: Theta, potentials: dict[str, Array], multiplier: tuple[Array, ...]
+    ) -> dict[str, Any]:
+        """Expected statistics with all log-densities but structural zeros left out and random potentials in their place."""
+        with np.errstate(all="ignore"):
+            v = self.vector(theta)
+            etas = {name: np.where(eta <= LOG_IMPOSSIBLE, LOG_ZERO, 0.0) for name, eta in self.etas(theta, v).items()}
+            tables = {n.number: self._table(n, theta, v, etas, blank=True) for n in in_order(self.random_root)}
+            constants = Constants(self.random_constants)
+            constants.size = self.random_constants.size
+            for node in in_order(self.random_root):
+                if isinstance(node, Potential):
+                    constants[node.number] = potentials[node.latent]
+            blocks = [replace(block, multiplier=multiplier) for block in self.blocks]
+            run = self.module.random_expectation
+            return self._sweep(self.random_root, tables, constants, run, blocks, etas)[1]
+
+    def _table(self, node: Node, theta: Theta, v: Array, etas: dict[str, Array], *, blank: bool) -> Any:
+        match node:
+            case Table():
+                return self._summed(node, etas)
+            case Affine():
+                data = self.pieces[node.piece].data
+                return etas[node.piece].reshape(*data.hidden, -1)
+            case Take():
+                return self._coded_table(node, etas)
+            case RowDensity():
+                item = self.pieces[node.piece]
+                density = getattr(self.module, f"density_{item.name}")
+                reduced = item.piece.form == "log-sum-exp"
+                return RowTable(item.data, density, theta, v, reduced, item.piece.sign, blank)
+            case Quadratic():
+                item_ = self.gaussians[node.piece]
+                eta = np.zeros((*item_.data.hidden, item_.data.monomials))
+                if not blank:
+                    eta = item_.data.eta(item_.mean_of(theta), item_.covariance_of(theta))
+                return GaussianTable(item_.data, eta)
+        return None
+
+    def _summed(self, node: Table, etas: dict[str, Array]) -> Array:
+        total: Any = 0.0
+        for name in node.pieces:
+            data = self.pieces[name].data
+            axes = tuple(range(len(data.hidden), len(data.cells)))
+            eta = etas[name][..., 0]
+            total = total + (eta.sum(axis=axes) if axes else eta)
+        return np.asarray(total)
+
+    def _coded_table(self, node: Take, etas: dict[str, Array]) -> Array:
+        data = self.pieces[node.pieces[0]].data
+        elements, codes = int(np.prod(data.elements)), int(np.prod(data.codes))
+        if data.statistics is not None:
+            (name,) = node.pieces
+            return etas[name].reshape(*data.hidden, elements, codes, data.terms)
+        total = sum(etas[name][..., 0] for name in node.pieces)
+        table: Array = np.asarray(total).reshape(*data.hidden, elements, codes)
+        if data.sets is not None:
+            table = extend_codes(table, data.sets)
+        if data.blank:
+            table = np.concatenate([table, np.zeros((*table.shape[:-1], 1))], axis=-1)
+        return table
+
+    def _sweep(
+        self, root: Node, tables: dict[int, Any], constants: Constants, run: Any, blocks: Any, etas: dict[str, Array]
+    ) -> tuple[float, dict[str, Any]]:
+        sums = {node.number: self._accumulator(node, tables) for node in in_order(root)}
+        total = 0.0
+        for block in blocks:
+            total += run(tables, constants, block, sums)
+        return total, self._statistics(root, sums, tables)
+
+    def _accumulator(self, node: Node, tables: dict[int, Any]) -> Any:
+        match node:
+            case Table() | Affine():
+                return np.zeros_like(tables[node.number])
+            case Take():
+                return np.zeros_like(tables[node.number])
+            case Quadratic():
+                return np.zeros_like(tables[node.number].eta)
+            case RowDensity():
+                item = self.pieces[node.piece]
+                return np.empty((*item.data.hidden, item.data.rows))
+        return None
+
+    def _statistics(self, root: Node, sums: dict[int, Any], tables: dict[int, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for node in in_order(root):
+            match node:
+                case Table():
+                    for name in node.pieces:
+                        found[name] = self._spread(name, sums[node.number])
+                case Affine():
+                    data = self.pieces[node.piece].data
+                    found[node.piece] = self._inside(node.piece, sums[node.number].reshape(data.eta_shape))
+                case Take():
+                    for name in node.pieces:
+                        found[name] = self._uncoded(name, sums[node.number], tables[node.number])
+                case RowDensity() | Quadratic():
+                    found[node.piece] = sums[node.number]
+        return found
+
+    def _spread(self, name: str, counts: Array) -> Array:
+        data = self.pieces[name].data
+        spread = counts.reshape(*data.hidden, *(1,) * len(data.elements), 1)
+        return self._inside(name, np.broadcast_to(spread, data.eta_shape))
+
+    def _uncoded(self, name: str, counts: Array, table: Array) -> Array:
+        data = self.pieces[name].data
+        if data.statistics is None:
+            if data.blank:
+                counts, table = counts[..., :-1], table[..., :-1]
+            if data.sets is not None:
+                counts = extend_codes_reverse(table, data.sets, counts)
+        return self._inside(name, counts.reshape(data.eta_shape))
+
+    def _inside(self, name: str, statistics: Array) -> Array:
+        outside = self.pieces[name].data.outside
+        return statistics if outside is None else np.where(outside[..., None], 0.0, statistics)
+
+
+def load_module(source: str) -> ModuleType:
+    """The generated module, registered so that a traceback shows its lines."""
+    name = f"emdsl_program_{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    file = f"<{name}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    module = ModuleType(name)
+    # The source is written by the planner from names it has made itself; no text of a model reaches this call.
+    exec(compile(source, file, "exec"), vars(module))  # noqa: S102
+    return module
+
+
+__all__ = ["Block", "Constants", "Program", "load_module"]

@@ -1,0 +1,53 @@
+"""The module of NumPy source that a fit runs: formulas of every piece, the E-step over a block, the updates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from emdsl.ir.derivation import Derivation
+from emdsl.plan.block_source import block_function
+from emdsl.plan.formulas import density_function, derivative_functions, eta_function, statistic_function, update_function
+from emdsl.plan.nodes import Node
+
+HEADER = '''"""EM for the model {name}: generated from its derivation, do not edit."""
+
+import numpy as np
+
+from emdsl.runtime.carriers import affine, affine_reverse, take, take_reverse, weighted
+from emdsl.runtime.functions import (
+    Phi, abs_, atan2, cos, digamma, exp, i1_over_i0, lgamma, log, log_Phi, log_i0, log_logistic, logistic, max_, min_,
+    pi, polygamma, probit, sign, sin, sqrt, tan, trigamma, where,
+)
+from emdsl.runtime.kernels import (
+    log_sum_exp, log_sum_exp_reverse, segment_sum, segment_sum_reverse, take_log,
+)
+from emdsl.runtime.scan import scan_forward, scan_reverse
+'''
+
+
+def program_source(derivation: Derivation, root: Node, random_root: Node) -> str:
+    """The whole module as text."""
+    name = derivation.model.name
+    sections: list[Sequence[str]] = [HEADER.format(name="".join(c for c in name if c.isprintable() and c not in '"\\')).splitlines()]
+    texts = {factor.name: factor.text for factor in derivation.model.factors}
+    for piece in derivation.pieces:
+        title = _comment(texts.get(piece.factor, piece.name))
+        if piece.form == "separable":
+            sections.append([title, *eta_function(piece)])
+            if not piece.prior:
+                sections.append(statistic_function(piece))
+        elif piece.form in ("rows", "log-sum-exp"):
+            sections.append([title, *density_function(piece)])
+        if piece.form in ("separable", "rows", "log-sum-exp"):
+            sections.append(derivative_functions(piece))
+    pieces = {piece.name: piece for piece in derivation.pieces}
+    for update in derivation.updates:
+        if update.rule in ("simplex", "closed form"):
+            sections.append(update_function(update, pieces))
+    sections.append(["# E-step: log-evidence of a block of units forward, posterior weights in reverse", *block_function(root, "expectation")])
+    sections.append(["# The first E-step of a random start", *block_function(random_root, "random_expectation")])
+    return "\n\n\n".join("\n".join(section) for section in sections) + "\n"
+
+
+def _comment(text: str) -> str:
+    return "# " + " ".join(text.split())

@@ -1,0 +1,1 @@
+"""Estimates, summaries, plots, reports."""

@@ -1,0 +1,118 @@
+"""How pieces enter the E-step: products of statistics with eta tables, look-ups by code, densities by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdsl.runtime.chains import ChainLayout
+from emdsl.runtime.kernels import log_sum_exp, take_log, take_log_reverse
+from emdsl.runtime.pieces import PieceData
+from emdsl.runtime.problem import Array, Theta
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole outermost units: for each level the range of rows, and within it the offsets of each parent's units.
+
+    `starts[k]` and `counts[k]` are of the units of level k inside each unit of level k - 1; `first[k]` the place of each chain's first unit.
+    `multiplier` weighs rows in the statistics of a random start.
+    """
+
+    rows: tuple[slice, ...]
+    n: tuple[int, ...]
+    starts: tuple[NDArray[np.intp], ...]
+    counts: tuple[Array, ...]
+    first: tuple[NDArray[np.intp], ...]
+    layouts: tuple[ChainLayout | None, ...]
+    multiplier: tuple[Array, ...] | None = None
+
+
+def weighted(adjoint: Array, rows: slice, level: int, b: Block) -> Array:
+    """The adjoint times the start's multiplier of each row; the adjoint itself in a fit."""
+    return adjoint if b.multiplier is None else adjoint * b.multiplier[level][rows]
+
+
+def affine(table: Array, c: PieceData, rows: slice) -> Array:
+    """`eta @ T`: `table` `(*hidden, elements * terms)`, statistics `(elements * terms, rows)`; returns `(*hidden, rows)`."""
+    assert c.statistics is not None
+    out: Array = table.reshape(-1, table.shape[-1]) @ c.statistics[:, rows]
+    return out.reshape(*c.hidden, out.shape[-1])
+
+
+def affine_reverse(adjoint: Array, c: PieceData, rows: slice, b: Block) -> Array:
+    """Expected statistics `(*hidden, elements * terms)`."""
+    assert c.statistics is not None
+    level = c.level
+    adjoint = weighted(adjoint, rows, level, b)
+    out: Array = adjoint.reshape(-1, adjoint.shape[-1]) @ c.statistics[:, rows].T
+    return out.reshape(*c.hidden, -1)
+
+
+def take(table: Array, c: PieceData, rows: slice) -> Array:
+    """Entries by code: `table` `(*hidden, elements, codes)` for constant statistics, else `(*hidden, elements, codes, terms)`."""
+    assert c.code is not None
+    code = c.code[:, rows]
+    if c.statistics is None:
+        return take_log(table, code)
+    out = np.zeros((*c.hidden, code.shape[1]))
+    for element in range(len(code)):
+        for term in range(c.terms):
+            out += table[..., element, :, term][..., code[element]] * c.statistics[element, term, rows]
+    return out
+
+
+def take_reverse(adjoint: Array, c: PieceData, rows: slice, b: Block) -> Array:
+    """Expected statistics by code, the shape of `take`'s table."""
+    assert c.code is not None
+    code = c.code[:, rows]
+    adjoint = weighted(adjoint, rows, c.level, b)
+    size = c.columns
+    if c.statistics is None:
+        return take_log_reverse(adjoint, code, size)
+    out = np.empty((*c.hidden, len(code), size, c.terms))
+    for element in range(len(code)):
+        for term in range(c.terms):
+            product = adjoint * c.statistics[element, term, rows]
+            out[..., element, :, term] = take_log_reverse(product, code[element], size)
+    return out
+
+
+@dataclass
+class RowTable:
+    """A density by row at one theta: forward evaluates it for the rows of a block. `sign` and `reduced` are of a log-sum-exp."""
+
+    c: PieceData
+    density: Callable[..., Array]
+    theta: Theta
+    v: Array
+    reduced: bool
+    sign: int
+    blank: bool = False
+
+    def forward(self, rows: slice) -> Array:
+        """`(*hidden, rows)`: the log-density, summed over elements, 0 where the piece does not apply."""
+        view = self.c.view(rows)
+        shape = (*self.c.hidden, view.rows)
+        if self.blank:
+            return np.zeros(shape)
+        full = (*view.cells, view.rows)
+        values = np.broadcast_to(self.density(self.theta, self.v, view), full)
+        elements = view.elements
+        if self.reduced:
+            values = self.sign * log_sum_exp(np.array(values), (len(view.cells) - 1,))[0]
+            elements = elements[:-1]
+        if view.row_mask is not None:
+            values = np.where(view.row_mask, values, 0.0)
+        if view.outside is not None:
+            values = np.where(view.outside[..., None], 0.0, values)
+        if elements:
+            first = len(view.hidden)
+            values = values.sum(axis=tuple(range(first, first + len(elements))))
+        return np.array(values)
+
+
+__all__ = ["Block", "RowTable", "affine", "affine_reverse", "take", "take_reverse", "weighted"]

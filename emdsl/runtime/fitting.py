@@ -1,0 +1,234 @@
+"""A whole fit: starts, convergence, standard errors, and what there is to say about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from emdsl.runtime.acceleration import METHODS
+from emdsl.runtime.convergence import Climb, converge
+from emdsl.runtime.domains import Coordinates
+from emdsl.runtime.em import Iterate, Progress, evaluate, evaluate_if_possible
+from emdsl.runtime.information import MOST_COORDINATES
+from emdsl.runtime.problem import Array, Problem, Theta
+from emdsl.runtime.remarks import fall_remark, remarks_on_the_end, remarks_on_the_estimate
+from emdsl.runtime.starts import Search, Start, search
+from emdsl.runtime.uncertainty import STANDARD_ERRORS, Uncertainty, uncertainty
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """What a fit may be told.
+
+    `tol`: the log-likelihood that may still be to be gained; 0 asks for exactly `max_iter` iterations. `accelerate`:
+    one of METHODS. `starts`: random short starts, used where something is hidden; 1 begins at `problem.initial()`.
+    `init_given`: the user gave starting values, which are then start 1 exactly. `se`: `auto`, `none` or one of
+    STANDARD_ERRORS; `auto` is the observed information, or none where `tol` is 0. `arrange` reorders the estimate
+    before its standard errors are computed (label switching). `progress` is called as `progress(stage, iteration,
+    iterate)`.
+    """
+
+    tol: float = 1e-10
+    max_iter: int = 10_000
+    accelerate: str = "auto"
+    starts: int = 50
+    seed: int = 0
+    init_given: bool = False
+    se: str = "auto"
+    level: float = 0.95
+    arrange: Callable[[Theta], dict[str, Array]] | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class StartsReport:
+    """How the starts went: how many were run, how many ended at the best optimum, the log-likelihood that each
+    reached (NaN: dropped), and why some were dropped, with their number."""
+
+    run: int
+    at_best: int
+    logliks: tuple[float, ...]
+    dropped: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class FitState:
+    """A fit, or as much of one as there is.
+
+    `penalized_loglik` is the log-likelihood with the log prior. `stopped_by` is `decrement`, `score`, `tolerance` or
+    `iterations` (see `Climb`); `decrement` the log-likelihood still to be gained (NaN: not known). `parameters`
+    counts free ones, also those at a boundary. `se` and `interval` by parameter are None where not asked for or not
+    possible; `se_method` says how they were computed. `boundary` names elements at the edge of their domain,
+    `unidentified` those that the data do not determine. `warnings` are plain sentences. `uncertainty` has the
+    covariance and serves the delta method.
+    """
+
+    theta: dict[str, Array]
+    loglik: float
+    penalized_loglik: float
+    iterations: int
+    converged: bool
+    stopped_by: str
+    decrement: float
+    parameters: int
+    starts: StartsReport
+    trace: tuple[tuple[int, float], ...]
+    boundary: tuple[str, ...] = ()
+    unidentified: tuple[str, ...] = ()
+    se_method: str = "none"
+    uncertainty: Uncertainty | None = None
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def se(self) -> dict[str, Array] | None:
+        """Standard errors by parameter."""
+        return None if self.uncertainty is None else self.uncertainty.se
+
+    @property
+    def interval(self) -> dict[str, Array] | None:
+        """Intervals by parameter, the last axis (low, high)."""
+        return None if self.uncertainty is None else self.uncertainty.interval
+
+
+def fit_failure(message: str, state: FitState | None = None) -> Exception:
+    """The exception of a failed fit, with the last state; a RuntimeError with the same attributes in a module that runs
+    without emdsl."""
+    try:
+        from emdsl.diagnostics.errors import FitError
+    except ImportError:
+        error = RuntimeError(message)
+        error.message, error.state = message, state  # type: ignore[attr-defined]
+        return error
+    return FitError(message, state)
+
+
+def fit(problem: Problem, options: FitOptions | None = None) -> FitState:
+    """Fit the model. Raises FitError where no start has a finite likelihood, ValueError for options out of range."""
+    options = FitOptions() if options is None else options
+    check_options(options)
+    with np.errstate(all="ignore"):
+        return fit_quietly(problem, options)
+
+
+def check_options(options: FitOptions) -> None:
+    """Options out of range, as a ValueError that says what is expected."""
+    if options.accelerate not in METHODS:
+        raise ValueError(f"unknown acceleration {options.accelerate!r}; expected one of {', '.join(METHODS)}")
+    if options.se not in ("auto", "none", *STANDARD_ERRORS):
+        raise ValueError(f"standard errors by {options.se!r} are not available here; expected one of "
+                         f"auto, none, {', '.join(STANDARD_ERRORS)}")  # fmt: skip
+    if not options.tol >= 0:
+        raise ValueError(f"the tolerance must be 0 or more, not {options.tol}")
+    if options.max_iter < 0 or options.starts < 1:
+        raise ValueError("the number of iterations must be 0 or more and the number of starts 1 or more")
+    if not 0 < options.level < 1:
+        raise ValueError(f"the level must be between 0 and 1, not {options.level}")
+
+
+def fit_quietly(problem: Problem, options: FitOptions) -> FitState:
+    """The fit, NumPy's warnings off."""
+    theta0 = {name: np.array(value, dtype=float) for name, value in problem.initial().items()}
+    size = Coordinates(problem.spaces, theta0).size
+    several = problem.has_latent and options.starts > 1 and options.max_iter > 0 and size > 0
+    found = search(
+        problem, theta0, options.starts, options.seed, given=options.init_given, progress=options.progress
+    ) if several else None  # fmt: skip
+    warnings: list[str] = []
+    if found is not None and found.best is not None:
+        best = found.best
+    else:
+        best = first_start(problem, theta0, size)
+        if found is not None:
+            reasons = sorted({start.reason for start in found.starts if start.reason})
+            warnings.append(
+                f"all {len(found.starts)} random starts were dropped ({'; '.join(reasons)}); the fit goes on from the "
+                "neutral starting values"
+            )
+    assert best.iterate is not None
+    climb = converge(
+        problem, best.iterate, tol=options.tol, limit=options.max_iter + (best.iterations if several else 0),
+        method=options.accelerate, done=best.iterations, trace=best.trace, progress=options.progress,
+    )  # fmt: skip
+    return conclude(problem, options, climb, found, size, warnings)
+
+
+def first_start(problem: Problem, theta0: dict[str, Array], size: int) -> Start:
+    """The start at the initial values, or a FitError where the likelihood there is no number."""
+    try:
+        iterate = evaluate(problem, theta0)
+    except np.linalg.LinAlgError as error:
+        raise fit_failure(f"the log-likelihood cannot be computed at the starting values: {error}") from error
+    if not iterate.usable:
+        report = StartsReport(1, 0, (iterate.loglik,))
+        state = FitState(
+            theta0, iterate.loglik, iterate.value, 0, False, "iterations", float("nan"), size, report, ()
+        )  # fmt: skip
+        what = "no number" if np.isnan(iterate.value) else f"{iterate.value:g}"
+        raise fit_failure(
+            f"the log-likelihood at the starting values is {what}: the data are impossible there; give other values "
+            "with --init",
+            state,
+        )
+    return Start(1, iterate, 0, (), None)
+
+
+def conclude(
+    problem: Problem, options: FitOptions, climb: Climb, found: Search | None, size: int, warnings: list[str]
+) -> FitState:
+    """The estimate in its final order, its standard errors, and what there is to say."""
+    iterate, coordinates = climb.iterate, climb.coordinates
+    if options.arrange is not None:
+        arranged = evaluate_if_possible(problem, options.arrange(iterate.theta))
+        if arranged is None:
+            raise fit_failure("the log-likelihood is not finite after the labels were put in order")
+        iterate = arranged
+        coordinates = coordinates.at(iterate.theta)
+    report = StartsReport(1, 1, (climb.iterate.loglik,))
+    if found is not None and found.best is not None:
+        report = StartsReport(
+            len(found.starts), max(1, found.at_best(climb.iterate.value)), found.logliks,
+            tuple((start.number, start.reason) for start in found.starts if start.reason is not None),
+        )  # fmt: skip
+    spread = errors_of(problem, options, iterate, coordinates, warnings)
+    if options.tol > 0 and options.max_iter > 0:
+        warnings.extend(remarks_on_the_end(climb, options.max_iter))
+        warnings.extend(remarks_on_the_estimate(problem, iterate, coordinates.boundary, climb.runaway, spread))
+    elif climb.fell > 0:
+        warnings.append(fall_remark(climb.fell))
+    if report.run >= 10 and report.at_best == 1:
+        warnings.append(
+            f"only 1 of {report.run} starts reached the best log-likelihood; --starts {4 * report.run} may find "
+            "a higher one"
+        )
+    return FitState(
+        theta=iterate.theta, loglik=iterate.loglik, penalized_loglik=iterate.value, iterations=climb.iterations,
+        converged=climb.converged, stopped_by=climb.stopped_by, decrement=climb.decrement, parameters=size,
+        starts=report, trace=climb.trace, boundary=coordinates.boundary,
+        unidentified=() if spread is None else spread.unidentified,
+        se_method="none" if spread is None else spread.method, uncertainty=spread, warnings=tuple(warnings),
+    )  # fmt: skip
+
+
+def errors_of(
+    problem: Problem, options: FitOptions, iterate: Iterate, coordinates: Coordinates, warnings: list[str]
+) -> Uncertainty | None:
+    """The standard errors asked for, None where there are none; why not goes to `warnings`."""
+    method = options.se
+    if method == "auto":
+        if options.tol == 0 or options.max_iter == 0:
+            return None
+        if coordinates.size > MOST_COORDINATES:
+            warnings.append(
+                f"no standard errors were computed for {coordinates.size} free parameters; --se observed computes them"
+            )
+            return None
+        method = "observed"
+    if method == "none":
+        return None
+    spread = uncertainty(problem, coordinates, iterate.theta, method=method, level=options.level)
+    if spread.bend.indefinite:
+        warnings.append("the observed information is not positive definite at the estimate: no standard errors")
+        return None
+    return spread

@@ -1,0 +1,125 @@
+"""The functions that generated code may call. Those that NumPy lacks come from SciPy, imported when first called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+#: The logarithm of 0 in tables of log-factors: finite, so that 0 times it is 0 and not NaN.
+LOG_ZERO = -1e300
+
+pi = np.pi
+exp = np.exp
+sqrt = np.sqrt
+sin = np.sin
+cos = np.cos
+tan = np.tan
+abs_ = np.abs
+sign = np.sign
+where = np.where
+atan2 = np.arctan2
+min_ = np.minimum
+max_ = np.maximum
+
+
+def log(x: Any) -> Any:
+    """The logarithm, with log 0 = -1e300."""
+    return np.maximum(np.log(x), LOG_ZERO)
+
+
+def logistic(x: Any) -> Any:
+    """1 / (1 + exp(-x)), without overflow."""
+    return np.exp(-np.logaddexp(0.0, -x))
+
+
+def log_logistic(x: Any) -> Any:
+    """log(1 / (1 + exp(-x))), without underflow."""
+    return -np.logaddexp(0.0, -x)
+
+
+def lgamma(x: Any) -> Any:
+    """log |Gamma(x)|."""
+    from scipy.special import gammaln
+
+    return gammaln(x)
+
+
+def digamma(x: Any) -> Any:
+    """The derivative of lgamma."""
+    from scipy.special import psi
+
+    return psi(x)
+
+
+def trigamma(x: Any) -> Any:
+    """The second derivative of lgamma."""
+    from scipy.special import polygamma as function
+
+    return function(1, x)
+
+
+def polygamma(order: int, x: Any) -> Any:
+    """Derivative number `order + 1` of lgamma."""
+    from scipy.special import polygamma as function
+
+    return function(order, x)
+
+
+def Phi(x: Any) -> Any:
+    """The standard normal distribution function."""
+    from scipy.special import ndtr
+
+    return ndtr(x)
+
+
+def log_Phi(x: Any) -> Any:
+    """log(Phi(x)), without underflow."""
+    from scipy.special import log_ndtr
+
+    return log_ndtr(x)
+
+
+def probit(x: Any) -> Any:
+    """The inverse of Phi."""
+    from scipy.special import ndtri
+
+    return ndtri(x)
+
+
+def log_i0(x: Any) -> Any:
+    """log I0(x), the modified Bessel function of order 0."""
+    from scipy.special import i0e
+
+    return np.log(i0e(x)) + np.abs(x)
+
+
+def i1_over_i0(x: Any) -> Any:
+    """I1(x) / I0(x)."""
+    from scipy.special import i0e, i1e
+
+    return i1e(x) / i0e(x)
+
+
+def _i0(x: Any) -> Any:
+    from scipy.special import i0
+
+    return i0(x)
+
+
+def _logit(x: Any) -> Any:
+    return np.log(x) - np.log1p(-x)
+
+
+#: The operations of `emdsl.ir.expressions`, on arrays.
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "^": np.power, "neg": np.negative,
+    "==": lambda a, b: (a == b) * 1.0, "!=": lambda a, b: (a != b) * 1.0, "<": lambda a, b: (a < b) * 1.0,
+    "<=": lambda a, b: (a <= b) * 1.0, ">": lambda a, b: (a > b) * 1.0, ">=": lambda a, b: (a >= b) * 1.0,
+    "and": lambda a, b: ((a != 0) & (b != 0)) * 1.0, "or": lambda a, b: ((a != 0) | (b != 0)) * 1.0,
+    "not": lambda a: (a == 0) * 1.0, "exp": np.exp, "log": log, "log1p": np.log1p, "sqrt": np.sqrt, "abs": np.abs,
+    "sin": np.sin, "cos": np.cos, "logistic": logistic, "logit": _logit, "Phi": Phi, "probit": probit,
+    "lgamma": lgamma, "besseli0": _i0, "min": np.minimum, "max": np.maximum,
+    "where": lambda c, a, b: np.where(c != 0, a, b),
+}  # fmt: skip

@@ -1,0 +1,133 @@
+"""Newton's method on Q for a group of parameters, halved until Q rises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdsl.runtime.assembly import Assembly
+from emdsl.runtime.domains import Coordinates
+from emdsl.runtime.problem import Array, Theta
+
+#: Newton steps in one M-step; the next M-step goes on where this one stopped (a generalised EM algorithm).
+MOST_STEPS = 12
+#: A step that promises less than this share of |Q| is not worth taking.
+SMALLEST_GAIN = 1e-14
+_HALVINGS = 30
+
+
+@dataclass
+class Group:
+    """Parameters that are updated together: their free coordinates, the pieces they occur in, their places in the vector of all."""
+
+    coordinates: Coordinates
+    assemblies: Sequence[Assembly]
+    offsets: Mapping[str, int]
+    quadratic: bool
+
+    def __post_init__(self) -> None:
+        spaces = self.coordinates.spaces
+        self.members = np.concatenate([self.offsets[s.name] + np.arange(int(np.prod(s.shape))) for s in spaces])
+        self.linear = all(space.kind in ("real", "contrast") for space in spaces)
+
+    def maximize(self, theta: Theta, statistics: Mapping[str, Any], vector: Any) -> dict[str, Array]:
+        """The group's parameters after Newton steps from theta; unchanged where no step raises Q."""
+        current = {name: np.asarray(value) for name, value in theta.items()}
+        names = [space.name for space in self.coordinates.spaces]
+        u = self.coordinates.free(current)
+        if not len(u):
+            return {name: current[name] for name in names}
+        value = self._value(current, vector(current), statistics)
+        for _ in range(1 if self.quadratic and self.linear else MOST_STEPS):
+            gradient, hessian = self._derivatives(current, vector(current), statistics)
+            step = ascent(gradient, hessian)
+            promised = float(gradient @ step)
+            if not promised > SMALLEST_GAIN * (1.0 + abs(value)):
+                break
+            found = self._climb(current, u, step, value, statistics, vector)
+            if found is None:
+                break
+            current, u, value = found
+        return {name: current[name] for name in names}
+
+    def _climb(
+        self, current: dict[str, Array], u: Array, step: Array, value: float, statistics: Mapping[str, Any], vector: Any
+    ) -> tuple[dict[str, Array], Array, float] | None:
+        scale = 1.0
+        for _ in range(_HALVINGS):
+            trial_u = u + scale * step
+            trial = {**current, **self.coordinates.theta(trial_u)}
+            trial_value = self._value(trial, vector(trial), statistics)
+            if trial_value >= value:
+                return trial, trial_u, trial_value
+            scale *= 0.5
+        return None
+
+    def _value(self, theta: Theta, v: Array, statistics: Mapping[str, Any]) -> float:
+        total = sum(item.value(theta, v, statistics[item.data.name]) for item in self.assemblies)
+        return float(total) if np.isfinite(total) else -np.inf
+
+    def _derivatives(self, theta: Theta, v: Array, statistics: Mapping[str, Any]) -> tuple[Array, Array]:
+        full = np.zeros(len(v))
+        local = np.full(len(v), -1, dtype=np.intp)
+        local[self.members] = np.arange(len(self.members))
+        raw = np.zeros((len(self.members), len(self.members)))
+        for item in self.assemblies:
+            statistic = statistics[item.data.name]
+            item.gradient(theta, v, statistic, full)
+            item.hessian(theta, v, statistic, local, raw)
+        element = full[self.members]
+        gradient = self.coordinates.pullback(theta, self._split(element))
+        jacobian = self.coordinates.jacobian(theta)
+        hessian = jacobian.T @ raw @ jacobian
+        if not self.linear:
+            hessian += self._curvature(theta, element)
+        return gradient, hessian
+
+    def _curvature(self, theta: Theta, element: Array) -> Array:
+        """The Hessian's part from the bend of the coordinates, `sum_k g_k d2 x_k / du du'`, by central differences of `J(u)' g`."""
+        split = self._split(element)
+        u = self.coordinates.free(theta)
+        out = np.empty((len(u), len(u)))
+        width = 1e-5
+        for k in range(len(u)):
+            shift = np.zeros(len(u))
+            shift[k] = width
+            up = self.coordinates.pullback(self.coordinates.theta(u + shift), split)
+            down = self.coordinates.pullback(self.coordinates.theta(u - shift), split)
+            out[k] = (up - down) / (2 * width)
+        return 0.5 * (out + out.T)
+
+    def _split(self, element: Array) -> dict[str, Array]:
+        parts, at = {}, 0
+        for space in self.coordinates.spaces:
+            size = int(np.prod(space.shape))
+            parts[space.name] = element[at : at + size].reshape(space.shape)
+            at += size
+        return parts
+
+
+def ascent(gradient: Array, hessian: Array) -> Array:
+    """The Newton step `-H^-1 g`; where H is not negative definite, its eigenvalues are turned and bounded away from 0."""
+    gradient = np.where(np.isfinite(gradient), gradient, 0.0)
+    if not np.isfinite(hessian).all():
+        return gradient
+    scale = np.sqrt(np.maximum(np.abs(np.diagonal(hessian)), 1e-300))
+    scaled = -hessian / np.outer(scale, scale)
+    try:
+        factor = np.linalg.cholesky(scaled)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(scaled)
+        values = np.maximum(np.abs(values), 1e-8 * max(float(np.abs(values).max()), 1e-300))
+        step: Array = vectors @ ((vectors.T @ (gradient / scale)) / values) / scale
+        return step
+    half = np.linalg.solve(factor, gradient / scale)
+    step = np.linalg.solve(factor.T, half) / scale
+    return step
+
+
+__all__ = ["Group", "NDArray", "ascent"]

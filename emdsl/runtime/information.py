@@ -1,0 +1,154 @@
+"""The score and the observed information in free coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdsl.runtime.domains import Coordinates
+from emdsl.runtime.problem import Array, Problem, Theta
+
+#: Past so many free coordinates no matrix of second derivatives is built.
+MOST_COORDINATES = 200
+#: Up to so many, the differences of the final information are of fourth order.
+MOST_FOURTH_ORDER = 60
+
+
+def score(problem: Problem, coordinates: Coordinates, theta: Theta) -> Array:
+    """Gradient of the penalised observed-data log-likelihood in u, by Fisher's identity: `(size,)`."""
+    expectation = problem.expect(theta)
+    return coordinates.pullback(theta, problem.gradient(theta, expectation.statistics))
+
+
+def slope_along(problem: Problem, coordinates: Coordinates, u: Array, axis: int, step: float, order: int) -> Array:
+    """Minus the derivative of the score along one coordinate, by central differences of order 2 or 4."""
+    h = (u[axis] + step) - u[axis]  # a step that the coordinate can represent
+
+    def difference(multiple: float) -> Array:
+        above, below = u.copy(), u.copy()
+        above[axis] += multiple * h
+        below[axis] -= multiple * h
+        return score(problem, coordinates, coordinates.theta(below)) - score(
+            problem, coordinates, coordinates.theta(above)
+        )
+
+    if order == 2:
+        return np.asarray(difference(1.0) / (2 * h))
+    return np.asarray((8 * difference(1.0) - difference(2.0)) / (12 * h))
+
+
+def observed_information(
+    problem: Problem, coordinates: Coordinates, theta: Theta, *, order: int = 4, units: Array | None = None
+) -> Array:
+    """Minus the Hessian of the penalised log-likelihood in free coordinates, `(size, size)`, from differences of the
+    score.
+
+    Along a coordinate that is a log or a logit a unit is natural, and the step is 1e-3 (order 2) or 4e-3 (order 4): the
+    error is of the order of the step's square (fourth power). Along one with the data's unit the step is a small
+    share of the standard error that the curvature itself shows. `units` (size,), standard errors known from before,
+    save the search for it.
+    """
+    u = coordinates.free(theta)
+    natural = coordinates.flags("scale_free")
+    columns = []
+    for axis in range(coordinates.size):
+        if natural[axis]:
+            columns.append(slope_along(problem, coordinates, u, axis, 1e-3 if order == 2 else 4e-3, order))
+        else:
+            known = None if units is None else float(units[axis])
+            columns.append(scaled_slope(problem, coordinates, u, axis, order, known))
+    matrix = np.array(columns).reshape(coordinates.size, coordinates.size)
+    return 0.5 * (matrix + matrix.T)
+
+
+def scaled_slope(
+    problem: Problem, coordinates: Coordinates, u: Array, axis: int, order: int, known: float | None
+) -> Array:
+    """`slope_along` with a step of 1/50 of the standard error along the axis, found by trial where not known."""
+    if known is not None and np.isfinite(known) and known > 0:
+        return slope_along(problem, coordinates, u, axis, 0.02 * known, order)
+    step = 1e-4 * max(1.0, abs(float(u[axis])))
+    for _ in range(4):
+        column = slope_along(problem, coordinates, u, axis, step, 2)
+        curvature = abs(float(column[axis]))
+        wanted = 0.02 / np.sqrt(curvature) if np.isfinite(curvature) and curvature > 0 else 0.01 * step
+        wanted = float(np.clip(wanted, 1e-6 * step, 100 * step))
+        if 0.05 * wanted <= step <= 5 * wanted:
+            return column if order == 2 else slope_along(problem, coordinates, u, axis, wanted, order)
+        step = wanted
+    return slope_along(problem, coordinates, u, axis, step, order)
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """The information, each coordinate in units of its own curvature, by eigenvectors.
+
+    `curvature` (size,): each coordinate's own, 0 where it has next to none; `scale` (size,): their square roots;
+    `values` (size,) and `vectors` (size, size): of the scaled matrix. `flat` marks the directions in which the
+    likelihood does not bend as far as differences can tell.
+    """
+
+    curvature: Array
+    scale: Array
+    values: Array
+    vectors: Array
+    flat: NDArray[np.bool_]
+
+    @property
+    def indefinite(self) -> bool:
+        """Whether some direction bends upwards: a saddle point, or far from the maximum."""
+        return bool((self.values[~self.flat] < 0).any())
+
+    def solve(self, right: Array) -> Array:
+        """Information^-1 times `right` (size, …), in the directions that bend."""
+        bent = self.vectors[:, ~self.flat]
+        inner = bent.T @ (right / (self.scale if right.ndim == 1 else self.scale[:, None]))
+        values = self.values[~self.flat]
+        solved = bent @ (inner / (values if right.ndim == 1 else values[:, None]))
+        return np.asarray(solved / (self.scale if right.ndim == 1 else self.scale[:, None]))
+
+    def inverse(self) -> Array:
+        """Information^-1 in the directions that bend, `(size, size)`."""
+        return self.solve(np.eye(len(self.scale)))
+
+    def decrement(self, slope: Array) -> float:
+        """The log-likelihood still to be gained by a quadratic model: half of s' I^-1 s; a flat direction is given the
+        smallest curvature that could be told from nothing."""
+        inner = self.vectors.T @ (slope / self.scale)
+        return float(0.5 * (inner**2 / np.where(self.flat, FLAT, self.values)).sum())
+
+    def unbent(self) -> list[Array]:
+        """Directions in u along which the likelihood does not bend downwards, the most upwards first, at most ten."""
+        chosen = np.flatnonzero(self.flat | (self.values < 0))
+        return [self.vectors[:, i] / self.scale for i in chosen[np.argsort(self.values[chosen])][:10]]
+
+    def free_of_flat(self, rows: Array) -> NDArray[np.bool_]:
+        """Which linear functions of u, the rows of `rows` (n, size), do not change along any flat direction."""
+        if not self.flat.any():
+            return np.ones(len(rows), dtype=bool)
+        scaled = rows / self.scale
+        along = scaled @ self.vectors[:, self.flat]
+        return np.asarray((along**2).sum(axis=1) <= 1e-6 * (scaled**2).sum(axis=1))
+
+
+#: A curvature below this share of a coordinate's own cannot be told from nothing.
+FLAT = 1e-7
+
+
+def spectrum(information: Array, coordinates: Coordinates, theta: Theta) -> Spectrum:
+    """The information by eigenvectors. A coordinate with next to no curvature of its own is flat as it stands, and what
+    differences show between it and the others is noise: below 1e-7 of one observation along a log or logit, below
+    1e-10 / u^2 along a coordinate with the data's unit."""
+    curvature = np.diag(information)
+    natural = coordinates.flags("scale_free")
+    u = coordinates.free(theta)
+    least = np.where(natural, 1e-7, 1e-10 / np.maximum(1.0, u**2))
+    alone = np.abs(curvature) < least
+    scale = np.where(alone, 1.0, np.sqrt(np.maximum(np.abs(curvature), least)))
+    matrix = information / np.outer(scale, scale)
+    matrix[alone] = 0.0
+    matrix[:, alone] = 0.0
+    values, vectors = np.linalg.eigh(matrix)
+    return Spectrum(np.where(alone, 0.0, curvature), scale, values, vectors, np.abs(values) < FLAT)

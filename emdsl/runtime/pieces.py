@@ -1,0 +1,139 @@
+"""One piece of the log-density with its data, as the generated formulas see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdsl.runtime.problem import Array, Theta
+from emdsl.runtime.scatter import Address
+
+
+@dataclass(frozen=True)
+class Slots:
+    """A predictor as `sum over slots of coefficient * parameter element`.
+
+    `positions` are `(*cells, slots)` places in the vector of all parameters (`(*cells, slots, rows)` if `by_row`),
+    `coefficients` `(*cells or 1s, slots, rows or 1)`.
+    """
+
+    positions: NDArray[np.intp]
+    coefficients: Array
+    by_row: bool
+
+    @property
+    def shared(self) -> bool:
+        """Whether every cell has the same coefficients (a design matrix)."""
+        return all(size == 1 for size in self.coefficients.shape[:-2])
+
+    def predict(self, v: Array) -> Array:
+        """The predictor, `(*cells, rows or 1)`."""
+        if self.by_row:
+            return (v[self.positions] * self.coefficients).sum(axis=-2)
+        values = v[self.positions]
+        if self.shared:
+            return values @ self.coefficients.reshape(self.coefficients.shape[-2:])
+        return np.einsum("...s,...sr->...r", values, self.coefficients)
+
+    def at(self, rows: slice) -> Slots:
+        """The same predictor for some rows."""
+        positions = self.positions[..., rows] if self.by_row else self.positions
+        coefficients = self.coefficients[..., rows] if self.coefficients.shape[-1] > 1 else self.coefficients
+        return Slots(positions, coefficients, self.by_row)
+
+
+@dataclass
+class PieceData:
+    """Addresses, designs and known values of one piece; cells are `(*hidden, *elements, *codes)`.
+
+    `by_row`: its formulas are evaluated row by row (then every array has a row axis last). `rows` is their number. `row_mask` `(*elements, rows)` is
+    true where the piece applies. `outside` `(*cells)` is true where its guards do not hold. `statistics` `(elements * terms, rows)`,
+    or with codes `(elements, terms, rows)`.
+    """
+
+    name: str
+    by_row: bool
+    hidden: tuple[int, ...]
+    elements: tuple[int, ...]
+    codes: tuple[int, ...]
+    terms: int
+    rows: int
+    addresses: list[Address | None]
+    slots: list[Slots | None]
+    knowns: dict[str, Array]
+    shifts: dict[str, Array] = field(default_factory=dict)
+    outside: NDArray[np.bool_] | None = None
+    row_mask: NDArray[np.bool_] | None = None
+    statistics: Array | None = None
+    code: NDArray[np.intp] | None = None
+    sets: NDArray[np.bool_] | None = None
+    blank: bool = False
+    weights: Array | None = None
+    level: int = 0
+    columns: int = 0
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """Lengths of all cell axes."""
+        return self.hidden + self.elements + self.codes
+
+    @property
+    def eta_shape(self) -> tuple[int, ...]:
+        """Shape of the eta table."""
+        return (*self.cells, self.terms)
+
+    def atom(self, i: int, theta: Theta, v: Array) -> Array:
+        """The value of atom `i` for each cell, with a row axis behind where formulas run by row."""
+        place = self.addresses[i]
+        if place is not None:
+            values = place.gather(np.asarray(theta[place.parameter]))
+            return values[..., None] if self.by_row else values
+        slots = self.slots[i]
+        assert slots is not None
+        values = slots.predict(v)
+        return values if self.by_row else values[..., 0]
+
+    def standardised(self, centre: str, scale: str, base: Array) -> Array:
+        """`(base - mean) / sd` by element, over the rows where the piece applies; the two are kept as known values."""
+        base = np.broadcast_to(base, (*base.shape[:-1], self.rows))
+        seen = np.isfinite(base)
+        weight = np.where(seen, 1.0 if self.weights is None else self.weights, 0.0)
+        total = np.maximum(weight.sum(axis=-1, keepdims=True), 1e-300)
+        values = np.where(seen, base, 0.0)
+        mean = (weight * values).sum(axis=-1, keepdims=True) / total
+        spread = np.sqrt((weight * np.where(seen, base - mean, 0.0) ** 2).sum(axis=-1, keepdims=True) / total)
+        spread = np.where(spread > 0, spread, 1.0)
+        self.shifts[centre], self.shifts[scale] = mean[..., 0], spread[..., 0]
+        return (base - mean) / spread
+
+    def row_weights(self, weights: Array) -> Array:
+        """Posterior weights `(*hidden, rows)` spread over the elements, 0 where the piece does not apply: `(*cells, rows)`."""
+        shape = (*self.hidden, *(1,) * len(self.elements), weights.shape[-1])
+        spread = weights.reshape(shape)
+        if self.row_mask is not None:
+            spread = spread * self.row_mask
+        if self.outside is not None:
+            spread = np.where(self.outside[..., None], 0.0, spread)
+        return spread
+
+    def over_rows(self, weights: Array, values: Any) -> Array:
+        """`sum over rows of weight * value`, by cell; rows of weight 0 count for nothing, whatever their value."""
+        product = weights * np.where(weights == 0.0, 0.0, values)
+        return product.sum(axis=-1)
+
+    def view(self, rows: slice) -> PieceData:
+        """The same piece for some rows."""
+
+        def cut(array: Array) -> Array:
+            return array[..., rows] if array.ndim and array.shape[-1] == self.rows and self.rows > 1 else array
+
+        return replace(
+            self,
+            slots=[None if item is None else item.at(rows) for item in self.slots],
+            knowns={name: cut(value) for name, value in self.knowns.items()},
+            row_mask=None if self.row_mask is None else cut(self.row_mask),
+            rows=len(range(*rows.indices(self.rows))),
+        )

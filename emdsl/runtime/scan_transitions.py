@@ -1,0 +1,134 @@
+"""Transition factors of chains as scaled probabilities: one matrix for every row, or one for each row.
+
+Both kinds answer the same questions of the passes in `scan_lockstep`, for the lanes of one step: `before` and `after`
+are `(O, K, width)`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emdsl.runtime.chains import ChainLayout, Lanes
+from emdsl.runtime.kernels import LOG_IMPOSSIBLE, segment_sum
+from emdsl.runtime.problem import Array
+
+
+class StaticTransitions:
+    """The same factors for every row.
+
+    `matrix` `(O, K, K)`, from row to column, is `exp(log_step - shift)`, raised to `floor` where it is possible;
+    `shift` `(O,)` is the largest log-factor of each outer cell; `smallest` is the smallest logarithm in the matrix
+    that is not impossible and `dense` says whether none is impossible.
+    """
+
+    def __init__(self, log_step: Array, floor: float = 0.0) -> None:
+        shift = log_step.max(axis=(1, 2), keepdims=True)
+        self.matrix, self.smallest, self.dense = _scaled_transitions(log_step, shift, floor)
+        self.shift = shift[:, 0, 0]
+        self._transposed = np.ascontiguousarray(self.matrix.swapaxes(1, 2))
+
+    def total_shift(self, layout: ChainLayout) -> Array:
+        """What the shifts add to each chain's log-evidence, `(O, chains)`."""
+        shifts: Array = self.shift[:, None] * np.maximum(layout.lengths - 1, 0)
+        return shifts
+
+    def forward(self, before: Array, lanes: Lanes, step: int, out: Array) -> None:
+        """`out[o, j] = sum_i matrix[o, i, j] * before[o, i]`."""
+        np.matmul(self._transposed, before, out=out)
+
+    def backward(self, after: Array, lanes: Lanes, step: int, out: Array) -> None:
+        """`out[o, i] = sum_j matrix[o, i, j] * after[o, j]`."""
+        np.matmul(self.matrix, after, out=out)
+
+    def columns(self, lanes: Lanes) -> Array:
+        """The factors into the lanes' first rows, `(O, K, K entered from, lanes)`."""
+        return np.repeat(self._transposed[..., None], len(lanes), axis=-1)
+
+    def forward_columns(self, before: Array, lanes: Lanes, step: int, out: Array) -> None:
+        """`forward` for columns `(O, K, columns, width)`, both arrays contiguous."""
+        flat = (*before.shape[:2], -1)
+        np.matmul(self._transposed, before.reshape(flat), out=out.reshape(flat))
+
+    def new_counts(self) -> Array:
+        """Where `count` adds up: `(O, K, K)`."""
+        return np.zeros(self.matrix.shape)
+
+    def count(self, before: Array, after: Array, lanes: Lanes, step: int, counts: Array) -> None:
+        """Adds `before[o, i] * after[o, j]`, the expected transitions up to the factor that `finish` puts to them."""
+        counts += np.matmul(before, after.swapaxes(1, 2))
+
+    def finish(self, counts: Array) -> Array:
+        """Expected transitions from what `count` gathered."""
+        return np.multiply(counts, self.matrix, out=counts)
+
+
+class RowTransitions:
+    """Factors of their own for each row: `matrix` `(O, K, K, rows)` and `shift` `(O, rows)`, otherwise as
+    `StaticTransitions`.
+
+    What `log_step` holds at the first rows of chains is not read.
+    """
+
+    def __init__(self, log_step: Array, layout: ChainLayout, floor: float = 0.0) -> None:
+        shift = log_step.max(axis=(1, 2), keepdims=True)
+        known = log_step.copy()
+        known[..., layout.first_rows] = shift[..., layout.first_rows] = 0.0
+        self.matrix, self.smallest, self.dense = _scaled_transitions(known, shift, floor)
+        self.shift = shift[:, 0, 0]
+
+    def total_shift(self, layout: ChainLayout) -> Array:
+        """What the shifts add to each chain's log-evidence, `(O, chains)`."""
+        return segment_sum(self.shift, layout.starts)
+
+    def forward(self, before: Array, lanes: Lanes, step: int, out: Array) -> None:
+        """`out[o, j] = sum_i matrix[o, i, j] * before[o, i]`, the matrix that of the row that each lane enters."""
+        np.add.reduce(self._at(lanes, step) * before[:, :, None], axis=1, out=out)
+
+    def backward(self, after: Array, lanes: Lanes, step: int, out: Array) -> None:
+        """`out[o, i] = sum_j matrix[o, i, j] * after[o, j]`."""
+        np.add.reduce(self._at(lanes, step) * after[:, None], axis=2, out=out)
+
+    def columns(self, lanes: Lanes) -> Array:
+        """The factors into the lanes' first rows, `(O, K, K entered from, lanes)`."""
+        return self._at(lanes, 0).swapaxes(1, 2).copy()
+
+    def forward_columns(self, before: Array, lanes: Lanes, step: int, out: Array) -> None:
+        """`forward` for columns `(O, K, columns, width)`."""
+        matrix = self._at(lanes, step)
+        np.multiply(matrix[:, 0, :, None], before[:, 0, None], out=out)
+        for state in range(1, before.shape[1]):
+            out += matrix[:, state, :, None] * before[:, state, None]
+
+    def new_counts(self) -> Array:
+        """Where `count` writes: `(O, K, K, rows)`, 0 at first rows."""
+        return np.zeros(self.matrix.shape)
+
+    def count(self, before: Array, after: Array, lanes: Lanes, step: int, counts: Array) -> None:
+        """Writes the expected transitions into the rows of a step."""
+        counts[..., lanes.rows(step)] = self._at(lanes, step) * before[:, :, None] * after[:, None]
+
+    def finish(self, counts: Array) -> Array:
+        """Expected transitions from what `count` gathered."""
+        return counts
+
+    def _at(self, lanes: Lanes, step: int) -> Array:
+        return self.matrix[..., lanes.rows(step)]
+
+
+Transitions = StaticTransitions | RowTransitions
+
+
+def _scaled_transitions(log_step: Array, shift: Array, floor: float) -> tuple[Array, float, bool]:
+    """`exp(log_step - shift)`, raised to `floor` where possible; its smallest logarithm that is possible; whether all
+    are.
+
+    Where everything is impossible `shift` is set to 0.
+    """
+    shift[shift <= LOG_IMPOSSIBLE] = 0.0
+    scaled = log_step - shift
+    possible = scaled > LOG_IMPOSSIBLE
+    smallest = float(np.min(scaled, where=possible, initial=0.0))
+    matrix = np.exp(scaled, out=scaled)
+    if floor:
+        np.maximum(matrix, floor, out=matrix, where=possible)
+    return matrix, smallest, bool(possible.all())
