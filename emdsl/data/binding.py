@@ -3,7 +3,7 @@ it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -74,7 +74,7 @@ def bind(model: Model, table: Table, options: BindOptions | None = None) -> Boun
         model, table, finder, arrangement, sets.labels, lambda e, subject: float(constants.number(e, subject)), frozen
     )
     values = _values(model, reader, failures)
-    weights = _weights(model, table, options, arrangement, values, failures)
+    weights = _weights(model, table, options, arrangement, values, reader.columns, failures)
     failures.stop()
     return Bound(
         indexes=indexes,
@@ -114,7 +114,7 @@ def _values(model: Model, reader: ValueReader, failures: _Failures) -> dict[str,
 
 def _weights(
     model: Model, table: Table, options: BindOptions, arrangement: Arrangement, values: dict[str, Values],
-    failures: _Failures,
+    columns: Mapping[str, str], failures: _Failures,
 ) -> dict[str, NDArray[np.float64]]:  # fmt: skip
     """The weight of each unit, by plate; several weights of one plate multiply."""
     weights: dict[str, NDArray[np.float64]] = {}
@@ -124,7 +124,8 @@ def _weights(
             failures.attempt(partial(multiplied, weights, weight.plate, factor, table))
     if options.weight is not None:
         column = options.weight
-        extra = failures.attempt(partial(option_weight, model, table, column, arrangement))
+        own = {columns.get(weight.variable, "") for weight in model.weights}
+        extra = failures.attempt(partial(option_weight, model, table, column, arrangement, own))
         if extra is not None:
             failures.attempt(partial(multiplied, weights, *extra, table))
     return weights

@@ -16,9 +16,9 @@ _TRUTH = {"false": "0", "true": "1"}
 class UnknownLabel(Exception):
     """A cell, or one of its parts, is not what it should be. `part` is what was not understood."""
 
-    def __init__(self, part: str, genotype: bool = False) -> None:
+    def __init__(self, part: str) -> None:
         super().__init__(part)
-        self.part, self.genotype = part, genotype
+        self.part = part
 
 
 @dataclass
@@ -87,7 +87,7 @@ class CellCodes:
             return mask
         pair = self._pair(alternative)
         if pair is None:
-            raise UnknownLabel(alternative, genotype="/" not in alternative)
+            raise UnknownLabel(alternative)
         square = mask.reshape(len(self.labels), len(self.labels))
         left, right = (slice(None) if code < 0 else slice(code, code + 1) for code in pair)
         square[left, right] = True

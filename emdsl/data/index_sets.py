@@ -64,7 +64,8 @@ class IndexSets:
         return {name: self.labels(name) for name in names}
 
     def _work_out(self, index_set: IndexSet) -> tuple[str, ...]:
-        frozen = (self._options.indexes or {}).get(index_set.name)
+        known = (self._options.indexes or {}).get(index_set.name)
+        frozen = None if known is None else tuple(known)
         match index_set.source:
             case Labels(labels):
                 return self._same_as_before(index_set.name, labels, frozen)
@@ -104,7 +105,13 @@ class IndexSets:
     # --- levels -------------------------------------------------------------------------------------------------------
 
     def _levels(self, name: str, source: Levels) -> tuple[str, ...]:
-        columns = self._level_columns(name, source)
+        columns = self._level_columns(source)
+        if not columns:
+            raise EmmError(
+                "no-levels",
+                f"nothing says which column holds the levels of `{name}`",
+                help=f"index {name} = levels(COLUMN)",
+            )
         found: set[str] = set()
         for column, genotype in columns.items():
             for cell in self._table.encoded(column).labels:
@@ -119,16 +126,10 @@ class IndexSets:
             )
         return sorted_labels(found)
 
-    def _level_columns(self, name: str, source: Levels) -> dict[str, bool]:
+    def _level_columns(self, source: Levels) -> dict[str, bool]:
         """The columns that hold the levels, and whether they hold genotypes, whose alleles are the levels."""
         columns: dict[str, bool] = {}
         named = [self._model.variable(variable) for variable in source.variables]
-        if not source.columns and not named:
-            raise EmmError(
-                "no-levels",
-                f"nothing says which column holds the levels of `{name}`",
-                help=f"index {name} = levels(COLUMN)",
-            )
         if source.columns:
             kinds = self._kinds_by_column()
             for item in source.columns:
@@ -164,6 +165,7 @@ class IndexSets:
 
     def _columns(self, name: str, patterns: tuple[str, ...]) -> tuple[str, ...]:
         chosen = self._options.columns.get(name) or patterns
+        chosen = tuple(part.strip() for part in chosen.split(",")) if isinstance(chosen, str) else chosen
         if chosen:
             return tuple(dict.fromkeys(column for pattern in chosen for column in self._matching(pattern)))
         self._refuse_rivals(name)

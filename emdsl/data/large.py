@@ -129,7 +129,7 @@ class Scan:
         count = int(self._query(f"SELECT count(*) FROM cells_{kind}").fetchone()[0])
         if count == 0 or count > LARGEST_DICTIONARY:
             strings = self._query(f"SELECT {text} AS cell FROM {self._sql}").fetchnumpy()["cell"]
-            return self._without_missing(encode(np.ma.filled(strings.astype(object), None).tolist()))
+            return self._without_missing(encode(strings.tolist()))
         labels = self._query(f"SELECT cell FROM cells_{kind} ORDER BY cell").fetchall()
         self._query(f"CREATE TYPE {kind} AS ENUM (SELECT cell FROM cells_{kind} ORDER BY cell)")
         code = f"coalesce(CAST(enum_code(CAST({text} AS {kind})) AS BIGINT), -1)"
@@ -186,8 +186,10 @@ def _late(scan: Scan) -> Iterator[None]:
 def scan_delimited(
     paths: Sequence[Path], header: Header, packed: bool, name: str, missing: frozenset[str], keep: Any = None
 ) -> Table:
-    """The table in CSV files that share one header. Raises `MalformedFile` where the strict reader should look
-    itself."""
+    """The table in CSV files that share one header. Raises `MalformedFile` where the strict reader should look itself.
+
+    One thing is let pass that the strict reader refuses: a delimiter at the end of a row, with nothing behind it.
+    """
     fields = {column: f"c{position}" for position, column in enumerate(header.names) if column}
     columns = ", ".join(f"c{position}: 'VARCHAR'" for position in range(len(header.names)))
     sql = (
@@ -197,8 +199,8 @@ def scan_delimited(
     )
     scan = Scan(sql, fields, dict.fromkeys(fields, "VARCHAR"), missing, name, keep)
     rows = scan.count()
-    if len(header.names) == 1 and scan.missing_cells(header.names[0]):
-        raise MalformedFile("a blank line may or may not be an empty cell")
+    if rows == 0 or (len(header.names) == 1 and scan.missing_cells(header.names[0])):
+        raise MalformedFile("a blank line may or may not be an empty cell, and lines may end in several ways")
     return _table(scan, fields, dict.fromkeys(fields, "VARCHAR"), rows, name)
 
 
@@ -277,8 +279,14 @@ def _holds(type_name: str) -> str:
 def _connect() -> Any:
     import duckdb
 
-    # nothing is downloaded, whatever a file's name says
-    return duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
+    # nothing is downloaded, whatever a file's name says, and nothing is spilled into the working directory
+    return duckdb.connect(
+        config={
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "temp_directory": str(Path(tempfile.gettempdir()) / "emdsl_duckdb"),
+        }
+    )
 
 
 def _path_list(paths: Sequence[Path]) -> str:

@@ -55,6 +55,11 @@ def _read_named(name: str, missing: frozenset[str]) -> Table:
         return _read_standard_input(missing)
     if not name.strip():
         raise EmmError("no-such-file", "expected the name of a data file, found nothing")
+    path = Path(name).expanduser()
+    if path.exists() and not path.is_file() and not path.is_dir():  # a pipe, as `<(zcat data.gz)` makes one
+        with refusing_unreadable(name):
+            data = path.read_bytes()
+        return _read_bytes(data, name, missing)
     paths = _paths(name)
     kinds = {_kind(path) for path in paths}
     if len(kinds) > 1:
@@ -153,7 +158,8 @@ def _read_large(sources: Sequence[Source], name: str, missing: frozenset[str], k
         check_same_header(headers[0], header, sources[0].name, source.name)
     paths = [source.path for source in sources if source.path is not None]
     packed = {_is_packed(path) for path in paths}
-    if len(packed) > 1 or len({(header.line, header.delimiter) for header in headers}) > 1:
+    broken_names = any("\n" in name or "\r" in name for name in headers[0].names)  # DuckDB skips whole lines only
+    if broken_names or len(packed) > 1 or len({(header.line, header.delimiter) for header in headers}) > 1:
         return read_delimited(sources, name, missing)
     try:
         return scan_delimited(paths, headers[0], packed.pop(), name, missing, keep)
@@ -167,14 +173,17 @@ def _is_packed(path: Path) -> bool:
 
 
 def _read_standard_input(missing: frozenset[str]) -> Table:
-    name = "standard input"
     if sys.stdin is None or sys.stdin.isatty():
         raise EmmError(
             "no-data",
             "expected a table on standard input, found a terminal",
             help="pipe it in: cat data.csv | emdsl fit model.emm -",
         )
-    data = sys.stdin.buffer.read()
+    return _read_bytes(sys.stdin.buffer.read(), "standard input", missing)
+
+
+def _read_bytes(data: bytes, name: str, missing: frozenset[str]) -> Table:
+    """The table in bytes that can be read only once."""
     source = Source(name, data=data)
     kind = _kind_of_bytes(source.head(8))
     if kind == "delimited" and len(source.head(SMALL + 1)) <= SMALL:

@@ -30,10 +30,8 @@ def outside(variable: Variable, values: Floats, number: Callable[[Expression, st
     `number` works out the ends of an interval. Densities on the unit interval may be infinite at its ends, so observed
     shares lie strictly inside; inputs may be 0 or 1.
     """
-    if variable.kind == "weight":
-        words, holds = WEIGHTS, _is_weight
-    else:
-        words, holds = _test(variable.domain, variable.kind == "observed", number)
+    weights: _Test = (WEIGHTS, _is_weight)
+    words, holds = weights if variable.kind == "weight" else _test(variable.domain, variable.kind == "observed", number)
     present = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         return words, np.flatnonzero(present & ~(holds(values) & np.isfinite(values)))
@@ -89,8 +87,9 @@ def refuse_outside(table: Table, column: str, words: str, wrong: Codes) -> EmmEr
 
 
 def wrong_shares(values: Floats) -> Codes:
-    """The rows of `values` (elements, rows) whose shares do not sum to 1, or are missing in part."""
+    """The units of `values` (*elements, shares, units) whose shares do not sum to 1, or are missing in part."""
     missing = np.isnan(values)
-    some, every = missing.any(axis=0), missing.all(axis=0)
-    off = np.abs(np.nansum(values, axis=0) - 1) > SHARES_TOLERANCE
-    return np.flatnonzero((some & ~every) | (off & ~every))
+    some, every = missing.any(axis=-2), missing.all(axis=-2)
+    off = np.abs(np.nansum(values, axis=-2) - 1) > SHARES_TOLERANCE
+    wrong = ~every & (some | off)
+    return np.flatnonzero(wrong.reshape(-1, wrong.shape[-1]).any(axis=0))

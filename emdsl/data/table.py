@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.data.numerals import numeral, print_number
-from emdsl.data.wording import SHOWN, did_you_mean, listed, plain, rows_phrase
+from emdsl.data.wording import did_you_mean, listed, plain, rows_phrase, shortened
 from emdsl.diagnostics.errors import EmmError
 
 Floats = NDArray[np.float64]
@@ -183,7 +183,7 @@ class Table:
             lines = None if self.lines is None or (self.files and source == self.source) else self.lines[first:]
             parts.append(rows_phrase([int(row) - first for row in rows], lines))
         if column is not None:
-            parts.append(f"column {column}")
+            parts.append(f"column {shortened(column)}")
         return ", ".join(parts)
 
     def _file(self, rows: Sequence[int] | Codes) -> tuple[str, int]:
@@ -228,7 +228,7 @@ class Table:
             help = ""
         raise EmmError(
             "not-a-number",
-            f"expected numbers in column `{name}`, found {listed(words, SHOWN)}",
+            f"expected numbers in column `{shortened(name)}`, found {listed(words)}",
             place=self.place(wrong, name),
             help=help,
         )

@@ -105,13 +105,13 @@ class ValueReader:
         missing = encoded.codes < 0
         self._count(variable, name, missing)
         lookup: list[int] = []
-        unknown: list[int] = []
+        unknown: dict[int, str] = {}
         for position, cell in enumerate(encoded.labels):
             try:
                 lookup.append(codes.code(cell))
-            except UnknownLabel:
+            except UnknownLabel as error:
                 lookup.append(-1)
-                unknown.append(position)
+                unknown[position] = error.part
         if unknown:
             raise self._unknown(variable, codes, name, encoded, unknown)
         if variable.kind == "input" and (coarse := [at for at, code in enumerate(lookup) if code >= codes.values]):
@@ -187,7 +187,7 @@ class ValueReader:
         return np.unique(self._arrangement.order[offsets[units // across]])
 
     def _check_shares(self, variable: Variable, elements: tuple[Element, ...], array: Floats) -> None:
-        wrong = wrong_shares(array.reshape(-1, array.shape[-1]))
+        wrong = wrong_shares(array)
         if len(wrong):
             names = [name for _, name in elements if name is not None]
             raise EmmError(
@@ -199,10 +199,10 @@ class ValueReader:
     # --- errors -------------------------------------------------------------------------------------------------------
 
     def _unknown(
-        self, variable: Variable, codes: CellCodes, name: str, encoded: Encoded, unknown: list[int]
+        self, variable: Variable, codes: CellCodes, name: str, encoded: Encoded, unknown: dict[int, str]
     ) -> EmmError:
         cells = [encoded.labels[position] for position in unknown]
-        rows = _rows_with(encoded, unknown)
+        part = next(iter(unknown.values())).strip()
         known = f"its labels are {plain(codes.labels)}"
         if codes.genotype:
             pair = "/".join((codes.labels[0], codes.labels[-1]))
@@ -210,24 +210,29 @@ class ValueReader:
         elif codes.index_set == BINARY:
             message = f"expected 0 or 1, `false` or `true`, found {listed(cells)}"
             known = ""
+        elif len(cells) == 1 and not part:
+            message = f"{listed(cells)} leaves one of its alternatives empty"
+        elif len(cells) == 1 and part != cells[0]:
+            message = f"`{part}`, in {listed(cells)}, is not a label of `{codes.index_set}`"
         else:
             several = "is not a label" if len(cells) == 1 else "are not labels"
             when = ", as the fit knew it" if codes.index_set in self._frozen else ""
             message = f"{listed(cells)} {several} of `{codes.index_set}`{when}"
-        near = did_you_mean(cells[0], codes.labels) if not codes.genotype else ""
+        near = did_you_mean(part, codes.labels) if not codes.genotype else ""
         return EmmError(
             "unknown-label",
             message,
-            place=self._table.place(rows, name),
+            place=self._table.place(_rows_with(encoded, tuple(unknown)), name),
             help="; ".join(part for part in (near, known) if part),
         )
 
     def _empty(self, variable: Variable, name: str, rows: Codes) -> EmmError:
+        as_observed = f"leave the rows out, or give `{variable.name}` a law: observed {variable.name} ~ …"
         return EmmError(
             "missing-cell",
             f"the {variable.kind} `{variable.name}` may not be empty in column `{name}`",
             place=self._table.place(rows, name),
-            help="" if variable.kind == "weight" else f"leave the rows out, or give `{variable.name}` a law: observed",
+            help="" if variable.kind == "weight" else as_observed,
         )
 
     def _disagree(
@@ -239,11 +244,14 @@ class ValueReader:
         rows = np.sort(self._arrangement.order[np.append(inside[differs[inside]], first[unit])])
         encoded = self._table.encoded(name)
         cells = list(dict.fromkeys(encoded.labels[encoded.codes[row]] for row in rows))
-        where = "the data set" if plate is None else f"`{plate}` {self._arrangement.names[plate][unit]}"
+        if plate is None:
+            each, where = "the whole data set", "the rows"
+        else:
+            each, where = f"each `{plate}`", f"the rows of `{plate}` {self._arrangement.names[plate][unit]}"
         inner = self._arrangement.rows_plate
         return EmmError(
             "cells-disagree",
-            f"`{variable.name}` has one value for each `{plate}`, but the rows of {where} hold {listed(cells)}",
+            f"`{variable.name}` has one value for {each}, but {where} hold {listed(cells)}",
             place=self._table.place(rows, name),
             help=f"declare it inside `{inner}` if it changes from row to row",
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,13 +14,18 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
 
 
-def option_weight(model: Model, table: Table, column: str, arrangement: Arrangement) -> tuple[str, Floats]:
+def option_weight(
+    model: Model, table: Table, column: str, arrangement: Arrangement, columns: Collection[str]
+) -> tuple[str, Floats]:
     """The weights of `--weight`: the outermost plate in which they are constant, and one for each of its units.
 
+    `columns` are those of the model's own weights.
     In the rows of a chain weights have no meaning: a row cannot count twice and have one successor.
     """
     if column not in table:
         raise table.no_column(column, help="--weight COLUMN")
+    if column in columns:
+        raise EmmError("weight-twice", f"the column `{column}` is a weight of the model already", place="--weight")
     weights = table.numbers(column)
     empty = np.flatnonzero(np.isnan(weights))
     if len(empty):

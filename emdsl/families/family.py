@@ -14,10 +14,10 @@ from emdsl.ir.model import Branch, Domain, When
 class Value:
     """A resolved expression and its kind.
 
-    `axes` are the index sets still to be indexed by (none: a scalar). `kind` is the domain of the parameter that it is, or
-    an intact slice of, and `event` how many axes (the last ones) one element of that domain takes; "table" for constants
-    and computed arrays; "number" for everything else that is scalar. `labels`: the value (or each element of the array)
-    is a label of that index set.
+    `axes` are the index sets still to be indexed by (none: a scalar). `kind` is the domain of the parameter that it is,
+    or an intact slice of, and `event` how many axes (the last ones) one element of that domain takes; "table" for
+    constants and computed arrays; "number" for everything else that is scalar. `labels`: the value (or each element of
+    the array) is a label of that index set.
     """
 
     expression: Expression
@@ -27,9 +27,12 @@ class Value:
     event: int = 0
 
 
-#: What an argument must be: a number; a vector or matrix over the axes of the target; a simplex or cut points over axes of
-#: their own; or any value of the target.
+#: What an argument must be: a number; a vector or matrix over the axes of the target; a simplex or cut points over axes
+#: of their own; or any value of the target.
 Accepts = Literal["number", "vector", "matrix", "simplex", "cuts", "transition", "value"]
+
+
+REAL = Domain("real")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Formal:
 
     name: str
     accepts: Accepts = "number"
-    domain: Domain = Domain("real")
+    domain: Domain = REAL
     optional: bool = False
 
 
@@ -95,7 +98,7 @@ Arguments = Mapping[str, Value]
 
 
 class Family(Protocol):
-    """A distribution. `event_axes`: how many axes of its target it draws at once (0: a scalar). `discrete`: counts or labels."""
+    """A distribution."""
 
     @property
     def name(self) -> str:

@@ -1,7 +1,8 @@
 """`HardyWeinberg(p)` and `HardyWeinberg(p, F)`: a genotype as two hidden draws from the allele frequencies.
 
-With an inbreeding coefficient a hidden indicator `ibd` says whether the two alleles are identical by descent (Wright 1922):
-the second draw then equals the first. As mixtures, unlike as polynomials, both have closed M-steps (gene counting).
+With an inbreeding coefficient a hidden indicator `ibd` says whether the two alleles are identical by descent (Wright
+1922): the second draw then equals the first. As mixtures, unlike as polynomials, both have closed M-steps: gene
+counting.
 """
 
 from __future__ import annotations

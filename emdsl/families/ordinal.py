@@ -1,7 +1,8 @@
-"""`OrderedLogistic(eta, cuts)` and `OrderedProbit(eta, cuts)`: a level by cut points on a latent scale (McCullagh 1980).
+"""`OrderedLogistic(eta, cuts)` and `OrderedProbit(eta, cuts)`: a level by cut points on a latent scale.
 
-Level number `n` of `K` has probability `F(cuts[n] - eta) - F(cuts[n-1] - eta)`, without the second term for the first level, and 1 for the first term of the
-last. The number of levels is unbound, so the branches are guarded by position.
+Level number `n`, from 0, has probability `F(cuts[n] - eta) - F(cuts[n-1] - eta)`. The first level lacks the second
+term, and the last has 1 for the first (McCullagh 1980). How many levels there are is unbound, so the branches are
+guarded by position.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from emdsl.families.family import Family, Formal, Value
@@ -21,8 +22,8 @@ from emdsl.syntax.printer import print_expr
 class Place:
     """Where a law stands: what it draws, as far as arguments depend on it.
 
-    `vector` are the bound indices over the axes of a vector or matrix that is drawn at once; a number that is given for a
-    vector may use them. `labels` is the index set of a finite target.
+    `vector` are the bound indices over the axes of a vector or matrix that is drawn at once; a number that is given for
+    a vector may use them. `labels` is the index set of a finite target.
     """
 
     vector: tuple[Binder, ...] = ()
@@ -61,11 +62,30 @@ def match(node: tree.Call, family: Family) -> dict[str, tree.Expr]:
     return {name: matched[name] for name in names if name in matched}
 
 
-def arguments(node: tree.Call, family: Family, scope: Scope, names: Names, place: Place | None) -> dict[str, Value]:
-    """The resolved arguments by name. Without a place (when only the law's support is asked for) vectors stay as given."""
+def arguments(node: tree.Call, family: Family, scope: Scope, names: Names, place: Place) -> dict[str, Value]:
+    """The resolved arguments by name."""
     matched = match(node, family)
     formals = {formal.name: formal for formal in family.formals}
     return {name: _argument(value, formals[name], family, scope, names, place) for name, value in matched.items()}
+
+
+class LazyArguments(Mapping[str, Value]):
+    """Arguments that are resolved when they are looked at: a law's support depends on few of them."""
+
+    def __init__(self, node: tree.Call, family: Family, scope: Scope, names: Names) -> None:
+        self._matched = match(node, family)
+        self._family, self._scope, self._names = family, scope, names
+
+    def __getitem__(self, name: str) -> Value:
+        formal = next(formal for formal in self._family.formals if formal.name == name)
+        with self._names.looking_at_shapes():
+            return _argument(self._matched[name], formal, self._family, self._scope, self._names, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._matched)
+
+    def __len__(self) -> int:
+        return len(self._matched)
 
 
 def _argument(
@@ -122,7 +142,7 @@ def _simplex(found: Value, formal: Formal, family: Family, node: tree.Expr) -> V
 
 
 def _spread(found: Value, formal: Formal, family: Family, node: tree.Expr, names: Names, place: Place) -> Value:
-    """A vector or matrix over the target's axis; a number, which may use the current element, stands for a whole vector."""
+    """A vector or matrix over the target's axis; a number, which may use the current element, stands for a vector."""
     axes = tuple(binder.index_set for binder in place.vector)
     wanted = axes if formal.accepts == "vector" else (axes[0], axes[0])
     if found.axes == wanted:
@@ -150,6 +170,8 @@ def _check_constant(found: Value, formal: Formal, family: Family, node: tree.Exp
     }.get(formal.domain.kind)
     if wanted is not None and not wanted[1]:
         raise failure(
-            "argument-domain", f"`{formal.name}` of `{family.name}` must be {wanted[0]}, found {print_expr(node)}", node,
+            "argument-domain",
+            f"`{formal.name}` of `{family.name}` must be {wanted[0]}, found {print_expr(node)}",
+            node,
             signature(family),
-        )  # fmt: skip
+        )

@@ -87,7 +87,7 @@ def lift(branch: Branch, names: Names) -> tuple[Branch, ...]:
         both = merge(branch.guards, new)
         if both is not None:
             lifted.extend(lift(replace(under(branch, new), guards=both), names))
-    return unite(lifted)
+    return unite(lifted, names)
 
 
 def _liftable(density: Expression) -> Choose | None:
@@ -168,8 +168,8 @@ def _intersection(one: Guard, two: Guard) -> Guard:
     return replace(one, labels=tuple(label for label in one.labels if (label in two.labels) != two.negated))
 
 
-def unite(branches: Iterable[Branch]) -> tuple[Branch, ...]:
-    """Branches that differ only in the labels of one guard made one."""
+def unite(branches: Iterable[Branch], names: Names) -> tuple[Branch, ...]:
+    """Branches that differ only in the labels of one guard made one; a guard that lets every label pass is left out."""
     united: list[Branch] = []
     for branch in branches:
         for i, earlier in enumerate(united):
@@ -179,7 +179,12 @@ def unite(branches: Iterable[Branch]) -> tuple[Branch, ...]:
                 break
         else:
             united.append(branch)
-    return tuple(united)
+    return tuple(replace(b, guards=tuple(g for g in b.guards if not _always(g, names))) for b in united)
+
+
+def _always(guard: Guard, names: Names) -> bool:
+    known = names.static_labels(values_of(guard.variable, names))
+    return known is not None and not guard.negated and not guard.position and set(known) <= set(guard.labels)
 
 
 def _union(one: Branch, two: Branch) -> tuple[Guard, ...] | None:

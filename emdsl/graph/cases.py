@@ -1,21 +1,19 @@
-"""`case` over values, and `{label: probability}`: both become a `Choose`."""
+"""`case` over values: it becomes a `Choose`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from fractions import Fraction
 from itertools import pairwise
 
 from emdsl.families.family import Value
 from emdsl.graph.failures import failure
 from emdsl.graph.names import Names, Scope
-from emdsl.graph.patterns import ANY, Alternative, Subject, atoms, check_complete, expand, first_matches
-from emdsl.graph.values import Pair, fits, scalar
-from emdsl.ir.arithmetic import ONE, ZERO, choose
-from emdsl.ir.expressions import Arm, BinderRef, Choose, Expression, LabelPattern, Number, Tabulate
+from emdsl.graph.patterns import Alternative, Subject, atoms, check_complete, expand, first_matches
+from emdsl.graph.values import Pair, fits
+from emdsl.ir.arithmetic import choose
+from emdsl.ir.expressions import Arm, Choose, Expression
 from emdsl.syntax import tree
-from emdsl.syntax.printer import print_expr, print_label
+from emdsl.syntax.printer import print_expr
 
 Resolver = Callable[[tree.Expr, Scope, Names, str | None], Value | Pair]
 
@@ -133,42 +131,3 @@ def _word(node: tree.Expr) -> str | None:
             return "-" + text
         case _:
             return None
-
-
-# --- maps of probabilities --------------------------------------------------------------------------------------------
-
-
-def probabilities(node: tree.Probabilities, scope: Scope, names: Names, resolve: Resolver) -> Value:
-    """`{a: 1/2, b: theta/4}`: a simplex over the index set of its labels; labels of the set that are left out have 0."""
-    labels = tuple(entry.label for entry in node.entries)
-    twice = next((entry for i, entry in enumerate(node.entries) if entry.label in labels[:i]), None)
-    if twice is not None:
-        raise failure("duplicate-label", f"the label `{twice.label}` stands twice", twice)
-    if scope.declared is not None:
-        index_set = scope.declared
-        for entry in node.entries:
-            names.check_label(entry.label, index_set, entry)
-    else:
-        index_set = names.label_set(labels, scope.owner, node)
-    inner = replace(scope, declared=None)
-    values = [scalar(resolve(entry.value, inner, names, None), entry.value) for entry in node.entries]
-    _check_sum(node, values)
-    binder = names.fresh(index_set, index_set)
-    arms = [Arm(((LabelPattern((label,)),),), value) for label, value in zip(labels, values, strict=True)]
-    if set(names.static_labels(index_set) or ()) != set(labels):
-        arms.append(Arm(((ANY,),), ZERO))
-    return Value(Tabulate((binder,), choose((BinderRef(binder),), tuple(arms))), (index_set,), "simplex", event=1)
-
-
-def _check_sum(node: tree.Probabilities, values: Sequence[Expression]) -> None:
-    exact = [value.value for value in values if isinstance(value, Number)]
-    if any(value < 0 for value in exact):
-        raise failure("probabilities", "a probability is negative", node)
-    total = sum(Fraction(value) for value in exact)
-    if len(exact) == len(values) and total != ONE.value:
-        shown = ", ".join(
-            f"{print_label(entry.label)}: ({print_expr(entry.value)})/({total})" for entry in node.entries
-        )
-        raise failure("probabilities", f"the probabilities sum to {total}, not to 1", node, f"{{{shown}}}")
-    if len(exact) < len(values) and total > 1:
-        raise failure("probabilities", f"the probabilities that are numbers sum to {total} already, more than 1", node)

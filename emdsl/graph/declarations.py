@@ -169,8 +169,7 @@ def _declare_plates(nodes: Iterable[tree.Declaration | tree.Statement], parent: 
                 "sibling-plates",
                 f"the plates `{first}` and `{node.name}` stand side by side, and a model has one line of plates",
                 node,
-                f"put both into one plate whose rows hold the columns of both, and leave empty the cells that a row lacks: "
-                f"for each {first}:",
+                f"one plate `for each {first}:` with the columns of both; cells that a row lacks stay empty",
             )
         )
     for node in siblings[:1]:

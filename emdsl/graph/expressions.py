@@ -9,7 +9,7 @@ from fractions import Fraction
 from emdsl.diagnostics.errors import EmmError
 from emdsl.families.family import BINARY, Value
 from emdsl.families.genotype import FIRST, SECOND
-from emdsl.graph import cases, functions
+from emdsl.graph import cases, functions, probabilities
 from emdsl.graph.failures import failure, unknown
 from emdsl.graph.names import Names, Scope, VariableHead
 from emdsl.graph.values import Pair, at, elementwise, fits, scalar
@@ -55,7 +55,7 @@ def resolve(node: tree.Expr, scope: Scope, names: Names, expect: str | None = No
         case tree.Case():
             return cases.resolve_case(node, scope, names, expect, resolve, is_word)
         case tree.Probabilities():
-            return cases.probabilities(node, scope, names, resolve)
+            return probabilities.probabilities(node, scope, names, resolve)
         case tree.ListOf():
             raise failure(
                 "list-place", "a list stands only after `=` in a `const` or after `init`", node,
@@ -290,6 +290,9 @@ def _index(node: tree.Index, scope: Scope, names: Names) -> Value | Pair:
         )  # fmt: skip
     for position, index in enumerate(node.indices):
         axis = base.axes[0]
+        if names.shapes_only:
+            base = _element(base, Label(axis, ""))
+            continue
         chosen = resolve(index, scope, names, axis)
         if not isinstance(chosen, Value) or not fits(chosen, axis, names):
             raise _wrong_index(index, chosen, axis, f"index {position + 1} of `{print_expr(node.base)}`")

@@ -15,7 +15,7 @@ from emdsl.graph.laws import support
 from emdsl.graph.names import Names, Scope, VariableHead, VariableStatement
 from emdsl.graph.values import Pair, scalar
 from emdsl.ir.expressions import Binder
-from emdsl.ir.model import Domain
+from emdsl.ir.model import Domain, Kind
 from emdsl.syntax import tree
 
 
@@ -77,8 +77,9 @@ def _drawn(names: Names, name: str, node: tree.LatentStmt | tree.ObservedStmt, p
             raise failure(
                 "index-set", f"the law of `{name}` gives {_of(domain)}, not values of `{node.domain.name}`", node.domain
             )
+    kind: Kind = "latent" if isinstance(node, tree.LatentStmt) else "observed"
     return VariableHead(
-        name, "latent" if isinstance(node, tree.LatentStmt) else "observed", plate, _axes(node.axes, names), domain, node,
+        name, kind, plate, _axes(node.axes, names), domain, node,
         sets[drawn.index(name)], found.genotype, found.hidden, drawn if len(drawn) > 1 else (),
     )  # fmt: skip
 
@@ -124,7 +125,7 @@ def _mapped(names: Names, node: tree.ObservedStmt, plate: str | None) -> Variabl
 
 
 def map_value(node: tree.ObservedStmt, scope: Scope, names: Names) -> Value | Pair:
-    """The value of `observed y = value`: a number, a label (of `: idx`, or of the set that the labels imply) or a pair."""
+    """The value of `observed y = value`: a number, a label (of `: idx` or of the set that it implies) or a pair."""
     assert node.value is not None
     expect = label_set_of(node.value, scope, names, is_word) if isinstance(node.value, tree.Case) else scope.declared
     value = resolve(node.value, scope, names, expect)

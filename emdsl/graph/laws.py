@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 from emdsl.families.family import Family, Support, Target
-from emdsl.graph.arguments import Place, arguments
+from emdsl.graph.arguments import LazyArguments, Place, arguments
 from emdsl.graph.branches import lift, merge, under
 from emdsl.graph.cases import compose, resolve_arms, resolve_subjects
+from emdsl.graph.constants import exact_value
 from emdsl.graph.expressions import resolve
 from emdsl.graph.failures import failure, unknown
 from emdsl.graph.names import Names, Scope
 from emdsl.ir.arithmetic import MINUS_INFINITY, apply
-from emdsl.ir.expressions import Apply, Arm, Number, number
+from emdsl.ir.expressions import Apply, Arm, Expression, Number, number
 from emdsl.ir.model import Branch, Domain, Guard, When
 from emdsl.syntax import tree
 
@@ -64,16 +66,39 @@ def event_axes(law: tree.Law, names: Names) -> int:
 def support(law: tree.Law, scope: Scope, names: Names) -> Support:
     """The values that the law gives; a mixture gives those of all its branches."""
     found: list[tuple[Support, tree.Call]] = []
+    atoms: list[Expression] = []
     for family, call in called(law, names):
-        one = family.support(arguments(call, family, scope, names, None))
+        given = LazyArguments(call, family, scope, names)
+        one = family.support(given)
         if one is not None:
             found.append((one, call))
+        elif family.atom is not None:
+            atoms.append(given[family.atom].expression)
     if not found:
         return Support(Domain("real"))
     total = found[0][0]
     for one, call in found[1:]:
         total = _joined(total, one, call)
-    return total
+    if all(_contains(total.domain, exact_value(atom, names)) for atom in atoms):
+        return total
+    return replace(total, domain=Domain("real"))
+
+
+def _contains(domain: Domain, atom: Fraction | float | None) -> bool:
+    """Whether an atom surely lies in a domain."""
+    match domain.kind:
+        case "real" | "finite":
+            return True
+        case "positive":
+            return atom is not None and atom > 0
+        case "unit":
+            return atom is not None and 0 <= atom <= 1
+        case "natural":
+            return atom is not None and atom >= 0 and atom == int(atom)
+        case "integer":
+            return atom is not None and atom == int(atom)
+        case _:
+            return False
 
 
 def _joined(one: Support, two: Support, node: tree.Call) -> Support:

@@ -83,6 +83,7 @@ class Names:
     sizes: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
     own_index_sets: set[str] = field(default_factory=set)
     drawing: frozenset[str] = frozenset()
+    shapes_only: bool = False
     _pending: list[str] = field(default_factory=list)
     _expanding: list[str] = field(default_factory=list)
     _counter: int = 0
@@ -156,7 +157,8 @@ class Names:
                 raise failure("cycle", f"what `{name}` is depends on itself: {chain}", node)
             self._pending.append(name)
             try:
-                head = self.head_of(self, name, statement, plate)
+                with self.looking_at_shapes(False):
+                    head = self.head_of(self, name, statement, plate)
             finally:
                 self._pending.pop()
             self.heads[name] = head
@@ -174,8 +176,20 @@ class Names:
             self._expanding.pop()
 
     @contextmanager
+    def looking_at_shapes(self, only: bool = True) -> Iterator[None]:
+        """While the head of a variable is worked out, indices are not looked at.
+
+        They cannot change a shape, and may be the variable's own value before (`A[prev(v)]`).
+        """
+        before, self.shapes_only = self.shapes_only, only
+        try:
+            yield
+        finally:
+            self.shapes_only = before
+
+    @contextmanager
     def drawn(self, *variables: str) -> Iterator[None]:
-        """Note that the laws of these variables are being expanded, which they may look at by `prev` only (then: none)."""
+        """Note that the laws of these variables are being expanded, which may look at them by `prev` only."""
         before, self.drawing = self.drawing, frozenset(variables)
         try:
             yield

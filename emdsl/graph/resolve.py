@@ -28,16 +28,18 @@ def resolve(module: tree.Module, *, overrides: Mapping[str, Fraction] | None = N
     names = declarations(module, overrides or {})
     statements = Statements(names)
     for node, plate in _statements(module):
-        with names.failures.collect():
-            statements.add(node, plate)
+        if _is_declared(node, plate, names):
+            with names.failures.collect():
+                statements.add(node, plate)
     made = _parameters(names)
     reports, orders = _reports(module, names), _orders(module, names)
     constants = _constants(names)
     _check_lets(names)
     with names.failures.collect():
         _check_observed(module)
+    statements.add_plate_columns()
     for node, plate in _statements(module):
-        for error in _refusals(node, statements):
+        for error in _refusals(node, statements) if _is_declared(node, plate, names) else ():
             names.failures.add(error)
     names.failures.raise_all()
     title = next((node for node in module.declarations if isinstance(node, tree.ModelDecl)), None)
@@ -74,6 +76,19 @@ def _statements(module: tree.Module) -> Iterator[tuple[tree.Statement, str | Non
                 yield node, plate
             case _:
                 pass
+
+
+def _is_declared(node: tree.Statement, plate: str | None, names: Names) -> bool:
+    """Whether the declaration of what the statement is about went well; if not, an error has been noted."""
+    if plate is not None and plate not in names.plates:
+        return False
+    match node:
+        case tree.LatentStmt(drawn):
+            return all(name in names.variables and names.variables[name][0] is node for name in drawn)
+        case tree.InputStmt(name) | tree.WeightStmt(name) | tree.ObservedStmt(name):
+            return name in names.variables and names.variables[name][0] is node
+        case _:
+            return True
 
 
 def _parameters(names: Names) -> tuple[Parameter, ...]:

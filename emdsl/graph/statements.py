@@ -62,6 +62,13 @@ class Statements:
             case tree.GivenStmt() | tree.LetDecl() | tree.PlateStmt():
                 pass
 
+    def add_plate_columns(self) -> None:
+        """The columns of plates that laws look at are inputs, though no statement declares them."""
+        made = {variable.name for variable in self.variables}
+        for name, (node, _) in self.names.variables.items():
+            if name not in made and isinstance(node, tree.InputStmt):
+                self.variables.append(_plain(self.names.head(name, node), None, ""))
+
     def _variables(self, drawn: Iterable[str], node: tree.LatentStmt | tree.ObservedStmt) -> None:
         column = node.column if isinstance(node, tree.ObservedStmt) else None
         for name in drawn:
@@ -88,10 +95,13 @@ class Statements:
         heads = [names.head(name, node) for name in drawn]
         width = event_axes(first_law(law), names)
         if width > len(binders):
+            shape = "a vector" if width == 1 else "a matrix"
             raise failure(
-                "law", f"`{drawn[0]}` is a single number, and its law draws {'a vector' if width == 1 else 'a matrix'}", node,
+                "law",
+                f"`{drawn[0]}` has {len(binders) or 'no'} axes, and its law draws {shape}",
+                node,
                 f"{drawn[0]}[idx] ~ {print_law(law)}",
-            )  # fmt: skip
+            )
         elements, vector = binders[: len(binders) - width], binders[len(binders) - width :]
         target = _target(heads, elements, vector, names)
         place = Place(vector, heads[0].values)
@@ -153,7 +163,7 @@ class Statements:
         if suffix:
             drawn = replace(drawn, name=f"{drawn.name}.{suffix}")
         name = drawn.name if when == "always" else f"{drawn.name} {when}"
-        lifted = unite(part for branch in branches for part in lift(branch, self.names))
+        lifted = unite((part for branch in branches for part in lift(branch, self.names)), self.names)
         self.factors.append(tidy(Factor(name, plate, elements, drawn, lifted, when, lag, text)))
 
     def _evidence(self, node: tree.FactorStmt, plate: str | None) -> Factor:
@@ -162,7 +172,7 @@ class Statements:
         value = scalar(number(node.value, self.names.scope_of(plate), self.names), node.value)
         branch = Branch((), value)
         lag = _lag((branch,))
-        branches = unite(lift(branch, self.names))
+        branches = lift(branch, self.names)
         return tidy(
             Factor(
                 f"factor {count}", plate, (), None, branches, "after" if lag else "always", lag,

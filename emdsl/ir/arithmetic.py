@@ -1,4 +1,4 @@
-"""Expressions built with exact numbers folded: `1/2` is one number, `log(exp(x))` is `x`."""
+"""Expressions built with exact numbers folded: `1/2` is one number, `x + 0` and `log(exp(x))` are `x`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,14 @@ def apply(op: str, *args: Expression) -> Expression:
             return Number(a / b)
         case "^", (Number(Fraction() as a), Number(Fraction() as b)) if _folds(a, b):
             return Number(Fraction(a ** int(b)))
+        case "+", (a, b) if ZERO in (a, b):
+            return b if a == ZERO else a
+        case "-", (a, b) if b == ZERO:
+            return a
+        case "*", (a, b) if ONE in (a, b):
+            return b if a == ONE else a
+        case "/" | "^", (a, b) if b == ONE:
+            return a
         case "log", (argument,):
             return log_of(argument)
         case "==" | "!=", (Label(here, a), Label(there, b)) if here == there:
@@ -48,7 +56,7 @@ def _folds(base: Fraction, exponent: Fraction) -> bool:
 
 
 def log_of(argument: Expression) -> Expression:
-    """`log(argument)`; of 0 it is minus infinity, of 1 zero, of `exp(x)` it is `x`; a choice is a choice of logarithms."""
+    """`log(argument)`: of 0 minus infinity, of 1 zero, of `exp(x)` it is `x`; a choice is a choice of logarithms."""
     match argument:
         case Number(value) if value == 0:
             return MINUS_INFINITY
@@ -63,7 +71,7 @@ def log_of(argument: Expression) -> Expression:
 
 
 def choose(subjects: tuple[Expression, ...], arms: tuple[Arm, ...]) -> Expression:
-    """A `Choose` with what is already decided taken out: subjects that are labels, arms behind one that always matches."""
+    """A `Choose` without what is decided already: subjects that are labels, arms behind one that always matches."""
     known = tuple(subject.label if isinstance(subject, Label) else None for subject in subjects)
     open_subjects = tuple(subject for subject, label in zip(subjects, known, strict=True) if label is None)
     kept: list[Arm] = []

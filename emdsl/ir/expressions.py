@@ -43,7 +43,10 @@ class Label:
 
 @dataclass(frozen=True)
 class Binder:
-    """A bound index: `item` in `y[item]`, `i` in `sum(i in idx: ...)`. `name` is unique in its factor."""
+    """A bound index: `item` in `y[item]`, `i` in `sum(i in idx: ...)`.
+
+    `name` is unique in its factor: no index is bound inside another of its name. Copies of one expression share theirs.
+    """
 
     name: str
     index_set: str
@@ -112,10 +115,10 @@ class Tabulate:
 
 @dataclass(frozen=True)
 class Position:
-    """An index by position: the element of an axis that stands where `of` stands in its own index set, moved by `shift`.
+    """An index by position: the element of an axis that stands where `of` stands in its index set, moved by `shift`.
 
-    It indexes the cut points of an ordered variable, whose axis has one element fewer than the variable has levels: level
-    number `n` (from 0) lies between cut points `n - 1` and `n`.
+    It indexes the cut points of an ordered variable, whose axis has one element fewer than the variable has levels:
+    level number `n` (from 0) lies between cut points `n - 1` and `n`.
     """
 
     of: Expression

@@ -30,7 +30,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Levels:
-    """The distinct values in the data of the named columns; without names, of the variables that take values in the set.
+    """The distinct values in the data of the named columns; without names, of the variables with values in the set.
 
     `variables` lists those variables (their columns are found as they are bound).
     """
@@ -92,6 +92,8 @@ class Domain:
 class Prior:
     """A log-density of one element (a scalar, simplex slice or matrix) of a parameter; `binders` run over its axes.
 
+    The first element of a contrast is no unknown: where `binders` run over the contrast's axis too, they leave it out.
+
     `text` is the law as written.
     """
 
@@ -143,11 +145,12 @@ class Variable:
     """One value (or array over `axes`) for each unit of `plate`.
 
     `values` is the index set of a finite variable (`domain.kind == "finite"`). A Bernoulli variable has `values ==
-    "0/1"`, the built-in index set of the labels 0 and 1. `genotype`: a value is an unordered pair of labels of `values`;
-    `components` are then the two finite latent variables that are its draws (none where a `Map` gives the pair). `joint`
-    names all the variables of a joint draw, in the order of the simplex's axes; its one factor has the first as target.
-    `between` names the two inputs of the same plate that bound an interval-censored variable, which has no column then: in
-    the data an empty bound is -inf or inf, and the variable's own value is the bound where both are equal, NaN elsewhere.
+    "0/1"`, the built-in index set of the labels 0 and 1. `genotype`: a value is an unordered pair of labels of
+    `values`; `components` are then the two finite latent variables that are its draws (none where a `Map` gives the
+    pair). `joint` names all the variables of a joint draw, in the order of the simplex's axes; its one factor has the
+    first as target. `between` names the two inputs of the same plate that bound an interval-censored variable, which
+    has no column then: in the data an empty bound is -inf or inf, and the variable's own value is the bound where both
+    are equal, NaN elsewhere.
     """
 
     name: str
@@ -168,9 +171,9 @@ class Variable:
 class Guard:
     """A condition on something finite (a variable, the current element, an entry of a table of labels).
 
-    With `position` empty: its value is one of `labels`, or, with `negated`, none of them (the labels of a set that only
-    the data know). Otherwise `labels` is empty and its value is the `first` or the `last` label of its index set, or one
-    of those in the `middle`.
+    With `position` empty: its value is one of `labels`, or, with `negated`, none of them (the labels of a set that
+    only the data know). Otherwise `labels` is empty and its value is the `first` or the `last` label of its index set,
+    or one of those in the `middle`.
     """
 
     variable: VariableRef | BinderRef | ConstantRef
@@ -198,7 +201,7 @@ When = Literal["always", "first", "after"]
 
 @dataclass(frozen=True)
 class Factor:
-    """A `~` or `factor` statement: it adds its log-density, once for each unit of `plate` and each element of `elements`.
+    """A `~` or `factor` statement: its log-density counts once for each unit of `plate` and element of `elements`.
 
     `when`: `first` for the first `lag` units of a chain, `after` for the rest. `target` is the variable drawn (None:
     `factor`). `text` is the statement as written.
@@ -218,8 +221,8 @@ class Factor:
 class Map:
     """`observed y = value`: the observed variable equals a function of finite latent variables.
 
-    For a finite target `value` is a label-valued expression (`Choose` of `Label`s, or a finite variable); otherwise a number. For a genotype
-    target `value` is a pair of label-valued expressions.
+    For a finite target `value` is a label-valued expression (`Choose` of `Label`s, or a finite variable); otherwise a
+    number. For a genotype target `value` is a pair of label-valued expressions.
     """
 
     name: str

@@ -43,6 +43,12 @@ class BoundProblem:
             for update in derivation.updates
             if update.rule in ("linear", "newton") and update.formula != "gaussian"
         }
+        self._data = {name: item.data for name, item in self.program.pieces.items()}
+        self._updates = {
+            update.parameters[0]: getattr(self.program.module, f"update_{identifier(update.parameters[0])}")
+            for update in derivation.updates
+            if update.rule in ("simplex", "closed form")
+        }
         self._priors = [name for name, item in self.program.pieces.items() if item.carrier == "prior"]
 
     @property
@@ -87,8 +93,7 @@ class BoundProblem:
     def _update(self, update: Update, theta: dict[str, Array], statistics: Any) -> dict[str, Array]:
         if update.rule in ("simplex", "closed form"):
             (name,) = update.parameters
-            run = getattr(self.program.module, f"update_{identifier(name)}")
-            value = run(theta, self.program.vector(theta), statistics, self._data)
+            value = self._updates[name](theta, self.program.vector(theta), statistics, self._data)
             space = self._space[name]
             if update.rule == "simplex":
                 return {name: share(value, theta[name], space)}
@@ -105,10 +110,6 @@ class BoundProblem:
         members = [item for item in self.assemblies if item.touches(set(update.parameters))]
         coordinates = Coordinates(spaces, self._start)
         return Group(coordinates, members, self.program.layout.offsets, update.rule == "linear")
-
-    @property
-    def _data(self) -> dict[str, Any]:
-        return {name: item.data for name, item in self.program.pieces.items()}
 
     # --- score --------------------------------------------------------------------------------------------------------
 

@@ -77,8 +77,14 @@ class Program:
         self.source = program_source(derivation, self.root, self.random_root)
         self.module = load_module(self.source)
         self._bind_statistics()
+        self.nodes, self.random_nodes = in_order(self.root), in_order(self.random_root)
         self.constants = self._constants(self.root)
         self.random_constants = self._constants(self.random_root)
+        self._etas = [
+            (name, getattr(self.module, f"eta_{item.name}"), item.data)
+            for name, item in self.pieces.items()
+            if item.piece.form == "separable" and item.carrier != "prior"
+        ]
         level_of = {level.plate: number for number, level in enumerate(bound.levels)}
         #: Name, level and number of values of each finite hidden variable.
         self.latents = [
@@ -86,8 +92,8 @@ class Program:
             for v in derivation.model.variables
             if v.kind == "latent" and v.values is not None and not v.components
         ]
-        cells = max(self._cells(node) for node in in_order(self.root))
-        scans = {node.level + 1 for node in in_order(self.root) if isinstance(node, Scan)}
+        cells = max(self._cells(node) for node in self.nodes)
+        scans = {node.level + 1 for node in self.nodes if isinstance(node, Scan)}
         self.blocks = make_blocks(bound, cells, scans)
 
     # --- binding ------------------------------------------------------------------------------------------------------
@@ -209,12 +215,10 @@ class Program:
 
     def etas(self, theta: Theta, v: Array) -> dict[str, Array]:
         """The eta table of each separable piece."""
-        tables = {
-            name: getattr(self.module, f"eta_{item.name}")(theta, v, item.data)
-            for name, item in self.pieces.items()
-            if item.piece.form == "separable" and item.carrier != "prior"
-        }
-        return tables | {name: part.table(theta)[..., None] for name, part in self.stationary.items()}
+        tables = {name: function(theta, v, data) for name, function, data in self._etas}
+        for name, part in self.stationary.items():
+            tables[name] = part.table(theta)[..., None]
+        return tables
 
     def expect(self, theta: Theta) -> tuple[float, dict[str, Any]]:
         """The log-likelihood and the expected statistics of each piece, `(*cells, terms)` (posterior weights by row for pieces by row,
@@ -222,8 +226,8 @@ class Program:
         with np.errstate(all="ignore"):
             v = self.vector(theta)
             etas = self.etas(theta, v)
-            tables = {node.number: self._table(node, theta, v, etas, blank=False) for node in in_order(self.root)}
-            return self._sweep(self.root, tables, self.constants, self.module.expectation, self.blocks, etas)
+            tables = {node.number: self._table(node, theta, v, etas, blank=False) for node in self.nodes}
+            return self._sweep(self.nodes, tables, self.constants, self.module.expectation, self.blocks, etas)
 
     def expect_random(
         self, theta: Theta, potentials: dict[str, Array], multiplier: tuple[Array, ...]
@@ -232,15 +236,15 @@ class Program:
         with np.errstate(all="ignore"):
             v = self.vector(theta)
             etas = {name: np.where(eta <= LOG_IMPOSSIBLE, LOG_ZERO, 0.0) for name, eta in self.etas(theta, v).items()}
-            tables = {n.number: self._table(n, theta, v, etas, blank=True) for n in in_order(self.random_root)}
+            tables = {n.number: self._table(n, theta, v, etas, blank=True) for n in self.random_nodes}
             constants = Constants(self.random_constants)
             constants.size = self.random_constants.size
-            for node in in_order(self.random_root):
+            for node in self.random_nodes:
                 if isinstance(node, Potential):
                     constants[node.number] = potentials[node.latent]
             blocks = [replace(block, multiplier=multiplier) for block in self.blocks]
             run = self.module.random_expectation
-            return self._sweep(self.random_root, tables, constants, run, blocks, etas)[1]
+            return self._sweep(self.random_nodes, tables, constants, run, blocks, etas)[1]
 
     def _table(self, node: Node, theta: Theta, v: Array, etas: dict[str, Array], *, blank: bool) -> Any:
         match node:
@@ -288,13 +292,13 @@ class Program:
         return table
 
     def _sweep(
-        self, root: Node, tables: dict[int, Any], constants: Constants, run: Any, blocks: Any, etas: dict[str, Array]
+        self, nodes: tuple[Node, ...], tables: dict[int, Any], constants: Constants, run: Any, blocks: Any, etas: dict[str, Array]
     ) -> tuple[float, dict[str, Any]]:
-        sums = {node.number: self._accumulator(node, tables) for node in in_order(root)}
+        sums = {node.number: self._accumulator(node, tables) for node in nodes}
         total = 0.0
         for block in blocks:
             total += run(tables, constants, block, sums)
-        return total, self._statistics(root, sums, tables)
+        return total, self._statistics(nodes, sums, tables)
 
     def _accumulator(self, node: Node, tables: dict[int, Any]) -> Any:
         match node:
@@ -309,9 +313,9 @@ class Program:
                 return np.empty((*item.data.hidden, item.data.rows))
         return None
 
-    def _statistics(self, root: Node, sums: dict[int, Any], tables: dict[int, Any]) -> dict[str, Any]:
+    def _statistics(self, nodes: tuple[Node, ...], sums: dict[int, Any], tables: dict[int, Any]) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for node in in_order(root):
+        for node in nodes:
             match node:
                 case Table():
                     for name in node.pieces:

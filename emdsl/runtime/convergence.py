@@ -8,10 +8,11 @@ from itertools import pairwise
 import numpy as np
 
 from emdsl.runtime.acceleration import accelerated_em
+from emdsl.runtime.boundary import place_at, released
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.em import Iterate, Progress, Run, em_step, rounding
-from emdsl.runtime.information import MOST_COORDINATES, observed_information, spectrum
-from emdsl.runtime.newton import Polish, escape, newton, place_at, released
+from emdsl.runtime.information import MOST_COORDINATES, score_differences, spectrum
+from emdsl.runtime.newton import Polish, escape, newton
 from emdsl.runtime.problem import Array, Problem
 
 
@@ -146,7 +147,9 @@ def em_then_newton(journey: Journey, start: Iterate) -> Climb:
             journey.broke = False
             better = None
             if releases < 10:
-                better = released(journey.problem, polish) or escape(journey.problem, polish)
+                better = released(journey.problem, current, polish.coordinates) or escape(
+                    journey.problem, current, polish.coordinates, polish.bend
+                )
             if better is None:
                 return journey.end(current, "decrement", polish.decrement, polish.coordinates, runaway=polish.runaway)
             current, releases = better, releases + 1
@@ -156,7 +159,9 @@ def em_then_newton(journey: Journey, start: Iterate) -> Climb:
         if polish.outcome == "iterations" or gain > 1e-11:
             gain = max(gain * 1e-2, 1e-12)
             continue
-        beside = escape(journey.problem, polish) if polish.outcome == "indefinite" and escapes < 5 else None
+        beside = None
+        if polish.outcome == "indefinite" and escapes < 5:
+            beside = escape(journey.problem, current, polish.coordinates, polish.bend)
         if beside is None:
             return journey.end(
                 current, "tolerance", polish.decrement, polish.coordinates, polish.outcome == "indefinite"
@@ -176,10 +181,10 @@ def em_to_decrement(journey: Journey, start: Iterate) -> Climb:
         here = place_at(journey.problem, current, coordinates)
         if run.broke or not here.usable:
             return journey.end(current, "tolerance", float("nan"), coordinates)
-        information = observed_information(journey.problem, coordinates, current.theta, order=2)
+        information = score_differences(journey.problem, coordinates, current.theta, order=2)
         if not np.isfinite(information).all():
             return journey.end(current, "tolerance", float("nan"), coordinates)
-        bend = spectrum(information, coordinates, current.theta)
+        bend = spectrum(information, coordinates, current.theta, here.slope)
         decrement = float("nan") if bend.indefinite else bend.decrement(here.slope)
         if decrement < journey.tol:
             return journey.end(current, "decrement", decrement, coordinates)
@@ -190,8 +195,9 @@ def em_to_decrement(journey: Journey, start: Iterate) -> Climb:
         still = still + 1 if run.iterate.value - current.value <= rounding(current.value) else 0
         if still < 3:
             continue
-        saddle = Polish(current, coordinates, decrement, 0, "indefinite", bend, ()) if bend.indefinite else None
-        beside = escape(journey.problem, saddle) if saddle is not None and escapes < 5 else None
+        beside = None
+        if bend.indefinite and escapes < 5:
+            beside = escape(journey.problem, current, coordinates, bend)
         if beside is None:
             return journey.end(run.iterate, "tolerance", decrement, coordinates, bend.indefinite)
         run, stretch, still, escapes = journey.em(beside, journey.tol), 30, 0, escapes + 1

@@ -50,6 +50,11 @@ def rounding(value: float) -> float:
     return 1e-13 * (1.0 + abs(value))
 
 
+def worth_having(value: float) -> float:
+    """A gain in log-likelihood that is no rounding error."""
+    return max(1e-9, 1e3 * rounding(value))
+
+
 def evaluate(problem: Problem, theta: Theta) -> Iterate:
     """The E-step at theta."""
     expectation = problem.expect(theta)

@@ -39,17 +39,19 @@ def slope_along(problem: Problem, coordinates: Coordinates, u: Array, axis: int,
     return np.asarray((8 * difference(1.0) - difference(2.0)) / (12 * h))
 
 
-def observed_information(
-    problem: Problem, coordinates: Coordinates, theta: Theta, *, order: int = 4, units: Array | None = None
-) -> Array:
-    """Minus the Hessian of the penalised log-likelihood in free coordinates, `(size, size)`, from differences of the
-    score.
+def observed_information(problem: Problem, coordinates: Coordinates, theta: Theta, *, order: int = 4) -> Array:
+    """Minus the Hessian of the penalised log-likelihood in free coordinates, `(size, size)`, from differences of the score.
 
     Along a coordinate that is a log or a logit a unit is natural, and the step is 1e-3 (order 2) or 4e-3 (order 4): the
     error is of the order of the step's square (fourth power). Along one with the data's unit the step is a small
-    share of the standard error that the curvature itself shows. `units` (size,), standard errors known from before,
-    save the search for it.
+    share of the standard error that the curvature itself shows.
     """
+    columns = score_differences(problem, coordinates, theta, order=order)
+    return 0.5 * (columns + columns.T)
+
+
+def score_differences(problem: Problem, coordinates: Coordinates, theta: Theta, *, order: int) -> Array:
+    """The observed information as the differences give it, not quite symmetric: by how much shows their rounding error."""
     u = coordinates.free(theta)
     natural = coordinates.flags("scale_free")
     columns = []
@@ -57,18 +59,12 @@ def observed_information(
         if natural[axis]:
             columns.append(slope_along(problem, coordinates, u, axis, 1e-3 if order == 2 else 4e-3, order))
         else:
-            known = None if units is None else float(units[axis])
-            columns.append(scaled_slope(problem, coordinates, u, axis, order, known))
-    matrix = np.array(columns).reshape(coordinates.size, coordinates.size)
-    return 0.5 * (matrix + matrix.T)
+            columns.append(scaled_slope(problem, coordinates, u, axis, order))
+    return np.array(columns).reshape(coordinates.size, coordinates.size)
 
 
-def scaled_slope(
-    problem: Problem, coordinates: Coordinates, u: Array, axis: int, order: int, known: float | None
-) -> Array:
-    """`slope_along` with a step of 1/50 of the standard error along the axis, found by trial where not known."""
-    if known is not None and np.isfinite(known) and known > 0:
-        return slope_along(problem, coordinates, u, axis, 0.02 * known, order)
+def scaled_slope(problem: Problem, coordinates: Coordinates, u: Array, axis: int, order: int) -> Array:
+    """`slope_along` with a step of 1/50 of the standard error along the axis, found by trial."""
     step = 1e-4 * max(1.0, abs(float(u[axis])))
     for _ in range(4):
         column = slope_along(problem, coordinates, u, axis, step, 2)
@@ -87,7 +83,7 @@ class Spectrum:
 
     `curvature` (size,): each coordinate's own, 0 where it has next to none; `scale` (size,): their square roots;
     `values` (size,) and `vectors` (size, size): of the scaled matrix. `flat` marks the directions in which the
-    likelihood does not bend as far as differences can tell.
+    likelihood does not bend as far as differences can tell, `noise` being the least curvature that they can.
     """
 
     curvature: Array
@@ -95,6 +91,7 @@ class Spectrum:
     values: Array
     vectors: Array
     flat: NDArray[np.bool_]
+    noise: float
 
     @property
     def indefinite(self) -> bool:
@@ -111,13 +108,14 @@ class Spectrum:
 
     def inverse(self) -> Array:
         """Information^-1 in the directions that bend, `(size, size)`."""
-        return self.solve(np.eye(len(self.scale)))
+        inverse = self.solve(np.eye(len(self.scale)))
+        return 0.5 * (inverse + inverse.T)
 
     def decrement(self, slope: Array) -> float:
         """The log-likelihood still to be gained by a quadratic model: half of s' I^-1 s; a flat direction is given the
-        smallest curvature that could be told from nothing."""
+        least curvature that could be told from nothing."""
         inner = self.vectors.T @ (slope / self.scale)
-        return float(0.5 * (inner**2 / np.where(self.flat, FLAT, self.values)).sum())
+        return float(0.5 * (inner**2 / np.where(self.flat, self.noise, self.values)).sum())
 
     def unbent(self) -> list[Array]:
         """Directions in u along which the likelihood does not bend downwards, the most upwards first, at most ten."""
@@ -137,10 +135,14 @@ class Spectrum:
 FLAT = 1e-7
 
 
-def spectrum(information: Array, coordinates: Coordinates, theta: Theta) -> Spectrum:
-    """The information by eigenvectors. A coordinate with next to no curvature of its own is flat as it stands, and what
-    differences show between it and the others is noise: below 1e-7 of one observation along a log or logit, below
-    1e-10 / u^2 along a coordinate with the data's unit."""
+def spectrum(information: Array, coordinates: Coordinates, theta: Theta, slope: Array | None = None) -> Spectrum:
+    """The information (as `score_differences` gives it, or symmetric) by eigenvectors.
+
+    A coordinate with next to no curvature of its own is flat as it stands, and what differences show between it and the
+    others is noise: below 1e-7 of one observation along a log or logit, below 1e-10 / u^2 along a coordinate with the
+    data's unit. A direction is flat where its curvature is below FLAT or within the asymmetry of the differences. A flat curve
+    of equal likelihoods (the rotations of factors) bends upwards a little where the score `slope` is not 0: that is flat too.
+    """
     curvature = np.diag(information)
     natural = coordinates.flags("scale_free")
     u = coordinates.free(theta)
@@ -150,5 +152,8 @@ def spectrum(information: Array, coordinates: Coordinates, theta: Theta) -> Spec
     matrix = information / np.outer(scale, scale)
     matrix[alone] = 0.0
     matrix[:, alone] = 0.0
-    values, vectors = np.linalg.eigh(matrix)
-    return Spectrum(np.where(alone, 0.0, curvature), scale, values, vectors, np.abs(values) < FLAT)
+    noise = max(FLAT, float(np.abs(matrix - matrix.T).max(initial=0.0)))
+    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
+    slack = 10 * noise + (0.0 if slope is None else 1e-2 * float(np.sqrt(((slope / scale) ** 2).sum())))
+    flat = (values < noise) & (values > -slack)
+    return Spectrum(np.where(alone, 0.0, curvature), scale, values, vectors, flat, noise)

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emdsl.runtime.domain_scalars import LOG_ZERO
+from emdsl.runtime.boundary import Place, exact_bounds, place_at, running_off, set_at_boundary
 from emdsl.runtime.domains import Coordinates
-from emdsl.runtime.em import Iterate, Progress, evaluate_if_possible, rounding
-from emdsl.runtime.information import Spectrum, observed_information, spectrum
+from emdsl.runtime.em import Iterate, Progress, evaluate_if_possible, rounding, worth_having
+from emdsl.runtime.information import Spectrum, score_differences, spectrum
 from emdsl.runtime.problem import Array, Problem
-
-#: A Newton step longer than this, in a log or logit, near convergence, is a coordinate on its way to the boundary.
-RUNAWAY = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,25 +33,91 @@ class Polish:
     runaway: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class Place:
-    """A point of Newton's path: the iterate, its coordinates, u and the score there."""
+@dataclass
+class NewtonPath:
+    """Newton's method under way.
 
-    iterate: Iterate
-    coordinates: Coordinates
-    u: Array
-    slope: Array
+    `information` is None where it must be built anew; `fresh` says that it belongs to this very place. `last` is the
+    decrement before the last step, `crawl` how many steps in a row have not brought it to a tenth, `fruitless` how many
+    have not even brought it to a half.
+    """
 
-    @property
-    def usable(self) -> bool:
-        """Whether the score is a number."""
-        return bool(np.isfinite(self.slope).all())
+    problem: Problem
+    here: Place
+    tol: float
+    limit: int
+    late: bool
+    done: int
+    progress: Progress | None
+    trace: list[tuple[int, float]]
+    information: Array | None = None
+    bend: Spectrum | None = None
+    fresh: bool = False
+    decrement: float = np.inf
+    last: float = np.inf
+    crawl: int = 0
+    fruitless: int = 0
+    runaway: tuple[str, ...] = ()
 
+    def look(self) -> Spectrum | None:
+        """The information's spectrum, built anew where needed; None where there is none."""
+        if not self.here.usable:
+            return None
+        if self.information is None:
+            self.information = score_differences(
+                self.problem, self.here.coordinates, self.here.iterate.theta, order=2
+            )
+            self.fresh = True
+        if not np.isfinite(self.information).all():
+            return None
+        return spectrum(self.information, self.here.coordinates, self.here.iterate.theta, self.here.slope)
 
-def place_at(problem: Problem, iterate: Iterate, coordinates: Coordinates) -> Place:
-    """The point with its score, from the statistics of the iterate's own E-step."""
-    slope = coordinates.pullback(iterate.theta, problem.gradient(iterate.theta, iterate.statistics))
-    return Place(iterate, coordinates, coordinates.free(iterate.theta), slope)
+    def advance(self) -> str | None:
+        """One step, or one look at new information; the outcome at the end, None before."""
+        self.bend = bend = self.look()
+        if bend is None:
+            return "stalled"
+        self.decrement, step = bend.decrement(self.here.slope), bend.solve(self.here.slope)
+        if not self.fresh and (bend.indefinite or self.decrement > 0.1 * self.last):
+            self.information = None
+            return None
+        settled = set_at_boundary(self.problem, self.here, bend, step, late=self.late) if self.decrement < 0.1 else None
+        if settled is not None:
+            self.here, self.information, self.last = settled, None, np.inf
+            return None
+        if bend.indefinite:
+            self.decrement = np.nan
+            return "indefinite"
+        certified = self.decrement < self.tol
+        if not certified and len(self.trace) >= self.limit:
+            return "iterations"
+        self.fruitless = self.fruitless + 1 if 0.5 * self.last < self.decrement < 0.1 else 0
+        if self.fruitless == 3 and not certified:
+            return "stalled"
+        following = climb(self.problem, self.here, step)
+        if following is not None:
+            return self.step_to(following, bend, step, certified)
+        if certified or self.fresh:
+            return "converged" if certified else "stalled"
+        self.information = None
+        return None
+
+    def step_to(self, following: Place, bend: Spectrum, step: Array, certified: bool) -> str | None:
+        """Take the step. Once certified it is the last, unless its information was that of another place."""
+        self.crawl = self.crawl + 1 if 0.1 * self.last < self.decrement < self.last else 0
+        self.here, self.last, stale, self.fresh = following, self.decrement, not self.fresh, False
+        self.trace.append((self.done + len(self.trace) + 1, following.iterate.loglik))
+        if self.progress is not None:
+            self.progress("newton", self.done + len(self.trace), following.iterate)
+        if not certified:
+            return None
+        if following.usable:
+            self.decrement = bend.decrement(following.slope)
+        if stale and self.decrement > 1e-6 * self.tol:
+            self.information = None
+            return None
+        self.runaway = running_off(self.problem, following, bend, step, self.crawl >= 4)
+        return "converged"
 
 
 def newton(
@@ -75,92 +138,14 @@ def newton(
     likelihood, and held. `late`: EM has nothing more to gain.
     """
     here = exact_bounds(problem, place_at(problem, start, coordinates.at(start.theta)))
-    trace: list[tuple[int, float]] = []
-    bend: Spectrum | None = None
-    information: Array | None = None
-    fresh, last, outcome, decrement, crawl = False, np.inf, "iterations", np.inf, 0
-    runaway: tuple[str, ...] = ()
-    while True:
-        if not here.usable:
-            outcome = "stalled"
-            break
-        if information is None:
-            information = observed_information(problem, here.coordinates, here.iterate.theta, order=2)
-            fresh = True
-            if not np.isfinite(information).all():
-                outcome = "stalled"
-                break
-        bend = spectrum(information, here.coordinates, here.iterate.theta)
-        decrement = bend.decrement(here.slope)
-        step = bend.solve(here.slope)
-        if not fresh and (bend.indefinite or decrement > 0.1 * last):
-            information = None
-            continue
-        settled = set_at_boundary(problem, here, bend, step, late=late) if decrement < 0.1 else None
-        if settled is not None:
-            here, information, last = settled, None, np.inf
-            continue
-        if bend.indefinite:
-            outcome, decrement = "indefinite", np.nan
-            break
-        certified = decrement < tol
-        if not certified and len(trace) >= limit:
-            break
-        following = climb(problem, here, step)
-        if following is None:
-            if certified:
-                outcome = "converged"
-                break
-            if fresh:
-                outcome = "stalled"
-                break
-            information = None
-            continue
-        crawl = crawl + 1 if 0.1 * last < decrement < last else 0
-        here, last, stale, fresh = following, decrement, not fresh, False
-        trace.append((done + len(trace) + 1, here.iterate.loglik))
-        if progress is not None:
-            progress("newton", done + len(trace), here.iterate)
-        if certified:
-            decrement = bend.decrement(here.slope) if here.usable else decrement
-            if stale and decrement > 1e-6 * tol:
-                information = None  # one more step with the information of this very place
-                continue
-            outcome = "converged"
-            runaway = running_off(problem, here, bend, step, crawl >= 4)
-            break
-    return Polish(here.iterate, here.coordinates, decrement, len(trace), outcome, bend, tuple(trace), runaway)
-
-
-def exact_bounds(problem: Problem, here: Place) -> Place:
-    """The place with what is held next to a bound exactly on it, if the likelihood and its score allow it."""
-    if here.coordinates.kept is None:
-        return here
-    full = Coordinates(problem.spaces, here.iterate.theta)
-    held = full.edges(here.iterate.theta)
-    u = full.full_free(here.iterate.theta)
-    u[held] = np.where(full.flags("closed_above")[held] & (u[held] > 0), -10 * LOG_ZERO, 10 * LOG_ZERO)
-    found = evaluate_if_possible(problem, full.theta(u))
-    if found is None or found.value < here.iterate.value - rounding(here.iterate.value):
-        return here
-    place = place_at(problem, found, full.at(found.theta))
-    return place if place.usable else here
-
-
-def running_off(problem: Problem, here: Place, bend: Spectrum, step: Array, crawled: bool) -> tuple[str, ...]:
-    """Elements on their way to infinity: after many steps (`crawled`) Newton still moves them by a hundredth and more
-    of their size, though nothing is to be gained; or the likelihood no longer bends along them but is lower nearer to
-    0."""
-    share = np.abs(step) / np.maximum(1.0, np.abs(here.u))
-    moving = (share > 1e-2) & (share > 0.1 * share.max(initial=0.0)) & crawled
-    for axis in np.flatnonzero(bend.curvature == 0.0):
-        for factor in (0.5, 0.1, 0.0):
-            u = here.u.copy()
-            u[axis] *= factor
-            nearer = evaluate_if_possible(problem, here.coordinates.theta(u))
-            moving[axis] |= nearer is not None and nearer.value < here.iterate.value - 1e-6
-    names = here.coordinates.names
-    return tuple(names[i] for i in here.coordinates.elements[moving])
+    path = NewtonPath(problem, here, tol, limit, late, done, progress, [])
+    outcome = None
+    while outcome is None:
+        outcome = path.advance()
+    return Polish(
+        path.here.iterate, path.here.coordinates, path.decrement, len(path.trace), outcome, path.bend,
+        tuple(path.trace), path.runaway,
+    )  # fmt: skip
 
 
 def climb(problem: Problem, here: Place, step: Array) -> Place | None:
@@ -168,107 +153,28 @@ def climb(problem: Problem, here: Place, step: Array) -> Place | None:
     longest = np.abs(step[here.coordinates.flags("scale_free")]).max(initial=0.0)
     share = min(1.0, 10.0 / longest) if longest > 0 else 1.0
     for _ in range(12):
-        u = here.u + share * step
-        found = evaluate_if_possible(problem, here.coordinates.theta(u))
+        found = evaluate_if_possible(problem, here.coordinates.theta(here.u + share * step))
         if found is not None and found.value >= here.iterate.value - rounding(here.iterate.value):
             return place_at(problem, found, here.coordinates)
         share /= 2
     return None
 
 
-def set_at_boundary(problem: Problem, here: Place, bend: Spectrum, step: Array, *, late: bool) -> Place | None:
-    """The point with everything that runs off to a boundary set there and held, or None if nothing does.
+def escape(problem: Problem, iterate: Iterate, coordinates: Coordinates, bend: Spectrum | None) -> Iterate | None:
+    """A higher point beside a point without slope, along the directions that bend upwards or not at all; None if none is.
 
-    A coordinate is suspected if, while next to nothing is to be gained, Newton would move it by more than 1/4 in a
-    log or logit towards a bound, or if it has no curvature left; `late`, also if it takes part in a direction that
-    bends upwards (so close to a bound the score may be mostly rounding error). `held_outside` decides.
+    At a mixture whose components are all equal the likelihood is flat to the third order and rises by the fourth.
     """
-    below, above = here.coordinates.flags("closed_below"), here.coordinates.flags("closed_above")
-    if not bend.indefinite:
-        spent = here.coordinates.flags("scale_free") & (bend.curvature < 1e-6)
-        down = below & ((step < -RUNAWAY) | (spent & (here.slope <= 0)))
-        up = above & ((step > RUNAWAY) | (spent & (here.slope >= 0)))
-    else:
-        rising = (np.abs(bend.vectors[:, bend.values < 0]) > 0.1).any(axis=1) & late
-        down, up = below & rising & (here.u < 0), above & rising & (here.u > 0)
-    place = here
-    for element in here.coordinates.elements[down | up]:
-        axis = int(np.flatnonzero(place.coordinates.elements == element)[0])
-        outwards = -1.0 if place.u[axis] < 0 or not place.coordinates.flags("closed_above")[axis] else 1.0
-        place = held_outside(problem, place, axis, outwards) or place
-    return None if place is here else place
-
-
-def held_outside(problem: Problem, here: Place, axis: int, outwards: float) -> Place | None:
-    """The point with one coordinate held at its bound, or, where the likelihood has no score at the bound, just
-    before it; None if the likelihood is lower there, or not lower inside: then the data say nothing about the
-    coordinate."""
-    value = here.iterate.value
-
-    def moved(distance: float) -> tuple[Array, Iterate | None]:
-        u = here.u.copy()
-        u[axis] += distance * outwards
-        return u, evaluate_if_possible(problem, here.coordinates.theta(u))
-
-    for distance in (-3.0, -10.0, -30.0, -100.0):
-        _, inside = moved(distance)
-        if inside is None or abs(inside.value - value) > worth_having(value):
-            break
-    if inside is not None and inside.value > value - worth_having(value):
+    if bend is None:
         return None
-    for distance in (-10 * LOG_ZERO, 14.0, 7.0, 0.0):
-        outer, found = moved(distance)
-        if found is None:
-            continue
-        if found.value < value - rounding(value):
-            return None
-        place = place_at(problem, found, here.coordinates.holding(outer, np.array([axis])))
-        if place.usable:
-            return place
-    return None
-
-
-def released(problem: Problem, polish: Polish) -> Iterate | None:
-    """A better point just inside, if an element that is held at a boundary should not be there; None if all is well.
-
-    EM never leaves a zero, and a start may hold one: each held coordinate is moved inside, a little and a little
-    more, and the likelihood must be lower there.
-    """
-    full = Coordinates(problem.spaces, polish.iterate.theta)
-    held = np.isin(full.full_elements, polish.coordinates.full_elements[polish.coordinates.held])
-    u = full.free(polish.iterate.theta)
-    below, above = full.flags("closed_below"), full.flags("closed_above")
-    better = polish.iterate.value + worth_having(polish.iterate.value)
-    for axis in np.flatnonzero(held & (below | above)):
-        for depth in (14.0, 7.0, 2.0):
-            moved = u.copy()
-            moved[axis] = depth if above[axis] and u[axis] > 0 else -depth
-            found = evaluate_if_possible(problem, full.theta(moved))
-            if found is not None and found.value > better:
-                return found
-    return None
-
-
-def escape(problem: Problem, polish: Polish) -> Iterate | None:
-    """A higher point beside a point without slope, along the directions that bend upwards or not at all; None if none
-    is higher. (At a mixture with all components equal the likelihood is flat to the third order and rises by the
-    fourth.)"""
-    if polish.bend is None:
-        return None
-    u = polish.coordinates.free(polish.iterate.theta)
-    natural = polish.coordinates.flags("scale_free")
-    better = polish.iterate.value + worth_having(polish.iterate.value)
-    for direction in polish.bend.unbent():
+    u, natural = coordinates.free(iterate.theta), coordinates.flags("scale_free")
+    better = iterate.value + worth_having(iterate.value)
+    for direction in bend.unbent():
         longest = 3.0 / max(float(np.abs(direction[natural]).max(initial=0.0)), 1e-300)
         for length in (30.0, 10.0, 3.0, 1.0, 0.3):
             for sign in (1.0, -1.0):
-                moved = polish.coordinates.theta(u + sign * min(length, longest) * direction)
+                moved = coordinates.theta(u + sign * min(length, longest) * direction)
                 found = evaluate_if_possible(problem, moved)
                 if found is not None and found.value > better:
                     return found
     return None
-
-
-def worth_having(value: float) -> float:
-    """A gain in log-likelihood that is no rounding error."""
-    return max(1e-9, 1e3 * rounding(value))

@@ -33,13 +33,13 @@ from emdsl.runtime.scan_log import LogMessages, carry_messages, log_marginals, l
 from emdsl.runtime.scan_transitions import RowTransitions, StaticTransitions, Transitions
 
 #: The least share of its row that the upper bound leaves to a possible state: the product of two is still a number.
-FLOOR = 1e-150
+LEAST_SHARE = 1e-150
 #: Logs of transition factors (the largest is 0) above which every state's weight is within 1e30 of every other's.
-DENSE = -69.0
+LEAST_DENSE = -69.0
 #: Logarithm of the smallest number that scaled probabilities may come to between two rescalings.
 LOG_RANGE = -230.0
 #: Steps between rescalings at most.
-RESCALE = 16
+LONGEST_UNSCALED = 16
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class ChainFactors:
 
     @cached_property
     def lifted_transitions(self) -> Transitions:
-        """The transitions, none that is possible below `FLOOR`."""
-        return self._transitions(FLOOR)
+        """The transitions, none that is possible below `LEAST_SHARE`."""
+        return self._transitions(LEAST_SHARE)
 
     def _transitions(self, floor: float) -> Transitions:
         if self.step.ndim == 3:
@@ -158,11 +158,10 @@ def scan_reverse(tape: ChainTape, adjoint: Array) -> tuple[Array, Array, Array]:
 
 
 def _whole_chains(factors: ChainFactors, lanes: Lanes, evidence: Array, doubtful: NDArray[np.bool_]) -> ChainBlock:
-    """The forward pass of chains that are not cut; writes their evidence, and whether it is doubtful, `(O,
-    chains)`."""
+    """The forward pass of chains that are not cut; writes their evidence, and whether it is doubtful."""
     outer, states = factors.first.shape[:2]
     steps, scales = scaled_emissions(lanes, factors.first, factors.emit)
-    may_lose = _may_lose(factors.transitions, lanes, steps)
+    may_lose = _may_lose(factors.transitions, steps)
     entry = np.zeros((outer, states, len(lanes)))
     logs = scaled_forward(factors.transitions, lanes, steps, entry, _rescaling_interval(factors.transitions))
     evidence[:, lanes.chain] = logs + scales
@@ -177,8 +176,7 @@ def _whole_chains(factors: ChainFactors, lanes: Lanes, evidence: Array, doubtful
 def _cut_chains(
     factors: ChainFactors, parts: tuple[Lanes, ...], pieces: ChainLayout
 ) -> tuple[list[ChainBlock], Array, NDArray[np.bool_]]:
-    """The forward pass of chains in pieces: transfer matrices, messages between the pieces, then each piece by
-    itself.
+    """The forward pass of chains in pieces: transfer matrices, messages between the pieces, then each piece alone.
 
     Returns the blocks, the chains' evidence and whether it is doubtful, `(O, chains of pieces)`.
     """
@@ -190,7 +188,7 @@ def _cut_chains(
     for lanes in parts:
         steps, scales[:, lanes.piece] = scaled_emissions(lanes, factors.first, factors.emit)
         emitted.append(steps)
-        may_lose = may_lose or _may_lose(transitions, lanes, steps)
+        may_lose = may_lose or _may_lose(transitions, steps)
         columns = _entered(transitions, lanes, states)
         transfers[..., lanes.piece] = _in_logs(*scaled_propagate(transitions, lanes, steps, columns, every))
     carried = carry_messages(transfers, pieces)
@@ -213,11 +211,10 @@ def _cut_chains(
 
 
 def _between_pieces(carried: LogMessages, pieces: ChainLayout) -> tuple[Array, Array]:
-    """Filtered probabilities before each piece, 0 where it opens a chain, and posterior probabilities at its end,
-    `(O, K, pieces)`."""
+    """Filtered probabilities before each piece, of no account where it opens a chain, and posterior probabilities at
+    its end, `(O, K, pieces)`."""
     entries = np.zeros(carried.alpha.shape)
     entries[..., 1:] = np.exp(carried.alpha[..., :-1])
-    entries[..., pieces.first_rows] = 0.0
     return entries, log_marginals(carried, pieces, np.ones(carried.evidence.shape))
 
 
@@ -237,16 +234,15 @@ def _lost_paths(last: Array, logs: Array, leave: Array, carried: LogMessages, la
 
 
 def _entered(transitions: Transitions, lanes: Lanes, states: int) -> Array:
-    """Columns at the lanes' first rows, one for each state before, `(O, K, K, lanes)`; for a lane that opens a chain,
-    one for each of its first states."""
+    """Columns at the lanes' first rows, `(O, K, K, lanes)`: one for each state before, or, of a chain's first row, for
+    each state."""
     columns = transitions.columns(lanes)
     columns[..., lanes.opens] = np.eye(states)[..., None]
     return columns
 
 
 def _in_logs(columns: Array, logs: Array) -> Array:
-    """Log transfer matrices from the state before (axis 1) to the last state (axis 2) from columns `(O, K, K before,
-    lanes)`."""
+    """Log transfer matrices, from the state before (axis 1) to the last state (axis 2), of columns."""
     with np.errstate(divide="ignore"):
         table = np.log(columns)
     table += logs[:, None]
@@ -254,9 +250,9 @@ def _in_logs(columns: Array, logs: Array) -> Array:
 
 
 def _upper_bound(factors: ChainFactors, lanes: Lanes, columns: Array) -> tuple[Array, Array]:
-    """`scaled_propagate` with every possible state held above `FLOOR` of its row."""
-    steps, _ = scaled_emissions(lanes, factors.first, factors.emit, FLOOR)
-    return scaled_propagate(factors.lifted_transitions, lanes, steps, columns, 1, FLOOR)
+    """`scaled_propagate` with every possible state held above `LEAST_SHARE` of its row."""
+    steps, _ = scaled_emissions(lanes, factors.first, factors.emit, LEAST_SHARE)
+    return scaled_propagate(factors.lifted_transitions, lanes, steps, columns, 1, LEAST_SHARE)
 
 
 def _rescaling_interval(transitions: Transitions) -> int:
@@ -267,23 +263,28 @@ def _rescaling_interval(transitions: Transitions) -> int:
     """
     if not _is_dense(transitions):
         return 1
-    return int(min(RESCALE, LOG_RANGE / min(transitions.smallest, -1.0)))
+    return int(min(LONGEST_UNSCALED, LOG_RANGE / min(transitions.smallest, -1.0)))
 
 
 def _is_dense(transitions: Transitions) -> bool:
-    return transitions.dense and transitions.smallest >= DENSE
+    return transitions.mixing == 1 and transitions.smallest >= LEAST_DENSE
 
 
-def _may_lose(transitions: Transitions, lanes: Lanes, steps: list[Array]) -> bool:
+def _may_lose(transitions: Transitions, steps: list[Array]) -> bool:
     """Whether a state that matters may fall below what scaled probabilities can hold.
 
-    Not in short lanes, whose rarest possible path has a weight of at least the smallest factors to the power of the
-    steps.
+    Not where all transitions are possible; nor where every state soon follows every other, as the weights that later
+    rows give to two states differ at most by the smallest factors to the power of these steps; nor in lanes so short
+    that their rarest path can be held.
     """
     if _is_dense(transitions):
         return False
     smallest = min(float(slab.min()) for slab in steps)
-    return smallest <= LEAST_DIVISOR or len(steps) * (transitions.smallest + np.log(smallest)) < 2.0 * LOG_RANGE
+    if smallest <= LEAST_DIVISOR:
+        return True
+    a_step = transitions.smallest + float(np.log(smallest))
+    mixes = transitions.mixing > 0 and transitions.mixing * a_step >= LOG_RANGE
+    return not mixes and len(steps) * a_step < 2.0 * LOG_RANGE
 
 
 def _differ(evidence: Array, bound: Array) -> NDArray[np.bool_]:
@@ -294,8 +295,7 @@ def _differ(evidence: Array, bound: Array) -> NDArray[np.bool_]:
 
 
 def _rounding(evidence: Array) -> Array:
-    """What two computations of a log-evidence may differ by: as a relative error of the evidence itself, 1e-9 where
-    it is moderate."""
+    """What two computations of a log-evidence may differ by."""
     return 1e-9 + 1e-13 * np.abs(evidence)
 
 

@@ -73,7 +73,7 @@ def _add_first(log_first: Array, lanes: Lanes, slab: Array) -> None:
 def scaled_forward(transitions: Transitions, lanes: Lanes, steps: list[Array], entry: Array, every: int) -> Array:
     """Turns emissions into filtered probabilities, up to a scale, in place.
 
-    `entry` `(O, K, lanes)`: filtered probabilities before each lane, 0 for a lane that opens a chain. `every`: after
+    `entry` `(O, K, lanes)`: filtered probabilities before each lane, of no account where it opens a chain. `every`: after
     how many steps sums are brought back to 1. Returns the log of what each lane's scales leave of its evidence, `(O,
     lanes)`.
     """
@@ -168,8 +168,8 @@ def scaled_reverse(
         marginals[..., lanes.rows(step)] = current[..., :width]
         following = width
     if not lanes.opens.all():
+        current[..., lanes.opens] = 0.0
         _divide_by_prediction(transitions, lanes, 0, entry, current, ratios)
-        ratios[..., lanes.opens] = 0.0
         transitions.count(entry, ratios, lanes, 0, counts)
 
 

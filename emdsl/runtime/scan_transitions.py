@@ -7,10 +7,14 @@ are `(O, K, width)`.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emdsl.runtime.chains import ChainLayout, Lanes
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE, segment_sum
 from emdsl.runtime.problem import Array
+
+#: Beyond this many steps from any state to any other, mixing says too little to be of use.
+LONGEST_MIXING = 16
 
 
 class StaticTransitions:
@@ -18,12 +22,14 @@ class StaticTransitions:
 
     `matrix` `(O, K, K)`, from row to column, is `exp(log_step - shift)`, raised to `floor` where it is possible;
     `shift` `(O,)` is the largest log-factor of each outer cell; `smallest` is the smallest logarithm in the matrix
-    that is not impossible and `dense` says whether none is impossible.
+    that is not impossible; `mixing` is after how many steps every state may follow every other (1 where no transition
+    is impossible; 0 where it is never, or more than `LONGEST_MIXING`).
     """
 
     def __init__(self, log_step: Array, floor: float = 0.0) -> None:
         shift = log_step.max(axis=(1, 2), keepdims=True)
-        self.matrix, self.smallest, self.dense = _scaled_transitions(log_step, shift, floor)
+        self.matrix, self.smallest, possible = _scaled_transitions(log_step, shift, floor)
+        self.mixing = _mixing(possible)
         self.shift = shift[:, 0, 0]
         self._transposed = np.ascontiguousarray(self.matrix.swapaxes(1, 2))
 
@@ -73,7 +79,8 @@ class RowTransitions:
         shift = log_step.max(axis=(1, 2), keepdims=True)
         known = log_step.copy()
         known[..., layout.first_rows] = shift[..., layout.first_rows] = 0.0
-        self.matrix, self.smallest, self.dense = _scaled_transitions(known, shift, floor)
+        self.matrix, self.smallest, possible = _scaled_transitions(known, shift, floor)
+        self.mixing = int(possible.all())
         self.shift = shift[:, 0, 0]
 
     def total_shift(self, layout: ChainLayout) -> Array:
@@ -118,17 +125,26 @@ class RowTransitions:
 Transitions = StaticTransitions | RowTransitions
 
 
-def _scaled_transitions(log_step: Array, shift: Array, floor: float) -> tuple[Array, float, bool]:
-    """`exp(log_step - shift)`, raised to `floor` where possible; its smallest logarithm that is possible; whether all
-    are.
+def _scaled_transitions(log_step: Array, shift: Array, floor: float) -> tuple[Array, float, NDArray[np.bool_]]:
+    """`exp(log_step - shift)`, raised to `floor` where possible; its smallest logarithm that is possible; what is.
 
     Where everything is impossible `shift` is set to 0.
     """
     shift[shift <= LOG_IMPOSSIBLE] = 0.0
     scaled = log_step - shift
-    possible = scaled > LOG_IMPOSSIBLE
+    possible: NDArray[np.bool_] = scaled > LOG_IMPOSSIBLE
     smallest = float(np.min(scaled, where=possible, initial=0.0))
     matrix = np.exp(scaled, out=scaled)
     if floor:
         np.maximum(matrix, floor, out=matrix, where=possible)
-    return matrix, smallest, bool(possible.all())
+    return matrix, smallest, possible
+
+
+def _mixing(possible: NDArray[np.bool_]) -> int:
+    """The least power of `possible` `(O, K, K)` without an element that is 0, or 0."""
+    power = possible
+    for steps in range(1, LONGEST_MIXING + 1):
+        if power.all():
+            return steps
+        power = np.matmul(power, possible)
+    return 0

@@ -40,12 +40,12 @@ class Start:
 
     @property
     def outlook(self) -> float:
-        """The log-likelihood that this start may still come to: 200 times what its last iteration gained and more,
+        """The log-likelihood that this start may still come to: 1000 times what its last iteration gained and more,
         without bound while the gains still grow."""
         if len(self.trace) < 3:
             return np.inf
         before, last = self.trace[-2][1] - self.trace[-3][1], self.trace[-1][1] - self.trace[-2][1]
-        return np.inf if last > before else self.value + 200 * last
+        return np.inf if last > before else self.value + 1000 * last
 
 
 @dataclass(frozen=True)

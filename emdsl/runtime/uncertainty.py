@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from emdsl.runtime.domain_scalars import scalar_bounds
 from emdsl.runtime.domains import Coordinates
-from emdsl.runtime.information import MOST_FOURTH_ORDER, Spectrum, observed_information, spectrum
+from emdsl.runtime.information import MOST_FOURTH_ORDER, Spectrum, score_differences, spectrum
 from emdsl.runtime.problem import Array, Problem, Space, Theta
 
 #: Methods that this module computes, and the method that each stands for.
@@ -64,7 +64,7 @@ def uncertainty(
     if method == "sem":
         information = em_information(problem, coordinates, theta)
     else:
-        information = observed_information(problem, coordinates, theta, order=order) if size else np.zeros((0, 0))
+        information = score_differences(problem, coordinates, theta, order=order) if size else np.zeros((0, 0))
     if not np.isfinite(information).all():
         information = np.zeros((size, size))
     bend = spectrum(information, coordinates, theta)
@@ -96,6 +96,7 @@ def spread(
         part = errors[offsets[number] : offsets[number + 1]].reshape(space.shape)
         se[space.name] = part
         interval[space.name] = natural_interval(space, np.asarray(theta[space.name], dtype=float), part, quantile)
+    shared = jacobian[listed] @ covariance @ jacobian[listed].T
     loose = moving & ~at_edge & ~np.isfinite(errors)
     return Uncertainty(
         method, level, se, interval, tuple(names[i] for i in listed), jacobian[listed] @ covariance @
@@ -155,7 +156,7 @@ def em_information(problem: Problem, coordinates: Coordinates, theta: Theta) -> 
     minus the Hessian of Q, both by central differences."""
     u, size = coordinates.free(theta), coordinates.size
     statistics = problem.expect(theta).statistics
-    units = 1.0 / spectrum(observed_information(problem, coordinates, theta, order=2), coordinates, theta).scale
+    units = 1.0 / spectrum(score_differences(problem, coordinates, theta, order=2), coordinates, theta).scale
     rate, complete = np.empty((size, size)), np.empty((size, size))
     for axis in range(size):
         h = min(0.05 * units[axis], 1e-2 * max(1.0, abs(u[axis])))

@@ -14,7 +14,7 @@ from typing import assert_never
 from emdsl.syntax import tree
 
 INDENTATION = "    "
-_NAME = re.compile(r"[^\W\d]\w*")
+_NAME = re.compile(r"[^\W\d²³¹⁰⁴-⁹][^\W²³¹⁰⁴-⁹]*")  # as in the grammar
 _NUMBER = re.compile(r"-?[0-9]{1,50}(\.[0-9]{1,50})?")
 _BINDING = {
     "or": 1, "and": 2, "not": 3, "==": 4, "!=": 4, "<": 4, "<=": 4, ">": 4, ">=": 4, "+": 5, "-": 5, "*": 6, "/": 6,
@@ -184,7 +184,9 @@ def _source(source: tree.LabelList | tree.RangeOf | tree.LevelsOf | tree.Columns
         case tree.LabelList(labels):
             return "{" + ", ".join(map(_pattern, labels)) + "}"
         case tree.RangeOf(low, high):
-            return f"{_operand(low, 5)}..{_operand(high, 5)}"
+            left, right = _operand(low, 5), _operand(high, 5)
+            between = " .. " if left.endswith(".") or right.startswith(".") else ".."
+            return f"{left}{between}{right}"
         case tree.LevelsOf(columns):
             return "levels" + (f"({', '.join(map(_word, columns))})" if columns else "")
         case tree.ColumnsOf(patterns):

@@ -144,7 +144,9 @@ def test_parameters_are_no_constants() -> None:
 
 # --- of a model -------------------------------------------------------------------------------------------------------
 
-CARRIES = Constant("carries", ("allele", "dose"), value=tuple(tuple(map(number, row)) for row in np.eye(3, dtype=int).tolist()))
+CARRIES = Constant(
+    "carries", ("allele", "dose"), value=tuple(tuple(map(number, row)) for row in np.eye(3, dtype=int).tolist())
+)
 GROUP = Constant("group", ("dose",), labels_of="allele", value=tuple(Label("allele", name) for name in "TCC"))
 MODEL = graph(
     index_sets=(labels("allele", *ALLELES), labels("dose", "0", "1", "2")),
@@ -184,7 +186,9 @@ def test_long_tables(tmp_path: Path) -> None:
     path = tmp_path / "q.csv"
     path.write_text("allele,value\nT,3\nC,1\nI,0.5\n")
     np.testing.assert_array_equal(constants(const={"Q": str(path)}).array("Q"), [1, 0.5, 3])
-    np.testing.assert_array_equal(constants(const={"Q": {"allele": list("CIT"), "value": [1, 2, 3]}}).array("Q"), [1, 2, 3])
+    np.testing.assert_array_equal(
+        constants(const={"Q": {"allele": list("CIT"), "value": [1, 2, 3]}}).array("Q"), [1, 2, 3]
+    )
     np.testing.assert_array_equal(constants(const={"Q": [1, 2, 3]}).array("Q"), [1, 2, 3])
     np.testing.assert_array_equal(constants(const={"Q": np.arange(3.0)}).array("Q"), [0, 1, 2])
     long = {"dose_1": [a for a in range(3) for _ in range(3)], "dose_2": [0, 1, 2] * 3, "value": list(range(9))}
@@ -215,8 +219,10 @@ def test_long_tables(tmp_path: Path) -> None:
         ("Q", {"const": {"Q": [1, 2]}}, "constant-shape", "expected 3 values for the constant `Q`, found 2 values", "",
          "in the order of the index sets allele"),
         ("W", {"const": {"W": [[1, 2]]}}, "constant-shape",
-         "expected 3 x 3 values for the constant `W`, found 1 x 2 values", "", "in the order of the index sets dose, dose"),
-        ("Q", {"const": {"Q": [1, "a", 2]}}, "not-a-number", "expected a number in the constant `Q`, found `a`", "", ""),
+         "expected 3 x 3 values for the constant `W`, found 1 x 2 values", "",
+         "in the order of the index sets dose, dose"),
+        ("Q", {"const": {"Q": [1, "a", 2]}}, "not-a-number", "expected a number in the constant `Q`, found `a`", "",
+         ""),
         ("Q", {"const": {"Q": [1, None, 2]}}, "missing-cell", "expected a number in the constant `Q`, found `None`", "",
          ""),
         ("Q", {"const": {"Q": {"allele": ["C"], "worth": [1]}}}, "column-not-found",
@@ -245,14 +251,16 @@ def test_errors(name: str, options: Any, code: str, message: str, place: str, he
         (Constant("x", ("dose",), value=(number(1), number(2))), "constant-shape",
          "the constant `x` has 2 entries where `dose` has 3 labels (0, 1, 2)", ""),
         (Constant("x", ("dose", "dose"), value=((number(1),),) * 3), "constant-shape",
-         "the constant `x` has 1 entry where `dose` has 3 labels (0, 1, 2)", "one row for each label of `dose`: [[…], […]]"),
+         "the constant `x` has 1 entry where `dose` has 3 labels (0, 1, 2)",
+         "one row for each label of `dose`: [[…], […]]"),
         (Constant("x", ("dose",), value=((number(1),),) * 3), "constant-shape",
          "the constant `x` nests deeper than its 1 axis", ""),
         (Constant("x", value=ConstantRef("x")), "constant-cycle", "the constant `x` depends on itself: x -> x", ""),
         (Constant("x", value=op("^", 10, 400)), "constant-too-large", "the constant `x` is too large a number", ""),
         (Constant("x", value=op("-", Number(math.inf), Number(math.inf))), "undefined-value",
          "the constant `x` is not a number", ""),
-        (Constant("x", value=Label("allele", "C")), "not-a-number", "the constant `x` is the label `C`, not a number", ""),
+        (Constant("x", value=Label("allele", "C")), "not-a-number",
+         "the constant `x` is the label `C`, not a number", ""),
     ],
 )  # fmt: skip
 def test_errors_in_the_model(constant: Constant, code: str, message: str, help: str) -> None:

@@ -165,9 +165,10 @@ VECTOR = observed("x", axes=("dim",))
         (columns("dim", "a*", "a", "c"), {}, ("a", "ab", "c")),
         (columns("dim"), {"columns": {"dim": ("c", "a")}}, ("c", "a")),
         (columns("dim", "b"), {"columns": {"dim": ("a*",)}}, ("a", "ab")),
+        (columns("dim"), {"columns": {"dim": "c, a"}}, ("c", "a")),
         (columns("dim"), {}, ("b", "a", "ab", "c")),
         (columns("dim"), {"weight": "b"}, ("a", "ab", "c")),
-        (columns("dim"), {"indexes": {"dim": ("a", "c")}}, ("a", "c")),
+        (columns("dim"), {"indexes": {"dim": ["a", "c"]}}, ("a", "c")),
     ],
 )
 def test_columns(index_set: Any, options: dict[str, Any], expected: tuple[str, ...]) -> None:
@@ -178,14 +179,17 @@ def test_columns(index_set: Any, options: dict[str, Any], expected: tuple[str, .
     assert found.columns == {f"x.{name}": name for name in expected} | (
         {"--weight": options["weight"]} if "weight" in options else {}
     )
-    assert found.leftover == ({"dim": expected} if index_set.source.patterns == () and set(options) <= {"weight"} else {})
+    assert found.leftover == (
+        {"dim": expected} if index_set.source.patterns == () and set(options) <= {"weight"} else {}
+    )
 
 
 def test_bare_columns_leave_what_others_claim() -> None:
     model = graph(
         plates=(Plate("school"), Plate("pupil", "school", ordered=True, by="wave")),
         variables=(
-            observed("x", plate="pupil", axes=("dim",)), given("age", plate="pupil"), given("size", plate="school", column="n"),
+            observed("x", plate="pupil", axes=("dim",)), given("age", plate="pupil"),
+            given("size", plate="school", column="n"),
             finite("grade", "mark", plate="pupil"), given("t", plate="pupil", axes=("occasion",)),
             finite("z", "mark", plate="pupil", kind="latent"),
         ),
@@ -234,9 +238,7 @@ def test_labels_that_depend_on_themselves() -> None:
     model = rows(
         VECTOR, observed("y", axes=("grade",)), index_sets=(columns("dim"), levels("grade", "v")),
     )  # fmt: skip
-    model = rows(
-        *model.variables, finite("v", "grade", axes=("dim", "grade")), index_sets=model.index_sets
-    )
+    model = rows(*model.variables, finite("v", "grade", axes=("dim", "grade")), index_sets=model.index_sets)
     error = failures(lambda: bound(model, {"a": [1, 2]}))[0]
     assert error.code == "index-cycle"
     assert error.message == "the labels of `dim` depend on themselves: dim -> grade -> dim"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +48,10 @@ class TestDelimited:
             ("\ufeffa,b\n1,x\n", {"a": ["1"], "b": ["x"]}),
             ('"a","b"\n"1","x, ""y"""\n', {"a": ["1"], "b": ['x, "y"']}),
             ('a,b\n1,"two\nlines"\n', {"a": ["1"], "b": ["two\nlines"]}),
-            ('a,b\n,NA\nNaN," "\n""," NA "\nna,None\n', {"a": [None, None, None, "na"], "b": [None, None, None, "None"]}),
+            (
+                'a,b\n,NA\nNaN," "\n""," NA "\nna,None\n',
+                {"a": [None, None, None, "na"], "b": [None, None, None, "None"]},
+            ),
             ("\n\na,b\n1,2\n\n3,4\n\n", {"a": ["1", "3"], "b": ["2", "4"]}),
             ("a\n1\n\n3\n\n\n", {"a": ["1", None, "3"]}),
             ('a\n1\n""\n', {"a": ["1", None]}),
@@ -53,6 +59,9 @@ class TestDelimited:
             ("a,b\n1,2\r\n3,4\n", {"a": ["1", "3"], "b": ["2", "4"]}),
             ('"",x\n1,5\n2,6\n', {"x": ["5", "6"]}),
             ("a;b\n1;2\n", {"a": ["1"], "b": ["2"]}),
+            ('"a\n1","b"\n1,2\n3,4\n', {"a\n1": ["1", "3"], "b": ["2", "4"]}),
+            ('a,b\nx,""\ny,""\n', {"a": ["x", "y"], "b": [None, None]}),
+            ("\na\r\n1\r\n2\r\n", {"a": ["1", "2"]}),
             ("Id,ID,id\n1,2,3\n", {"Id": ["1"], "ID": ["2"], "id": ["3"]}),
             ("a b,c'd,select\n1,2,3\n", {"a b": ["1"], "c'd": ["2"], "select": ["3"]}),
             ("1,2,3\n4,5,6\n", {"1": ["4"], "2": ["5"], "3": ["6"]}),
@@ -202,6 +211,29 @@ class TestDelimited:
         table = read_table("-")
         assert cells(table) == {"a": ["1", "x"], "b": ["2", "4"]}
         assert failure(lambda: table.numbers("a")).place.startswith("standard input, row 2")
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("a,b\n1,2\n",))
+    writer.start()
+    table = read_table(pipe)
+    writer.join()
+    assert cells(table) == {"a": ["1"], "b": ["2"]}
+
+
+@pytest.mark.slow
+def test_a_million_rows_take_seconds(tmp_path: Path) -> None:
+    n = 1_000_000
+    path = write(tmp_path, b"x,y\n" + b"".join(b"%d.25,%d\n" % (row % 97, row % 7) for row in range(n)))
+    begin = time.perf_counter()
+    table = read_table(path)
+    numbers, encoded = table.numbers("x"), table.encoded("y")
+    assert time.perf_counter() - begin < 10
+    np.testing.assert_array_equal(numbers, np.arange(n) % 97 + 0.25)
+    assert encoded.labels == tuple("0123456")
+    np.testing.assert_array_equal(encoded.codes, np.arange(n) % 7)
 
 
 def test_a_terminal_holds_no_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,13 +48,13 @@ def test_a_single_plate_is_the_rows() -> None:
 
 
 def test_a_single_plate_whose_column_repeats() -> None:
-    found = bound(rows(observed("y"), plate="visit"), {"y": [3, 1, 2], "visit": ["a", "b", "a"]})
+    found = bound(rows(observed("y", plate="visit"), plate="visit"), {"y": [3, 1, 2], "visit": ["a", "b", "a"]})
     assert found.levels[1].size == 3
     assert found.warnings == (
         "the column `visit` repeats, but each row is a unit of its own, as `visit` is the only plate; "
         "if rows share a unit, open a plate inside it: for each row:",
     )
-    assert bound(rows(observed("y"), plate="visit"), {"y": [3, 1], "visit": ["a", "b"]}).warnings == ()
+    assert bound(rows(observed("y", plate="visit"), plate="visit"), {"y": [3, 1], "visit": ["a", "b"]}).warnings == ()
 
 
 def test_rows_of_a_unit_need_not_be_together() -> None:
@@ -115,7 +115,10 @@ def test_plates_refused(data: dict[str, Any], code: str, message: str, place: st
 
 @pytest.mark.parametrize(
     ("by", "order"),
-    [([2, 10, 9], [0, 2, 1]), (["2", "10", "9"], [0, 2, 1]), (["b", "a", "B"], [2, 1, 0]), (["2001-02", "1999-12", "2001-01"], [1, 2, 0])],
+    [
+        ([2, 10, 9], [0, 2, 1]), (["2", "10", "9"], [0, 2, 1]), (["b", "a", "B"], [2, 1, 0]),
+        (["2001-02", "1999-12", "2001-01"], [1, 2, 0]),
+    ],
 )  # fmt: skip
 def test_a_chain_is_ordered_by_its_column(by: list[Any], order: list[int]) -> None:
     model = graph(plates=(Plate("t", ordered=True, by="time"),), variables=(observed("y", plate="t"),))
@@ -280,6 +283,14 @@ def test_weights() -> None:
     both = bound(model, {"y": [1, 2, 3], "count": [0, 2.5, 1], "w": [2, 2, 4]}, weight="w")
     assert both.weights["row"].tolist() == [0, 5, 4]
     assert both.columns == {"y": "y", "count": "count", "--weight": "w"}
+
+
+def test_one_column_does_not_weigh_twice() -> None:
+    model = rows(observed("y"), weight("count"), weights=(Weight("row", "count"),))
+    error = failure(lambda: bound(model, {"y": [1, 2], "count": [1, 2]}, weight="count"))
+    assert (error.code, error.message, error.place) == (
+        "weight-twice", "the column `count` is a weight of the model already", "--weight",
+    )  # fmt: skip
 
 
 def test_a_weight_column_weighs_the_outermost_plate_in_which_it_is_constant() -> None:

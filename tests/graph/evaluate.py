@@ -46,7 +46,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sin": np.sin, "cos": np.cos, "logistic": special.expit, "logit": special.logit, "Phi": special.ndtr,
     "probit": special.ndtri, "lgamma": special.gammaln, "besseli0": special.i0, "min": np.minimum, "max": np.maximum,
     "logdet": lambda c: np.linalg.slogdet(c)[1], "mahalanobis": lambda x, m, c: (x - m) @ np.linalg.solve(c, x - m),
-    "traceinv": lambda c, s: np.trace(np.linalg.solve(c, s)), "multigammaln": lambda a, d: special.multigammaln(a, int(d)),
+    "traceinv": lambda c, s: np.trace(np.linalg.solve(c, s)),
+    "multigammaln": lambda a, d: special.multigammaln(a, int(d)),
 }  # fmt: skip
 
 
@@ -76,7 +77,7 @@ class World:
         return all(self._guard(guard, bound) for guard in branch.guards)
 
     def _guard(self, guard: Guard, bound: Mapping[str, str]) -> bool:
-        label = self._label(guard.variable, bound)
+        label = self.label(guard.variable, bound)
         if guard.position:
             labels = self.indexes[self._set(guard.variable)]
             place = "first" if label == labels[0] else "last" if label == labels[-1] else "middle"
@@ -93,25 +94,24 @@ class World:
                 return found
         raise TypeError(reference)
 
-    def _label(self, node: Any, bound: Mapping[str, str]) -> str:
+    def label(self, node: Any, bound: Mapping[str, str] | None = None) -> str:
+        """The label that a finite expression takes."""
+        bound = bound or {}
         match node:
             case Label(_, label):
                 return label
             case BinderRef(binder):
                 return bound[binder.name]
             case Choose():
-                return self._label(self._chosen(node, bound), bound)
+                return self.label(self._chosen(node, bound), bound)
             case VariableRef(name, indices, lag):
                 value = (self.lagged if lag else self.variables)[name]
-                return str(value[self._place(indices, bound, self.indexes_of(name))] if indices else value)
+                return str(value[self._place(indices, bound)] if indices else value)
             case ConstantRef(name, indices):
                 return str(self.constants[name][self._place(indices, bound)])
         raise TypeError(node)
 
-    def indexes_of(self, name: str) -> None:
-        """Axes of arrays are found by the indices themselves."""
-
-    def _place(self, indices: tuple[Any, ...], bound: Mapping[str, str], _: None = None) -> tuple[int, ...]:
+    def _place(self, indices: tuple[Any, ...], bound: Mapping[str, str]) -> tuple[int, ...]:
         return tuple(self._position(index, bound) for index in indices)
 
     def _position(self, index: Any, bound: Mapping[str, str]) -> int:
@@ -121,19 +121,21 @@ class World:
             case BinderRef(binder):
                 return self.indexes[binder.index_set].index(bound[binder.name])
             case VariableRef(name):
-                return self.indexes[self.values[name] or ""].index(self._label(index, bound))
+                return self.indexes[self.values[name] or ""].index(self.label(index, bound))
             case Position(of, shift):
                 return self._position(of, bound) + shift
             case ConstantRef(name):
-                label = self._label(index, bound)
+                label = self.label(index, bound)
                 return next(labels.index(label) for labels in self.indexes.values() if label in labels)
         raise TypeError(index)
 
     def _chosen(self, node: Choose, bound: Mapping[str, str]) -> Any:
-        labels = [self._label(subject, bound) for subject in node.subjects]
+        labels = [self.label(subject, bound) for subject in node.subjects]
         for arm in node.arms:
             for alternative in arm.alternatives:
-                if all(isinstance(p, AnyPattern) or label in p.labels for p, label in zip(alternative, labels, strict=True)):
+                if all(
+                    isinstance(p, AnyPattern) or label in p.labels for p, label in zip(alternative, labels, strict=True)
+                ):
                     return arm.value
         raise AssertionError(f"no arm matches {labels}")
 
@@ -144,19 +146,19 @@ class World:
             case Number(value):
                 return float(value)
             case Label() | BinderRef():
-                return float(self._label(node, bound))
+                return float(self.label(node, bound))
             case ParameterRef(name, indices):
                 return np.asarray(self.parameters[name])[self._place(indices, bound)]
             case ConstantRef(name, indices):
                 return np.asarray(self.constants[name])[self._place(indices, bound)]
             case VariableRef(name, indices, lag):
                 if self.values.get(name) is not None:
-                    return float(self._label(node, bound))
+                    return float(self.label(node, bound))
                 return np.asarray((self.lagged if lag else self.variables)[name])[self._place(indices, bound)]
             case Apply("where", (condition, yes, no)):
                 return self(yes if self(condition, bound) else no, bound)
             case Apply("==" | "!=" as op, args) if all(self._finite(arg) for arg in args):
-                same = self._label(args[0], bound) == self._label(args[1], bound)
+                same = self.label(args[0], bound) == self.label(args[1], bound)
                 return float(same == (op == "=="))
             case Apply(op, args):
                 return FUNCTIONS[op](*(self(arg, bound) for arg in args))

@@ -20,7 +20,9 @@ MODELS = sorted(HERE.glob("*.emm"))
 UPDATE = os.environ.get("EMDSL_UPDATE_GOLDENS") == "1"
 
 #: Names of terminals and rules that only the grammar's author should see.
-INNER_NAMES = re.compile(r"_NL|_INDENT|_DEDENT|__ANON|[LR](PAR|SQB|BRACE)|\b(NAME|NUMBER|STRING|TEXT|BLOCK|LINE_END|COLON)\b")
+INNER_NAMES = re.compile(
+    r"_NL|_INDENT|_DEDENT|__ANON|[LR](PAR|SQB|BRACE)|\b(NAME|NUMBER|STRING|TEXT|BLOCK|LINE_END|COLON)\b"
+)
 
 
 def failure_of(path: Path) -> EmmError:

@@ -74,9 +74,18 @@ FORMS = {
 }  # fmt: skip
 
 
+#: The form of a part of a statement, by the word before the failure.
+_PARTS = {
+    "censored": "censored above unless event", "above": "censored above unless event",
+    "below": "censored below unless detected", "truncated": "truncated to (low, high)", "to": "truncated to (low, high)",
+    "up": "up to 200", "between": "between low and high", "over": "for each t over index_set:",
+    "levels": "levels(column, other)", "columns": 'columns(first, "item_*")',
+}  # fmt: skip
+
+
 def plain(failure: Failure) -> Diagnostic:
-    """`expected ..., found ...`, with the form of the declaration where its head is wrong."""
+    """`expected ..., found ...`, with the form of the declaration or of the part that is wrong."""
     message = f"expected {expected_phrase(failure.expected)}, found {found_phrase(failure)}"
-    form = FORMS.get(failure.keyword, "")
+    form = _PARTS.get(failure.word(-1)) or FORMS.get(failure.keyword, "")
     in_head = form and not failure.expects("*") and not failure.expects(NUMBER) and failure.at > 0
     return Diagnostic("syntax", message, failure.span, f"the form is `{form}`" if in_head else "")

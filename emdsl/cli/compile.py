@@ -1,0 +1,26 @@
+"""`emdsl compile`: a Python module that fits the model and runs where emdsl is absent."""
+
+from __future__ import annotations
+
+import click
+
+from emdsl.cli.arguments import VERBOSITY, model_and_data, options
+from emdsl.cli.streams import check_writable, give, write_whole
+
+
+@click.command("compile", short_help="a Python module that fits the model and needs NumPy alone")
+@click.argument("files", nargs=-1, metavar="MODEL")
+@click.option("-o", "--output", metavar="FILE.py", help="The file to write; without it, standard output.")
+@options(VERBOSITY)
+def compile_model(files: tuple[str, ...], output: str | None, quiet: bool, verbose: bool) -> None:
+    """A readable Python module that fits MODEL and needs NumPy and nothing else: python FILE.py data.csv."""
+    from emdsl.results.face import load
+
+    model_file, _ = model_and_data(files, "compile", "none")
+    if output is not None:
+        check_writable(output, "--output")
+    source = load(model_file).compile()
+    if output is None:
+        give(source.rstrip("\n"))
+    else:
+        write_whole(output, source.rstrip("\n") + "\n", "--output")

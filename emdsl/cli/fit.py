@@ -1,0 +1,136 @@
+"""`emdsl fit`: estimate, and print a table or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from emdsl.cli.arguments import (
+    ALGORITHM_OPTIONS,
+    DATA_OPTIONS,
+    REPORT_OPTIONS,
+    VALUE_OPTIONS,
+    VERBOSITY,
+    given_options,
+    model_and_data,
+    options,
+)
+from emdsl.cli.endings import DONE, FAILED
+from emdsl.cli.streams import check_writable, give, say, write_whole
+from emdsl.diagnostics.errors import EmmError, FitError
+from emdsl.results.options import DEFAULTS, cli_spelling
+
+if TYPE_CHECKING:
+    from emdsl.results.face import Model
+    from emdsl.results.result import Fit
+
+FORMATS = ("table", "json")
+
+OUTPUT_OPTIONS = (
+    click.option("--format", "form", metavar="table|json", default="table", help="What is printed (table)."),
+    click.option("--output", metavar="FILE.json", help="A file for the JSON, written whole or not at all."),
+    click.option("--trace", metavar="FILE.csv", help="A file for the log-likelihood by iteration."),
+)
+
+
+@click.command(short_help="estimate the parameters of a model from data")
+@click.argument("files", nargs=-1, metavar="MODEL DATA")
+@options(DATA_OPTIONS, VALUE_OPTIONS, ALGORITHM_OPTIONS, OUTPUT_OPTIONS, REPORT_OPTIONS, VERBOSITY)
+def fit(
+    files: tuple[str, ...], form: str, output: str | None, trace: str | None, quiet: bool, verbose: bool, **raw: Any
+) -> int:
+    """Estimate the parameters of MODEL, a file whose name ends in .emm, from DATA.
+
+    DATA is CSV or TSV (also gzipped), Parquet, Arrow/Feather, a directory or a quoted pattern of such files, or - for
+    standard input. Exit codes: 0 fitted, 1 the fit failed or did not converge, 2 the model, the data or the command is
+    wrong, 130 interrupted.
+    """
+    from emdsl.results.face import load
+    from emdsl.results.unavailable import refuse_options
+
+    model_file, data = model_and_data(files, "fit")
+    if form not in FORMATS:
+        raise EmmError("bad-option", f"expected one of {', '.join(FORMATS)}, found `{form}`", place="--format")
+    given = given_options(raw)
+    refuse_options(given, cli_spelling)
+    for path, option in ((output, "--output"), (trace, "--trace")):
+        if path is not None:
+            check_writable(path, option)
+    model = load(model_file)
+    read_parameters(model, given)
+    try:
+        result = run(model, data, given, quiet, verbose)
+    except FitError as error:
+        if hasattr(error.state, "to_dict"):
+            write(error.state, form, output, trace, quiet, verbose)
+        raise
+    write(result, form, output, trace, quiet, verbose)
+    return DONE if result.converged or did_as_told(result, given) else FAILED
+
+
+def did_as_told(result: Fit, given: Mapping[str, Any]) -> bool:
+    """Whether a fixed number of iterations was asked for (`--tol 0`, or `--max-iter 0`) and was run."""
+    tol, limit = (float(given.get(name, DEFAULTS[name])) for name in ("tol", "max_iter"))
+    return (tol == 0 or limit == 0) and result.iterations >= limit
+
+
+def read_parameters(model: Model, given: dict[str, Any]) -> None:
+    """Put the values that `--init` and `--fix` give in the place of their texts."""
+    from emdsl.results.given import read_assignments
+
+    for name in ("init", "fix"):
+        if name in given:
+            given[name] = read_assignments(given[name], model.compiled.model, cli_spelling(name))
+
+
+def run(model: Model, data: str | None, given: dict[str, Any], quiet: bool, verbose: bool) -> Fit:
+    """The fit, its progress on standard error."""
+    from emdsl.cli.progress import Progress
+
+    progress = Progress(quiet, verbose)
+    try:
+        return model.fit_with(data, {**given, "progress": progress.callback}, cli_spelling)
+    finally:
+        progress.close()
+
+
+def write(result: Fit, form: str, output: str | None, trace: str | None, quiet: bool, verbose: bool) -> None:
+    """The files, then the result on standard output, then on standard error what must be known of it."""
+    text = ""
+    if output is not None or form == "json":
+        import json
+
+        text = json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
+    if output is not None:
+        write_whole(output, text + "\n", "--output")
+    if trace is not None:
+        write_whole(trace, trace_text(result), "--trace")
+    if not quiet:
+        for line in binding_notes(result, verbose):
+            say(line)
+    give(text if form == "json" else result.summary(everything=verbose, warnings=False))
+    if not quiet:
+        for warning in result.warnings:
+            say(f"warning: {warning}")
+
+
+def trace_text(result: Fit) -> str:
+    """Log-likelihood by iteration as CSV."""
+    columns = result.trace_columns()
+    lines = [f"{at},{value!r}" for at, value in zip(columns["iteration"], columns["loglik"], strict=True)]
+    return "\n".join(["iteration,loglik", *lines]) + "\n"
+
+
+def binding_notes(result: Fit, verbose: bool) -> list[str]:
+    """How the columns were bound: all of it, or only what the user did not say himself."""
+    from emdsl.data.summary import bound_summary
+
+    bound = result.outcome.bound
+    if verbose:
+        return bound_summary(bound)
+    return [
+        f"note: `{name}` took every numeric column left over: {', '.join(labels)}"
+        for name, labels in bound.leftover.items()
+    ]

@@ -1,0 +1,131 @@
+"""The Python face: `load` a model, `fit` it, read its derivation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from emdsl.diagnostics.errors import FitError
+from emdsl.results.options import Spell, fit_request
+
+if TYPE_CHECKING:
+    from emdsl.compiler import CompiledModel
+    from emdsl.results.derivation_text import DerivationText
+    from emdsl.results.result import Fit
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """The model in a file. Raises `EmmError` with all errors of the first stage that finds any."""
+    from pathlib import Path
+
+    from emdsl.compiler import load_text
+    from emdsl.data.sources import existing
+    from emdsl.syntax.source import read_source
+
+    existing(Path(path))
+    return Model(load_text(read_source(path), os.fspath(path)))
+
+
+def loads(text: str) -> Model:
+    """The model in a text. Raises as `load` does."""
+    from emdsl.compiler import load_text
+
+    return Model(load_text(text, None))
+
+
+class Model:
+    """A model that has been derived and can be fitted to data."""
+
+    def __init__(self, compiled: CompiledModel) -> None:
+        self.compiled = compiled
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.compiled.model.name
+
+    @property
+    def description(self) -> str:
+        """What the model says of itself."""
+        return self.compiled.model.description
+
+    def fit(
+        self,
+        data: Any,
+        *,
+        set: Mapping[str, Any] | None = None,
+        const: Mapping[str, Any] | None = None,
+        columns: Mapping[str, str | Sequence[str]] | None = None,
+        map: Mapping[str, str] | None = None,
+        weight: str | None = None,
+        init: Any = None,
+        fix: Any = None,
+        starts: int | None = None,
+        seed: int = 0,
+        tol: float = 1e-10,
+        max_iter: int = 10_000,
+        accelerate: str = "auto",
+        se: str = "auto",
+        level: float = 0.95,
+        executor: str = "auto",
+        scheduler: str | None = None,
+        chunk_rows: int | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        plan: str = "auto",
+        interval: str = "wald",
+        na: str | Sequence[str] | None = None,
+        progress: Callable[..., None] | None = None,
+    ) -> Fit:
+        """Fit the model to data: pandas, polars, pyarrow, a dict of arrays, or a path.
+
+        `set` gives constants, `const` tables of constants, `columns` the columns of an index set, `map` the columns of
+        variables, `weight` a column of weights, `na` further words for missing. `init` and `fix` give values of
+        parameters: a dict by name of numbers, dicts by label or arrays, a key that names one element (`p.C`), a fit, or
+        the path of a JSON file. `tol` is the log-likelihood that may still be to be gained (0: exactly `max_iter`
+        iterations), `starts` the number of short starts, `se` the method of standard errors, `level` that of intervals.
+        `progress` is called as `progress(stage, iteration, iterate)`. Raises `EmmError` where the model, the data or
+        an option is wrong, `FitError`, whose `state` is the last state, where the fit fails.
+        """
+        given = {name: value for name, value in locals().items() if name not in ("self", "data")}
+        return self.fit_with(data, given)
+
+    def fit_with(self, data: Any, given: Mapping[str, Any], spell: Spell = str) -> Fit:
+        """The same with the options as a dict; `spell` gives the name of an option as the user writes it."""
+        from emdsl.results.result import Fit
+
+        request = fit_request(self.compiled.model, given, spell)
+        try:
+            return Fit(self.compiled.fit(data, request))
+        except FitError as error:
+            raise _carrying_fit(error) from error
+
+    def derive(self) -> DerivationText:
+        """The derivation, to print."""
+        from emdsl.results.derivation_text import DerivationText
+
+        return DerivationText(self.compiled.derivation)
+
+    def check(self, data: Any = None, **given: Any) -> str:
+        """The model graph, the plan and its cost, the rules of the M-step; with data, how the columns bind."""
+        return self.check_with(data, given)
+
+    def check_with(self, data: Any, given: Mapping[str, Any], spell: Spell = str) -> str:
+        """The same with the options as a dict."""
+        return "\n".join(self.compiled.check(data, fit_request(self.compiled.model, given, spell)))
+
+    def compile(self) -> str:
+        """A Python module that fits the model and needs NumPy alone, as text."""
+        return self.compiled.compile_source()
+
+    def __repr__(self) -> str:
+        return f"<Model {self.name}{f': {self.description}' if self.description else ''}>"
+
+
+def _carrying_fit(error: FitError) -> FitError:
+    """The error with a `Fit` as its state, where the fit came so far that there is one."""
+    from emdsl.results.result import Fit
+
+    if error.state is None or not hasattr(error.state, "bound"):
+        return error
+    return FitError(error.message, Fit(error.state))

@@ -1,0 +1,245 @@
+"""A fit as its user sees it: estimates by label, standard errors, intervals, evidence that it is the maximum."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from emdsl.results.nested import Nested, missing, nest, nested_arrays, plain, whole
+from emdsl.version import VERSION
+
+if TYPE_CHECKING:
+    from emdsl.compiler import FitOutcome
+
+Labels = tuple[tuple[str, ...], ...]
+
+#: Why a fit ended, in words.
+ENDED = {
+    "decrement": "by the Newton decrement",
+    "score": "by the score and the EM rate",
+    "tolerance": "the log-likelihood stopped rising",
+    "iterations": "the limit of iterations was reached",
+}
+
+
+class Fit:
+    """The result of a fit, converged or not. Its numbers are those of `to_dict()`; a number that is not finite is None.
+
+    `outcome` is what the fit left behind: the model, the bound data, and arrays.
+    """
+
+    def __init__(self, outcome: FitOutcome) -> None:
+        self.outcome = outcome
+
+    # --- estimates ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def params(self) -> dict[str, Nested]:
+        """Estimates by parameter: a number, or a dict by label, in the order of declaration."""
+        return nested_arrays(self.outcome.state.theta, self._labels)
+
+    @cached_property
+    def se(self) -> dict[str, Nested]:
+        """Standard errors, in the form of `params`; None for what has none."""
+        return nested_arrays(self.outcome.state.se, self._labels)
+
+    @cached_property
+    def interval(self) -> dict[str, Nested]:
+        """Intervals `[low, high]` of the level asked for, in the form of `params`."""
+        return nested_arrays(self.outcome.state.interval, self._labels, [None, None])
+
+    @cached_property
+    def reports(self) -> dict[str, dict[str, Nested]]:
+        """Derived quantities: estimate, standard error and interval of each."""
+        indexes = self.outcome.bound.indexes
+        found = {}
+        for report in self.outcome.model.reports:
+            estimate, se, interval = self.outcome.reports[report.name]
+            labels = tuple(indexes[binder.index_set] for binder in report.binders)
+            found[report.name] = {
+                "estimate": nest(estimate, labels),
+                "se": missing(labels) if se is None else nest(se, labels),
+                "interval": missing(labels, [None, None]) if interval is None else nest(interval, labels),
+            }
+        return found
+
+    @property
+    def _labels(self) -> dict[str, Labels]:
+        """The labels of every parameter's axes."""
+        indexes = self.outcome.bound.indexes
+        return {
+            item.name: tuple(tuple(indexes[axis]) for axis in item.array_axes) for item in self.outcome.model.parameters
+        }  # fmt: skip
+
+    # --- how good, how sure -------------------------------------------------------------------------------------------
+
+    @property
+    def loglik(self) -> float:
+        """The full observed-data log-likelihood, constants included, rows counted by their weight."""
+        return float(self.outcome.state.loglik)
+
+    @property
+    def penalized_loglik(self) -> float | None:
+        """The log-likelihood and the log prior together, where there is a prior."""
+        return float(self.outcome.state.penalized_loglik) if self.estimator == "MAP" else None
+
+    @property
+    def estimator(self) -> str:
+        """`ML`, or `MAP` where a parameter has a prior."""
+        return self.outcome.estimator
+
+    @property
+    def converged(self) -> bool:
+        """Whether there is evidence for a maximum."""
+        return bool(self.outcome.state.converged)
+
+    @property
+    def iterations(self) -> int:
+        """Iterations from the best start to the end."""
+        return int(self.outcome.state.iterations)
+
+    @property
+    def parameters(self) -> int:
+        """The number of free parameters."""
+        return int(self.outcome.state.parameters)
+
+    @property
+    def aic(self) -> float | None:
+        """Akaike's criterion, -2 log L + 2 k; None for a MAP estimate."""
+        return self._criterion(2.0)
+
+    @property
+    def bic(self) -> float | None:
+        """Schwarz's criterion, -2 log L + k log n with n = `bic_n`; None for a MAP estimate."""
+        return self._criterion(math.log(self.outcome.bic_n)) if self.outcome.bic_n > 0 else None
+
+    def _criterion(self, penalty: float) -> float | None:
+        return None if self.estimator == "MAP" else plain(-2 * self.loglik + penalty * self.parameters)
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """Empty cells by column, of the columns that have some."""
+        return {column: int(number) for column, number in self.outcome.bound.missing.items() if number}
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know, in plain sentences, each once."""
+        weights = self.outcome.bound.weights.values()
+        fractional = any(bool((array != np.round(array)).any()) for array in weights)
+        said = ["the weights are not whole numbers: AIC and BIC compare only fits with these weights"] * fractional
+        return tuple(dict.fromkeys((*self.outcome.warnings, *said)))
+
+    # --- forms --------------------------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `emdsl fit` prints as JSON; see the language's reference for every key."""
+        outcome, state = self.outcome, self.outcome.state
+        spread = state.uncertainty
+        return {
+            "model": outcome.model.name,
+            "data": {
+                "rows": outcome.bound.rows, "units": whole(outcome.units), "missing": sum(self.missing.values()),
+            },
+            "version": VERSION,
+            "seed": outcome.seed,
+            "estimator": self.estimator,
+            "converged": self.converged,
+            "iterations": self.iterations,
+            "stopped_by": state.stopped_by,
+            "starts": {
+                "run": state.starts.run, "at_best": state.starts.at_best,
+                "logliks": [plain(value) for value in state.starts.logliks],
+            },
+            "loglik": plain(self.loglik),
+            "penalized_loglik": plain(self.penalized_loglik),
+            "parameters": self.parameters,
+            "aic": self.aic,
+            "bic": self.bic,
+            "bic_n": whole(outcome.bic_n),
+            "params": self.params,
+            "se": self.se,
+            "se_method": state.se_method,
+            "interval": self.interval,
+            "level": outcome.level,
+            "boundary": list(state.boundary),
+            "covariance": {"names": [], "matrix": []} if spread is None else {
+                "names": list(spread.names),
+                "matrix": [[plain(cell) for cell in row] for row in spread.covariance.tolist()],
+            },
+            "reports": self.reports,
+            "indexes": {name: list(labels) for name, labels in self._indexes.items()},
+            "columns": dict(outcome.bound.columns),
+            "warnings": list(self.warnings),
+        }  # fmt: skip
+
+    @property
+    def _indexes(self) -> Mapping[str, tuple[str, ...]]:
+        """The labels of the index sets that the model declares (binary variables have one of their own)."""
+        indexes = self.outcome.bound.indexes
+        return {item.name: indexes[item.name] for item in self.outcome.model.index_sets if item.name in indexes}
+
+    def summary(self, *, everything: bool = True, warnings: bool = True) -> str:
+        """The fit as a text to read. Without `everything` long arrays are cut short."""
+        from emdsl.results.summary import summary
+
+        return summary(self, everything=everything, warnings=warnings)
+
+    @property
+    def trace(self) -> Any:
+        """Log-likelihood by iteration: a data frame with the columns `iteration` and `loglik`."""
+        from emdsl.results.frames import frame
+
+        return frame(self.trace_columns())
+
+    def trace_columns(self) -> dict[str, list[Any]]:
+        """The same as lists."""
+        trace = self.outcome.state.trace
+        return {"iteration": [int(at) for at, _ in trace], "loglik": [float(value) for _, value in trace]}
+
+    def tidy(self) -> Any:
+        """One row for each element of a parameter, with the columns of broom's `tidy`: term, estimate, std.error,
+        statistic, p.value, conf.low, conf.high. Statistic and p-value (of a Wald test against 0) are there only for
+        parameters that may be any number."""
+        from emdsl.results.frames import frame
+        from emdsl.results.terms import tidy_columns
+
+        return frame(tidy_columns(self))
+
+    def glance(self) -> Any:
+        """One row for the fit, as broom's `glance` has it."""
+        from emdsl.results.frames import frame
+
+        return frame({
+            "logLik": [self.loglik], "AIC": [self.aic], "BIC": [self.bic], "df": [self.parameters],
+            "nobs": [whole(self.outcome.bic_n)], "estimator": [self.estimator], "converged": [self.converged],
+            "iterations": [self.iterations],
+        })  # fmt: skip
+
+    def confint(self, level: float | None = None) -> Any:
+        """Intervals of all elements, one row each, with the columns `2.5 %` and `97.5 %` (or as `level` says)."""
+        from emdsl.results.frames import frame
+        from emdsl.results.terms import interval_columns
+
+        return frame(interval_columns(self, level), index="term")
+
+    def vcov(self) -> Any:
+        """The covariance matrix of the estimates that have a standard error, rows and columns by term."""
+        from emdsl.results.frames import frame
+
+        spread = self.outcome.state.uncertainty
+        if spread is None:
+            return frame({"term": []}, index="term")
+        names = list(spread.names)
+        columns = zip(names, spread.covariance.T.tolist(), strict=True)
+        return frame({"term": names, **dict(columns)}, index="term")
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        state = "converged" if self.converged else "not converged"
+        return f"<Fit of {self.outcome.model.name}: loglik {self.loglik:.10g}, {self.parameters} parameters, {state}>"
