@@ -15,11 +15,11 @@ class Progress:
     """The display of one fit. `callback` is None where nothing is to be shown."""
 
     def __init__(self, quiet: bool, verbose: bool) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._next = time.monotonic() + SILENT
         self._shown = False
         self.callback: Callable[[str, int, Any], None] | None = None
-        if not quiet and (self._terminal or verbose):
+        if not quiet and (self._terminal or (verbose and sys.stderr is not None)):
             self.callback = self._show
 
     def _show(self, stage: str, iteration: int, iterate: Any) -> None:

@@ -12,17 +12,21 @@ from emdsl.diagnostics.errors import EmmError
 
 def give(text: str) -> None:
     """Data on standard output, with a line end. A reader that has gone away (`| head`) is no error."""
+    if sys.stdout is None:
+        raise EmmError("unwritable-file", "standard output is closed")
     _write(sys.stdout, text + "\n")
 
 
 def say(text: str) -> None:
     """A line (or lines) on standard error."""
-    _write(sys.stderr, text + "\n")
+    if sys.stderr is not None:
+        _write(sys.stderr, text + "\n")
 
 
 def flush() -> None:
     """Empty the buffers now, while an error can still be handled."""
-    _write(sys.stdout, "")
+    if sys.stdout is not None:
+        _write(sys.stdout, "")
 
 
 def _write(stream: TextIO, text: str) -> None:
@@ -36,11 +40,9 @@ def _write(stream: TextIO, text: str) -> None:
     except BrokenPipeError:
         _abandon(stream)
     except OSError as error:
-        if stream is sys.stderr:
-            _abandon(stream)  # there is nowhere left to say so
-            return
         _abandon(stream)
-        raise EmmError("unwritable-file", _because("standard output cannot be written", error)) from error
+        if stream is sys.stdout:  # of standard error there is nowhere left to say so
+            raise EmmError("unwritable-file", _because("standard output cannot be written", error)) from error
 
 
 def _abandon(stream: TextIO) -> None:

@@ -112,6 +112,8 @@ class IndexSets:
                 f"nothing says which column holds the levels of `{name}`",
                 help=f"index {name} = levels(COLUMN)",
             )
+        if self._table.prefetch_text is not None:
+            self._table.prefetch_text(columns)
         found: set[str] = set()
         for column, genotype in columns.items():
             for cell in self._table.encoded(column).labels:

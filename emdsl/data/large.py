@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +49,16 @@ class Scan:
         self._numbers_for_missing = any(numeral(word) is not None for word in missing)
         self._words = ", ".join(_literal(word) for word in sorted(missing))
 
-    def count(self) -> int:
+    @cached_property
+    def rows(self) -> int:
         """The number of rows. Every cell is parsed, so that a malformed file is found out here."""
-        counted = ", ".join(f"count({field})" for field in map(_identifier, self._fields.values()))
-        return int(self._query(f"SELECT count(*), {counted} FROM {self._sql}").fetchone()[0])
+        counted = [f"count({field})" for field in map(_identifier, self._fields.values())]
+        return int(self._row(["count(*)", *counted])[0])
 
     def missing_cells(self, name: str) -> int:
         """The number of empty cells in a column."""
         field = _identifier(self._fields[name])
-        return int(self._query(f"SELECT count(*) - count({field}) FROM {self._sql}").fetchone()[0])
+        return int(self._row([f"count(*) - count({field})"])[0])
 
     def prefetch(self, names: Iterable[str]) -> None:
         """Reads the columns as numbers in one pass over the file."""
@@ -79,6 +81,21 @@ class Scan:
         self.prefetch([name])
         return self._values[name]
 
+    def prefetch_text(self, names: Iterable[str]) -> None:
+        """Reads the columns as codes of their spellings, all of them in the same few passes over the file."""
+        wanted = [name for name in dict.fromkeys(names) if name in self._types and name not in self._text]
+        wanted = [name for name in wanted if _kind(self._types[name]) in ("text", "integer")]
+        if not wanted:
+            return
+        sizes = self._row([f"approx_count_distinct({self._spelling(name)})" for name in wanted])
+        many = [name for name, size in zip(wanted, sizes, strict=True) if size > LARGEST_DICTIONARY]
+        few = [name for name in wanted if name not in many]
+        for name in many:
+            strings = self._query(f"SELECT {self._spelling(name)} AS cell FROM {self._sql}").fetchnumpy()["cell"]
+            self._text[name] = self._without_missing(encode(strings.tolist()))
+        if few:
+            self._encode(few)
+
     def encoded(self, name: str) -> Encoded:
         """The column as codes of its spellings."""
         if name not in self._text:
@@ -86,7 +103,7 @@ class Scan:
             if kind in ("number", "truth"):
                 self._text[name] = encode_numbers(self.numbers(name)[0], truth=kind == "truth")
             else:
-                self._text[name] = self._dictionary(name)
+                self.prefetch_text([name])
         return self._text[name]
 
     def is_numeric(self, name: str) -> bool:
@@ -96,7 +113,7 @@ class Scan:
             chosen = [f"count({n}) > 0 AND count(*) = count({n})" for n in map(self._number, texts)]
             # missing cells are NaN here: a column of nothing else is not numeric
             chosen += [f"coalesce(bool_or(NOT isnan({self._number(name)})), false)" for name in texts]
-            found = self._query(f"SELECT {', '.join(chosen)} FROM {self._sql}").fetchone() if texts else ()
+            found = self._row(chosen) if texts else ()
             self._numeric = {name: found[at] and found[at + len(texts)] for at, name in enumerate(texts)}
         if name in self._numeric:
             return self._numeric[name]
@@ -121,20 +138,31 @@ class Scan:
     def _is_missing(self, text: str) -> str:
         return f"({text} IS NULL OR trim({text}, E' \\t\\r\\n') IN ({self._words}))"
 
-    def _dictionary(self, name: str) -> Encoded:
-        text = f"CAST({_identifier(self._fields[name])} AS VARCHAR)"
-        kind = f"dictionary_{len(self._text)}"
-        cells = f"SELECT DISTINCT {text} AS cell FROM {self._sql} WHERE {text} IS NOT NULL ORDER BY cell"
-        self._query(f"CREATE TEMP TABLE cells_{kind} AS {cells}")
-        count = int(self._query(f"SELECT count(*) FROM cells_{kind}").fetchone()[0])
-        if count == 0 or count > LARGEST_DICTIONARY:
-            strings = self._query(f"SELECT {text} AS cell FROM {self._sql}").fetchnumpy()["cell"]
-            return self._without_missing(encode(strings.tolist()))
-        labels = self._query(f"SELECT cell FROM cells_{kind} ORDER BY cell").fetchall()
-        self._query(f"CREATE TYPE {kind} AS ENUM (SELECT cell FROM cells_{kind} ORDER BY cell)")
-        code = f"coalesce(CAST(enum_code(CAST({text} AS {kind})) AS BIGINT), -1)"
-        codes = self._query(f"SELECT {code} AS code FROM {self._sql}").fetchnumpy()["code"]
-        return self._without_missing(Encoded(np.asarray(codes, dtype=np.intp), tuple(row[0] for row in labels)))
+    def _spelling(self, name: str) -> str:
+        return f"CAST({_identifier(self._fields[name])} AS VARCHAR)"
+
+    def _row(self, columns: Sequence[str]) -> Sequence[Any]:
+        row: Sequence[Any] = self._query(f"SELECT {', '.join(columns)} FROM {self._sql}").fetchone()
+        return row
+
+    def _encode(self, names: Sequence[str]) -> None:
+        """Through a DuckDB dictionary (an enumeration) for each column."""
+        found = self._row([f"array_agg(DISTINCT {self._spelling(name)})" for name in names])
+        codes: dict[str, str] = {}
+        labels: dict[str, list[str]] = {}
+        for name, spellings in zip(names, found, strict=True):
+            labels[name] = sorted(spelling for spelling in spellings if spelling is not None)
+            if labels[name]:
+                kind = f"dictionary_{len(self._text)}_{len(codes)}"
+                self._query(f"CREATE TYPE {kind} AS ENUM ({', '.join(map(_literal, labels[name]))})")
+                code = f"enum_code(CAST({self._spelling(name)} AS {kind}))"
+                codes[name] = f"coalesce(CAST({code} AS BIGINT), -1) AS c{len(codes)}"
+        arrays = self._query(f"SELECT {', '.join(codes.values())} FROM {self._sql}").fetchnumpy() if codes else {}
+        read = dict(zip(codes, arrays.values(), strict=True))
+        for name in names:
+            coded = read.get(name)
+            array = np.full(self.rows, -1, dtype=np.intp) if coded is None else np.asarray(coded, dtype=np.intp)
+            self._text[name] = self._without_missing(Encoded(array, tuple(labels[name])))
 
     def _without_missing(self, encoded: Encoded) -> Encoded:
         """The same with the words for missing taken out of the labels."""
@@ -198,7 +226,7 @@ def scan_delimited(
         f"compression={_literal('gzip' if packed else 'none')})"
     )
     scan = Scan(sql, fields, dict.fromkeys(fields, "VARCHAR"), missing, name, keep)
-    rows = scan.count()
+    rows = scan.rows
     if rows == 0 or (len(header.names) == 1 and scan.missing_cells(header.names[0])):
         raise MalformedFile("a blank line may or may not be an empty cell, and lines may end in several ways")
     return _table(scan, fields, dict.fromkeys(fields, "VARCHAR"), rows, name)
@@ -213,7 +241,7 @@ def scan_parquet(paths: Sequence[Path], name: str, missing: frozenset[str], keep
         types = {row[0]: str(row[1]) for row in described}
         fields = {column: column for column in types}
         scan = Scan(sql, fields, types, missing, name, keep)
-        return _table(scan, fields, types, scan.count(), name)
+        return _table(scan, fields, types, scan.rows, name)
     except MalformedFile as error:
         raise EmmError(
             "broken-file",
@@ -254,7 +282,11 @@ def _table(scan: Scan, fields: Mapping[str, str], types: Mapping[str, str], rows
         with _late(scan):
             scan.prefetch(names)
 
-    return Table(tuple(columns), columns, rows, name, prefetch=prefetch)
+    def prefetch_text(names: Iterable[str]) -> None:
+        with _late(scan):
+            scan.prefetch_text(names)
+
+    return Table(tuple(columns), columns, rows, name, prefetch=prefetch, prefetch_text=prefetch_text)
 
 
 def _kind(type_name: str) -> str:

@@ -19,7 +19,7 @@ class BindOptions:
 
     set: Mapping[str, Any] = field(default_factory=dict)
     const: Mapping[str, Any] = field(default_factory=dict)
-    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    columns: Mapping[str, tuple[str, ...] | str] = field(default_factory=dict)
     map: Mapping[str, str] = field(default_factory=dict)
     weight: str | None = None
     indexes: Mapping[str, tuple[str, ...]] | None = None

@@ -135,9 +135,9 @@ class Table:
     """Columns of equal length.
 
     `source` names the table in messages; `lines` (rows,) are the rows' lines in the file, where known. `prefetch`
-    reads several columns (those wanted as numbers) in one pass where the source is a large file. `files` names the
-    files that follow each other in the table, with the position of their first row. Columns without a name are left
-    out.
+    and `prefetch_text` read several columns, as numbers or as text, in a few passes where the source is a large file.
+    `files` names the files that follow each other in the table, with the position of their first row. Columns without
+    a name are left out.
     """
 
     names: tuple[str, ...]
@@ -146,6 +146,7 @@ class Table:
     source: str
     lines: Codes | None = field(default=None, repr=False, compare=False)
     prefetch: Callable[[Iterable[str]], None] | None = field(default=None, repr=False, compare=False)
+    prefetch_text: Callable[[Iterable[str]], None] | None = field(default=None, repr=False, compare=False)
     files: tuple[tuple[str, int], ...] = field(default=(), repr=False, compare=False)
 
     def __contains__(self, name: object) -> bool:

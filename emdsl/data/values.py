@@ -44,11 +44,11 @@ class ValueReader:
         self.columns: dict[str, str] = {}
 
     def prefetch(self, variables: Sequence[Variable]) -> None:
-        """Reads the columns of all numeric variables in one pass, where the table can do that."""
-        if self._table.prefetch is not None:
-            numeric = [item for item in variables if item.domain.kind != "finite" and item.between is None]
-            names = [name for item in numeric for _, name in self._finder.columns(item) if name is not None]
-            self._table.prefetch(names)
+        """Reads the columns of all variables in a few passes, where the table can do that."""
+        for read, finite in ((self._table.prefetch, False), (self._table.prefetch_text, True)):
+            if read is not None:
+                chosen = [item for item in variables if (item.domain.kind == "finite") == finite]
+                read([name for item in chosen for _, name in self._finder.columns(item) if name is not None])
 
     def read(self, variable: Variable) -> Values:
         """The values of a variable that has columns of its own."""

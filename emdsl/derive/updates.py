@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,15 +27,20 @@ class Candidate:
     solution: Any = None
 
 
-def derive_updates(pieces: Sequence[Derived], model: Model) -> tuple[Candidate, ...]:
-    """One candidate for each group of parameters, in the order in which the M-step runs them."""
+def derive_updates(
+    pieces: Sequence[Derived], model: Model, refused: Mapping[str, str] | None = None
+) -> tuple[Candidate, ...]:
+    """One candidate for each group of parameters, in the order in which the M-step runs them.
+
+    `refused` names parameters whose rule without iteration is not to be used, each with the reason.
+    """
     groups: list[Candidate] = []
     open_names: list[str] = []
-    reasons: dict[str, str] = {}
+    reasons: dict[str, str] = dict(refused or {})
     for parameter in model.parameters:
         own = [piece for piece in pieces if parameter.name in piece.parameters]
         found = None
-        for rule in RULES:
+        for rule in RULES if parameter.name not in reasons else ():
             outcome = rule(parameter, own, model)
             if isinstance(outcome, Candidate):
                 found = outcome
@@ -96,8 +101,8 @@ def closed_form_rule(parameter: Parameter, own: list[Derived], model: Model) -> 
             derivative = sp.diff(piece.quantity, piece.atoms[i])
             if any(sp.diff(derivative, piece.atoms[j]) != 0 for j in positions if j != i):
                 return "two of its elements stand in one term"
-            found.append((piece, i, _by_basis(piece, i, x)))
-    found = _without_common_factor(found)
+            found.append((piece, i, by_basis(piece, i, x)))
+    found = without_common_factor(found)
     basis = tuple(dict.fromkeys(v for _, _, terms in found for v in terms))
     accumulators = tuple(sp.Symbol(f"R{m}", real=True) for m in range(len(basis)))
     solution = solve_stationarity(x, basis, accumulators)
@@ -117,7 +122,7 @@ def closed_form_rule(parameter: Parameter, own: list[Derived], model: Model) -> 
     return Candidate(update, frozenset(depends - {parameter.name}), equation, solution)
 
 
-def _by_basis(piece: Derived, i: int, x: Any) -> dict[Any, Any]:
+def by_basis(piece: Derived, i: int, x: Any) -> dict[Any, Any]:
     """dQ/dx as `sum u v(x)`, keyed by v. A term is expanded only if it does not factor as it stands, so that residuals like
     `(centre - mu)^2` stay whole."""
     symbol = piece.atoms[i]
@@ -146,7 +151,7 @@ def _factored(derivative: Any, symbol: Any) -> list[Any]:
 _Found = list[tuple[Derived, int, dict[Any, Any]]]
 
 
-def _without_common_factor(found: _Found) -> _Found:
+def without_common_factor(found: _Found) -> _Found:
     """Divide an equation by a factor in other parameters that is the same for every cell summed into one element.
 
     Only then: with a factor that varies among the cells, dropping it cell by cell would pool them wrongly.

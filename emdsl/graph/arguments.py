@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from emdsl.diagnostics.errors import EmmError
 from emdsl.families.family import Family, Formal, Value
 from emdsl.graph.constants import exact_value
 from emdsl.graph.expressions import is_word, number, resolve
-from emdsl.graph.failures import failure, unknown
+from emdsl.graph.failures import failure, together, unknown
 from emdsl.graph.names import Names, Scope
 from emdsl.graph.values import scalar
 from emdsl.ir.arrays import substitute
@@ -49,7 +50,9 @@ def match(node: tree.Call, family: Family) -> dict[str, tree.Expr]:
                 signature(family),
             )  # fmt: skip
         if name not in names:
-            raise unknown("arguments", f"argument of `{family.name}`", name, names, argument, signature(family))
+            raise unknown(
+                "arguments", f"`{family.name}` has no argument `{name}`", name, names, argument, signature(family)
+            )
         if name in matched:
             raise failure("arguments", f"the argument `{name}` of `{family.name}` is given twice", argument)
         matched[name] = argument.value
@@ -63,10 +66,19 @@ def match(node: tree.Call, family: Family) -> dict[str, tree.Expr]:
 
 
 def arguments(node: tree.Call, family: Family, scope: Scope, names: Names, place: Place) -> dict[str, Value]:
-    """The resolved arguments by name."""
+    """The resolved arguments by name; the errors of all of them are raised at once."""
     matched = match(node, family)
     formals = {formal.name: formal for formal in family.formals}
-    return {name: _argument(value, formals[name], family, scope, names, place) for name, value in matched.items()}
+    found: dict[str, Value] = {}
+    errors: list[EmmError] = []
+    for name, value in matched.items():
+        try:
+            found[name] = _argument(value, formals[name], family, scope, names, place)
+        except EmmError as error:
+            errors.append(error)
+    if errors:
+        raise together(errors)
+    return found
 
 
 class LazyArguments(Mapping[str, Value]):

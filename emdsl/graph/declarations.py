@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
 
+from emdsl.diagnostics.errors import EmmError
 from emdsl.graph.constants import exact_value
 from emdsl.graph.declared import add_built_in, check, declare
 from emdsl.graph.expressions import number
@@ -31,11 +33,22 @@ def declarations(module: tree.Module, overrides: Mapping[str, Fraction]) -> Name
     _declare_constants(module.declarations, names)
     index_sets_first = sorted(module.declarations, key=lambda node: not isinstance(node, tree.IndexDecl))
     for node in index_sets_first:
-        with names.failures.collect():
+        with _noting(node, names):
             _declare(node, names)
     with names.failures.collect():
         _declare_plates(module.declarations, None, names)
     return names
+
+
+@contextmanager
+def _noting(node: tree.Declaration, names: Names) -> Iterator[None]:
+    """Collect what is raised, and note that the name is wrongly declared, so that its uses are not reported too."""
+    try:
+        yield
+    except EmmError as error:
+        names.failures.add(error)
+        if isinstance(node, tree.ConstDecl | tree.IndexDecl | tree.ParamDecl | tree.LetDecl | tree.FamilyDecl):
+            names.failed.add(node.name)
 
 
 def _once(name: str, taken: Iterable[str], node: tree.Node) -> str:
@@ -48,13 +61,14 @@ def _declare_constants(nodes: Iterable[tree.Declaration], names: Names) -> None:
     constants = [node for node in nodes if isinstance(node, tree.ConstDecl)]
     later = {node.name for node in constants}
     for node in constants:
-        with names.failures.collect():
+        with _noting(node, names):
             _check_order(node, later - set(names.constants))
             names.constants[_once(node.name, names.constants, node)] = node
     for name in names.overrides:
         if name not in names.constants:
             with names.failures.collect():
-                raise unknown("unknown-constant", "constant", name, names.constants, tree.Node(), f"const {name}")
+                message = f"there is no constant `{name}`"
+                raise unknown("unknown-constant", message, name, names.constants, tree.Node(), f"const {name}")
 
 
 def _check_order(node: tree.ConstDecl, later: set[str]) -> None:
@@ -90,7 +104,7 @@ def _declare(node: tree.Declaration, names: Names) -> None:
             _once(name, names.index_sets, node)
             names.index_sets[name] = IndexSet(name, _source(node, names), node.description)
             names.sizes[name] = _labels(node, names.index_sets[name].source, names)
-            names.own_index_sets.add(name)
+            names.own_index_sets[name] = None
         case tree.FamilyDecl(name):
             _once(name, names.families, node)
             family = declare(node, names)

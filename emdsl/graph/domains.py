@@ -7,7 +7,7 @@ from typing import cast
 from emdsl.families.family import Value
 from emdsl.graph.constants import exact_value
 from emdsl.graph.expressions import number
-from emdsl.graph.failures import failure, unknown
+from emdsl.graph.failures import Consequence, failure, unknown
 from emdsl.graph.names import Names, Scope
 from emdsl.graph.values import scalar
 from emdsl.ir.expressions import Expression
@@ -36,7 +36,10 @@ def domain_of(node: tree.DomainExpr, names: Names) -> Domain:
         return _interval(node, names)
     if name in ARRAYS:
         return _array(node, names)
-    raise unknown("unknown-domain", "domain or index set", name, (*PLAIN, "interval", *ARRAYS, *names.index_sets), node)
+    if name in names.failed:
+        raise Consequence(name, node)
+    message = f"there is no domain or index set `{name}`"
+    raise unknown("unknown-domain", message, name, (*PLAIN, "interval", *ARRAYS, *names.index_sets), node)
 
 
 def _interval(node: tree.DomainExpr, names: Names) -> Domain:

@@ -10,7 +10,7 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.families.family import BINARY, Value
 from emdsl.families.genotype import FIRST, SECOND
 from emdsl.graph import cases, functions, probabilities
-from emdsl.graph.failures import failure, unknown
+from emdsl.graph.failures import Consequence, failure, unknown
 from emdsl.graph.names import Names, Scope, VariableHead
 from emdsl.graph.values import Pair, at, elementwise, fits, scalar
 from emdsl.ir.arithmetic import apply
@@ -184,25 +184,34 @@ def _name(node: tree.Name, scope: Scope, names: Names, expect: str | None) -> Va
         return Value(Label(expect, node.name), labels=expect)
     if value is not None:
         raise _wrong_index(node, value, expect)
-    raise unknown(
-        "unknown-label", f"label or variable in `{expect}`", node.name, (*(known or ()), *names.visible(scope)), node,
-        f"labels of `{expect}`: {', '.join(known or ())}",
-    )  # fmt: skip
+    if node.name in names.failed:
+        raise Consequence(node.name, node)
+    if node.name in names.index_sets:
+        raise _index_set_as_value(node, expect)
+    candidates, listed = (*(known or ()), *names.visible(scope)), ", ".join(known or ())
+    message = f"`{node.name}` is neither a label of `{expect}` nor a variable"
+    raise unknown("unknown-label", message, node.name, candidates, node, f"the labels of `{expect}`: {listed}")
+
+
+def _index_set_as_value(node: tree.Name, wanted: str | None) -> EmmError:
+    help = f"sum(i in {node.name}: ...)" if wanted is None else f"a variable, bound index or label of `{wanted}`"
+    return failure("index-set-as-value", f"`{node.name}` is an index set, not one of its elements", node, help)
 
 
 def _unknown_name(node: tree.Name, scope: Scope, names: Names) -> EmmError:
     name = node.name
+    if name in names.failed:
+        return Consequence(name, node)
     if name in names.index_sets:
-        return failure(
-            "index-set-as-value", f"`{name}` is an index set, not one of its elements", node, f"sum(i in {name}: ...)"
-        )
+        return _index_set_as_value(node, None)
     if name in names.families:
         return failure("family-place", f"the distribution `{name}` stands only after `~`", node)
     if name in names.variables:
         _, plate = names.variables[name]
         return failure("out-of-plate", f"`{name}` has one value for each {plate}, and here there is no {plate}", node)
     help = f"declare it: param {name} : real" if scope.locals is None else "a family sees its arguments and constants"
-    return unknown("unknown-name", "parameter, constant or variable", name, names.visible(scope), node, help)
+    message = f"there is no parameter, constant or variable `{name}`"
+    return unknown("unknown-name", message, name, names.visible(scope), node, help)
 
 
 def _lookup(name: str, scope: Scope, names: Names, node: tree.Node) -> Value | Pair | None:
@@ -288,14 +297,14 @@ def _index(node: tree.Index, scope: Scope, names: Names) -> Value | Pair:
             "indices", f"`{text}` is given {len(node.indices)} indices, and it {has}", node,
             f"{text}[{', '.join(base.axes)}]" if base.axes else text,
         )  # fmt: skip
-    for position, index in enumerate(node.indices):
+    for index in node.indices:
         axis = base.axes[0]
         if names.shapes_only:
             base = _element(base, Label(axis, ""))
             continue
         chosen = resolve(index, scope, names, axis)
         if not isinstance(chosen, Value) or not fits(chosen, axis, names):
-            raise _wrong_index(index, chosen, axis, f"index {position + 1} of `{print_expr(node.base)}`")
+            raise _wrong_index(index, chosen, axis)
         base = _element(base, chosen.expression)
     return base
 
@@ -306,7 +315,7 @@ def _element(base: Value | Pair, index: Expression) -> Value | Pair:
     return Pair(element(base.one, (index,)), element(base.two, (index,)), base.labels, base.axes[1:])
 
 
-def _wrong_index(node: tree.Expr, value: Value | Pair, index_set: str, place: str = "the index") -> EmmError:
+def _wrong_index(node: tree.Expr, value: Value | Pair, index_set: str) -> EmmError:
     text = print_expr(node)
     if isinstance(value, Value) and value.labels and not value.axes:
         found = f"a label of `{value.labels}`"
@@ -315,6 +324,6 @@ def _wrong_index(node: tree.Expr, value: Value | Pair, index_set: str, place: st
     else:
         found = "no label" if not value.axes else "an array"
     return failure(
-        "index-set", f"{place} is a label of `{index_set}`, and `{text}` is {found}", node,
+        "index-set", f"a label of `{index_set}` is expected, and `{text}` is {found}", node,
         f"a variable, bound index or label of `{index_set}`",
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from emdsl.diagnostics.errors import Diagnostic, EmmError
@@ -15,10 +15,23 @@ def failure(code: str, message: str, node: tree.Node, help: str = "", label: str
     return EmmError(code, message, span=node.span, help=help, label=label)
 
 
-def unknown(code: str, what: str, name: str, candidates: Iterable[str], node: tree.Node, help: str = "") -> EmmError:
-    """`what` of this `name` does not exist; the nearest candidate is the help, else `help`."""
+def unknown(code: str, message: str, name: str, candidates: Iterable[str], node: tree.Node, help: str = "") -> EmmError:
+    """There is no such `name`: the nearest candidate is the help, else `help`."""
     near = closest(name, list(candidates))
-    return failure(code, f"there is no {what} `{name}`", node, f"did you mean `{near}`?" if near else help)
+    return failure(code, message, node, f"did you mean `{near}`?" if near else help)
+
+
+class Consequence(EmmError):
+    """A failure that only follows from one that has been noted: it is not reported."""
+
+    def __init__(self, name: str, node: tree.Node) -> None:
+        super().__init__("consequence", f"the declaration of `{name}` is wrong", span=node.span)
+
+
+def together(errors: Sequence[EmmError]) -> EmmError:
+    """Several errors as one, without those that only follow from others."""
+    own = [item for error in errors if not isinstance(error, Consequence) for item in error.diagnostics]
+    return EmmError.of(own) if own else errors[0]
 
 
 class Failures:
@@ -29,6 +42,8 @@ class Failures:
 
     def add(self, error: EmmError) -> None:
         """Note an error, unless the same has been noted before (a name can be resolved from several places)."""
+        if isinstance(error, Consequence):
+            return
         for item in error.diagnostics:
             if not any((item.code, item.message, item.span) == (old.code, old.message, old.span) for old in self.found):
                 self.found.append(item)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emdsl.diagnostics.errors import EmmError
-from emdsl.families.family import Value
+from emdsl.families.family import BINARY, Value
 from emdsl.graph.constants import exact_value
 from emdsl.graph.failures import failure, unknown
 from emdsl.graph.names import Names, Scope, VariableHead
@@ -62,7 +62,8 @@ def _unknown_function(node: tree.Call, names: Names) -> EmmError:
         return failure(
             "function-arity", f"`{node.function}` runs over an index set", node, f"{node.function}(i in idx: ...)"
         )
-    return unknown("unknown-function", "function", node.function, (*ELEMENTARY, *SPECIAL, *COMPREHENSIONS), node)
+    known = (*ELEMENTARY, *SPECIAL, *COMPREHENSIONS)
+    return unknown("unknown-function", f"there is no function `{node.function}`", node.function, known, node)
 
 
 def _check_count(node: tree.Call, least: int, most: int) -> None:
@@ -96,7 +97,8 @@ def bind(axis: tree.AxisBinder, names: Names) -> tuple[str, Binder]:
 def comprehension(node: tree.Comprehension, scope: Scope, names: Names, resolve: Resolver) -> Value:
     """`sum(i in idx: e)`, `prod(...)`, and `softmax(...)`, a simplex."""
     if node.function not in COMPREHENSIONS:
-        raise unknown("unknown-function", "function over an index set", node.function, COMPREHENSIONS, node)
+        message = f"no function `{node.function}` runs over an index set"
+        raise unknown("unknown-function", message, node.function, COMPREHENSIONS, node, "sum, prod or softmax")
     binder = names.fresh(node.binder, names.index_set(node.index_set, node))
     body = _number(node.body, scope.bind((node.binder, binder)), names, resolve)
     expression = scalar(body, node.body)
@@ -172,7 +174,7 @@ def _pair(node: tree.Call, scope: Scope, names: Names, resolve: Resolver) -> Pai
     found: list[Value] = []
     for argument in node.arguments:
         value = resolve(argument.value, scope, names, found[0].labels if found else None)
-        if not isinstance(value, Value) or value.labels is None or value.axes:
+        if not isinstance(value, Value) or value.labels in (None, BINARY) or value.axes:
             raise failure("kind", f"`pair` takes labels, and `{print_expr(argument.value)}` is none", argument.value)
         found.append(value)
     one, two = found

@@ -13,7 +13,7 @@ from emdsl.graph.branches import lift, merge, under
 from emdsl.graph.cases import compose, resolve_arms, resolve_subjects
 from emdsl.graph.constants import exact_value
 from emdsl.graph.expressions import resolve
-from emdsl.graph.failures import failure, unknown
+from emdsl.graph.failures import Consequence, failure, unknown
 from emdsl.graph.names import Names, Scope
 from emdsl.ir.arithmetic import MINUS_INFINITY, apply
 from emdsl.ir.expressions import Apply, Arm, Expression, Number, number
@@ -28,7 +28,10 @@ def family_of(node: tree.Call, names: Names) -> Family:
     """The distribution that is called."""
     if node.function not in names.families:
         help = "declare it: family " + node.function + "(scale : positive) for x : real:"
-        raise unknown("unknown-family", "distribution", node.function, names.families, node, help)
+        if node.function in names.failed:
+            raise Consequence(node.function, node)
+        message = f"there is no distribution `{node.function}`"
+        raise unknown("unknown-family", message, node.function, names.families, node, help)
     return names.families[node.function]
 
 

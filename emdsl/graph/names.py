@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from emdsl.families.family import BINARY, Family, Value
-from emdsl.graph.failures import Failures, failure, unknown
+from emdsl.graph.failures import Consequence, Failures, failure, unknown
 from emdsl.ir.expressions import Binder
 from emdsl.ir.model import Domain, IndexSet, Kind, Labels, Plate
 from emdsl.syntax import tree
@@ -80,13 +80,20 @@ class Names:
     families: dict[str, Family] = field(default_factory=dict)
     heads: dict[str, VariableHead] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
     sizes: dict[str, tuple[str, ...] | None] = field(default_factory=dict)
-    own_index_sets: set[str] = field(default_factory=set)
+    own_index_sets: dict[str, None] = field(default_factory=dict)
     drawing: frozenset[str] = frozenset()
     shapes_only: bool = False
     _pending: list[str] = field(default_factory=list)
     _expanding: list[str] = field(default_factory=list)
     _counter: int = 0
+
+    def warn(self, node: tree.Node, message: str) -> None:
+        """Note a warning, once."""
+        warning = f"line {node.span.line}: {message}"
+        if warning not in self.warnings:
+            self.warnings.append(warning)
 
     def fresh(self, name: str, index_set: str) -> Binder:
         """A bound index that is no other; the number after `#` goes when the statement is finished."""
@@ -97,9 +104,16 @@ class Names:
 
     def index_set(self, name: str, node: tree.Node) -> str:
         """The name of a declared index set."""
+        if name in self.failed:
+            raise Consequence(name, node)
         if name not in self.index_sets:
             raise unknown(
-                "unknown-index-set", "index set", name, self.index_sets, node, f"declare it: index {name} = {{a, b}}"
+                "unknown-index-set",
+                f"there is no index set `{name}`",
+                name,
+                self.index_sets,
+                node,
+                f"declare it: index {name} = {{a, b}}",
             )
         return name
 
@@ -133,9 +147,8 @@ class Names:
         """The label, if the index set may hold it."""
         known = self.static_labels(index_set)
         if known is not None and label not in known:
-            raise unknown(
-                "unknown-label", f"label in `{index_set}`", label, known, node, f"its labels are {_listed(known)}"
-            )
+            message = f"`{index_set}` has no label `{label}`"
+            raise unknown("unknown-label", message, label, known, node, f"its labels are {_listed(known)}")
         return label
 
     # --- plates and variables -----------------------------------------------------------------------------------------

@@ -153,8 +153,9 @@ def _element_of(node: tree.Expr, binders: tuple[Binder, ...], scope: Scope, name
             raise failure("init", "a list is given for a single number", node)
         labels = names.static_labels(binders[0].index_set)
         if labels is None or len(labels) != len(node.items):
-            wanted = "as many as the data say" if labels is None else str(len(labels))
-            raise failure("init", f"`{binders[0].index_set}` has {wanted} elements, the list {len(node.items)}", node)
+            name = binders[0].index_set
+            has = "elements that only the data know" if labels is None else f"{len(labels)} elements"
+            raise failure("init", f"`{name}` has {has}, and the list has {len(node.items)}", node)
         values = [_element_of(item, binders[1:], scope, names) for item in node.items]
         arms = (Arm(((LabelPattern((label,)),),), value) for label, value in zip(labels, values, strict=True))
         return choose((BinderRef(binders[0]),), tuple(arms))

@@ -33,11 +33,6 @@ def expand(arm: tree.CaseArm, subjects: Sequence[Subject], names: Names) -> tupl
     """The arm's alternatives over the flattened subjects; a genotype in both orders."""
     expanded: list[Alternative] = []
     for alternative in arm.alternatives:
-        if len(alternative) != len(subjects):
-            raise failure(
-                "case-arity", f"{len(subjects)} patterns are expected, found {len(alternative)}", arm,
-                f"one pattern for each of {', '.join(subject.text for subject in subjects)}",
-            )  # fmt: skip
         choices = [_orders(pattern, subject, names) for pattern, subject in zip(alternative, subjects, strict=True)]
         for combination in product(*choices):
             flat = tuple(pattern for part in combination for pattern in part)
@@ -144,10 +139,15 @@ def check_complete(
     if missed:
         listed = list(missed)
         more = f" and {len(listed) - 12} more" if len(listed) > 12 else ""
-        raise failure("case-incomplete", f"the case misses {', '.join(listed[:12])}{more}", node, f"{listed[0]} -> ...")
+        raise failure(
+            "case-incomplete",
+            f"the case misses {', '.join(listed[:12])}{more}",
+            node,
+            f"{listed[0].strip('()')} -> ...",
+        )
     for i, arm_node in enumerate(node.arms):
         if i not in table.values():
-            names.warnings.append(f"line {arm_node.span.line}: this branch of the case is never reached")
+            names.warn(arm_node, "this branch of the case is never reached")
 
 
 def _flat(subjects: Sequence[Subject]) -> list[Subject]:
@@ -160,7 +160,7 @@ def _shown(values: Sequence[str], subjects: Sequence[Subject]) -> str:
     for subject in subjects:
         labels = [rest.pop(0) for _ in subject.expressions]
         shown.append("/".join(sorted(labels) if subject.genotype else labels))
-    return ", ".join(shown)
+    return ", ".join(shown) if len(shown) == 1 else f"({', '.join(shown)})"
 
 
 #: A product of sets of atoms, one set for each subject.

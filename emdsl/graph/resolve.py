@@ -145,7 +145,7 @@ def _check_lets(names: Names) -> None:
         if name not in names.used:
             with names.failures.collect():
                 let_value(node, names.scope_of(plate), names)
-                names.warnings.append(f"line {node.span.line}: {name} is never used")
+                names.warn(node, f"{name} is never used")
 
 
 def _refusals(node: tree.Statement, statements: Statements) -> Iterator[EmmError]:

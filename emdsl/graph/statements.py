@@ -118,7 +118,7 @@ class Statements:
             if lag and heads[0].kind == "latent":
                 raise failure(
                     "chain", f"the chain `{drawn[0]}` needs a law for its first unit", node,
-                    f"{drawn[0]} ~ Normal(0, 1) first, {print_law(law)} after",
+                    f"{drawn[0]} ~ ... first, {print_law(law)} after",
                 )  # fmt: skip
             when: tuple[When, int] = ("after", lag) if lag else (key[1], key[2])
             self._add(plate, elements, target, (key[0], *when), branches, text)

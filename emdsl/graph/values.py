@@ -32,7 +32,8 @@ def scalar(value: Value | Pair, node: tree.Expr) -> Expression:
         raise failure("kind", f"`{text}` is a genotype, not a number", node, f"copies({text}, A), or a `case`")
     if value.axes:
         text, axes = print_expr(node), ", ".join(value.axes)
-        raise failure("indices", f"`{text}` is an array over {axes}, not a single value", node, f"{text}[{axes}]")
+        indexed = f"{text[:-1]}, {axes}]" if isinstance(node, tree.Index) else f"{text}[{axes}]"
+        raise failure("indices", f"`{text}` is an array over {axes}, not a single value", node, indexed)
     return value.expression
 
 

@@ -151,7 +151,8 @@ class Update:
     linear        one Newton step solves it: Q is quadratic in the group (weighted Gram matrix of the design)
     matrix        C = R / n for covariances in Gaussian pieces
     newton        Newton's method on Q, halved until Q rises
-    `conditional` lists the parameters whose current values it uses and that are updated later (ECM).
+    `conditional` lists the parameters whose current values it uses and that are updated later (ECM). `reason` says why nothing
+    simpler applies, `note` how the update was verified.
     """
 
     rule: Rule
@@ -161,6 +162,7 @@ class Update:
     over_rows: bool = False
     conditional: tuple[str, ...] = ()
     reason: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)

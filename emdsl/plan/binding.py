@@ -14,7 +14,7 @@ from emdsl.ir.derivation import Atom, Known, Piece
 from emdsl.ir.expressions import ParameterRef, VariableRef, walk
 from emdsl.ir.model import Model
 from emdsl.plan.evaluation import Evaluator, axis_of
-from emdsl.plan.named import ROW, Named, union
+from emdsl.plan.named import ROW, START, Named, union
 from emdsl.runtime.pieces import PieceData, Slots
 from emdsl.runtime.problem import Array
 from emdsl.runtime.scatter import Address, address
@@ -80,9 +80,10 @@ class Layout:
         }
 
 
-def layout(model: Model, bound: Bound) -> Layout:
-    """The layout of a model's parameters for the sizes at hand."""
-    shapes = {p.name: tuple(len(bound.indexes[axis]) for axis in p.array_axes) for p in model.parameters}
+def layout(model: Model, bound: Bound, batch: int | None = None) -> Layout:
+    """The layout of a model's parameters for the sizes at hand; with a leading axis of starts for a batch of them."""
+    lead = () if batch is None else (batch,)
+    shapes = {p.name: (*lead, *(len(bound.indexes[axis]) for axis in p.array_axes)) for p in model.parameters}
     offsets, total = {}, 0
     for name, shape in shapes.items():
         offsets[name] = total
@@ -93,10 +94,11 @@ def layout(model: Model, bound: Bound) -> Layout:
 class PieceBinder:
     """Binds the pieces of one derivation."""
 
-    def __init__(self, model: Model, bound: Bound) -> None:
+    def __init__(self, model: Model, bound: Bound, batch: int | None = None) -> None:
         self.model = model
         self.bound = bound
-        self.layout = layout(model, bound)
+        self.batch = batch
+        self.layout = layout(model, bound, batch)
         self.plain = Evaluator(model, bound)
 
     def bind(self, piece: Piece) -> BoundPiece:
@@ -168,6 +170,9 @@ class PieceBinder:
                 sizes[axis_of(node)] = len(self.bound.indexes[values])
         order = {v.name: k for k, v in enumerate(self.model.variables)}
         names = sorted(hidden, key=lambda axis: (order[axis.split("@")[0]], -_lag(axis)))
+        if self.batch is not None and (piece.atoms or piece.vector is not None or piece.stationary is not None):
+            names.insert(0, START)
+            sizes[START] = self.batch
         elements = []
         binders = (*piece.elements, *((piece.reduced,) if piece.reduced else ()))
         for binder in binders:
@@ -186,6 +191,8 @@ class PieceBinder:
     def _flat(self, reference: ParameterRef, evaluator: Evaluator) -> Named:
         shape = self.layout.shapes[reference.name]
         codes = [evaluator.code(index) for index in reference.indices]
+        if self.batch is not None:
+            codes.insert(0, Named((START,), np.arange(self.batch)))
         axes = union(*(code.axes for code in codes))
         full = [np.broadcast_to(c.aligned(axes), self._extent(axes, codes)) for c in codes]
         flat = np.ravel_multi_index(tuple(full), shape) if shape else np.asarray(0)

@@ -39,7 +39,7 @@ def block_function(root: Node, name: str) -> list[str]:
     lines.append(f"    a{root.number} = np.ones_like(n{root.number})")
     for node in reversed(nodes):
         lines += [f"    {line}" for line in _reverse(node)]
-    lines.append(f"    return float(n{root.number}.sum())")
+    lines.append(f"    return n{root.number}.sum(axis=-1)")
     return lines
 
 
@@ -68,7 +68,7 @@ def _forward(node: Node) -> list[str]:
         case Quadratic():
             return [f"{n} = t[{node.number}].forward({_rows(node)}){_comment(node)}"]
         case Potential():
-            return [f"{n} = c[{node.number}][:, {_rows(node)}]{_comment(node)}"]
+            return [f"{n} = c[{node.number}][..., {_rows(node)}]{_comment(node)}"]
         case Add():
             return _add(node)
         case LogSumExp():

@@ -13,7 +13,7 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
 from emdsl.plan.binding import BoundPiece
 from emdsl.plan.maps import BoundMap
-from emdsl.plan.named import union
+from emdsl.plan.named import START, union
 from emdsl.plan.nodes import (
     Add,
     Affine,
@@ -103,7 +103,8 @@ class Eliminator:
             for variable in self.model.variables:
                 if variable.kind == "latent" and variable.values is not None and not variable.components:
                     level = self._level_of(variable.plate)
-                    found.append(Potential(next(self.numbers), (variable.name,), level, True, variable.name))
+                    axes = (START, variable.name) if START in self.sizes else (variable.name,)
+                    found.append(Potential(next(self.numbers), axes, level, True, variable.name))
         return found
 
     def _piece(self, name: str) -> BoundPiece:

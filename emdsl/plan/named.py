@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 #: The axis of units (rows) of a plate; always last.
 ROW = "row"
+#: The axis of several starts that run at once; always first.
+START = "start"
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,11 @@ class Named:
 
 
 def union(*groups: Sequence[str]) -> tuple[str, ...]:
-    """All axes in order of first appearance, `row` last."""
-    seen = dict.fromkeys(axis for group in groups for axis in group if axis != ROW)
+    """All axes in order of first appearance, `start` first and `row` last."""
+    seen = dict.fromkeys(axis for group in groups for axis in group if axis not in (ROW, START))
     row = (ROW,) if any(ROW in group for group in groups) else ()
-    return (*seen, *row)
+    start = (START,) if any(START in group for group in groups) else ()
+    return (*start, *seen, *row)
 
 
 def combine(function: Any, *items: Named) -> Named:

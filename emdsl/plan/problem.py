@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from emdsl.data.bound import Bound
 from emdsl.ir.derivation import Derivation, Update
 from emdsl.plan.binding import identifier
+from emdsl.plan.degeneracy import degenerate
+from emdsl.plan.named import START
 from emdsl.plan.program import Program
 from emdsl.plan.spaces import make_spaces
 from emdsl.runtime.assembly import Assembly, assemble_gradient, make_place
@@ -22,6 +24,15 @@ from emdsl.runtime.rules import keep_fixed, share
 from emdsl.runtime.stationary import StationaryPart
 
 
+#: Rows times starts up to which starts run as a batch: above it one start fills the machine by itself.
+MOST_BATCHED = 400_000
+
+
+def iterated(update: Update) -> bool:
+    """Whether an update takes Newton steps on Q."""
+    return update.rule in ("linear", "newton") and update.formula != "gaussian"
+
+
 class BoundProblem:
     """Implements `emdsl.runtime.problem.Problem` for a derivation bound to data.
 
@@ -29,19 +40,27 @@ class BoundProblem:
     """
 
     def __init__(
-        self, derivation: Derivation, bound: Bound, fix: Mapping[str, Array] | None = None, init: Mapping[str, Array] | None = None
+        self,
+        derivation: Derivation,
+        bound: Bound,
+        fix: Mapping[str, Array] | None = None,
+        init: Mapping[str, Array] | None = None,
+        batch: int | None = None,
     ) -> None:
-        self.program = Program(derivation, bound)
+        self.program = Program(derivation, bound, batch)
+        self.batch = batch
+        self._given = (fix or {}, init or {})
         self.derivation = derivation
         self.model = derivation.model
         self.spaces: tuple[Space, ...]
         self.spaces, self._start = make_spaces(derivation.model, bound, fix or {}, init or {})
         self._space = {space.name: space for space in self.spaces}
-        self.assemblies = self._assemblies()
+        # A batch only climbs: it needs neither scores nor the groups that Newton's method updates.
+        self.assemblies = [] if batch else self._assemblies()
         self._groups = {
             update.parameters: self._group(update)
             for update in derivation.updates
-            if update.rule in ("linear", "newton") and update.formula != "gaussian"
+            if not batch and iterated(update)
         }
         self._data = {name: item.data for name, item in self.program.pieces.items()}
         self._updates = {
@@ -49,6 +68,9 @@ class BoundProblem:
             for update in derivation.updates
             if update.rule in ("simplex", "closed form")
         }
+        self._dense = any(item.piece.continuous and item.axes.hidden for item in self.program.pieces.values())
+        #: Statistics that have an axis of starts, in a batch.
+        self.by_start = frozenset(n for n, item in self.program.pieces.items() if item.axes.hidden[:1] == (START,))
         self._priors = [name for name, item in self.program.pieces.items() if item.carrier == "prior"]
 
     @property
@@ -58,20 +80,38 @@ class BoundProblem:
 
     def initial(self) -> dict[str, Array]:
         """Declared and given starting values, otherwise neutral values inside the domains."""
-        return {name: value.copy() for name, value in self._start.items()}
+        lead = () if self.batch is None else (self.batch,)
+        return {name: np.broadcast_to(value, (*lead, *value.shape)).copy() for name, value in self._start.items()}
 
     def expect(self, theta: Theta) -> Expectation:
         """The E-step."""
         loglik, statistics = self.program.expect(theta)
-        return Expectation(loglik, self._with_priors(statistics))
+        return Expectation(loglik if self.batch else float(loglik), self._with_priors(statistics))
 
     def random_expectation(self, rng: np.random.Generator, theta: Theta) -> Expectation:
         """Statistics under random responsibilities."""
         levels = self.program.bound.levels
         parents, sizes = [level.parent for level in levels], [level.size for level in levels]
-        potentials, multiplier = draw_potentials(rng, self.program.latents, parents, sizes)
+        potentials, multiplier = draw_potentials(rng, self.program.latents, parents, sizes, dense=self._dense)
         statistics = self.program.expect_random(theta, potentials, multiplier)
         return Expectation(float("nan"), self._with_priors(statistics))
+
+    def random_expectations(self, rngs: Sequence[np.random.Generator], theta: Theta) -> Expectation:
+        """Of a batch: `random_expectation` for each of its starts, from its own generator."""
+        levels = self.program.bound.levels
+        parents, sizes = [level.parent for level in levels], [level.size for level in levels]
+        draws = [draw_potentials(rng, self.program.latents, parents, sizes, dense=self._dense) for rng in rngs]
+        potentials = {name: np.stack([draw[0][name] for draw in draws]) for name in draws[0][0]}
+        multiplier = tuple(np.stack([draw[1][level] for draw in draws]) for level in range(len(levels)))
+        statistics = self.program.expect_random(theta, potentials, multiplier)
+        return Expectation(float("nan"), self._with_priors(statistics))
+
+    def batched(self, count: int) -> BoundProblem | None:
+        """The same problem for `count` starts at once, where that pays: every update is in closed form, and the arrays are small."""
+        numbers = sum(size for size in self.program.sizes.values()) + self.program.bound.levels[-1].size
+        if any(iterated(update) for update in self.derivation.updates) or numbers * count > MOST_BATCHED:
+            return None
+        return BoundProblem(self.derivation, self.program.bound, *self._given, batch=count)
 
     def _with_priors(self, statistics: dict[str, Any]) -> dict[str, Any]:
         for name in self._priors:
@@ -97,7 +137,7 @@ class BoundProblem:
             space = self._space[name]
             if update.rule == "simplex":
                 return {name: share(value, theta[name], space)}
-            return {name: keep_fixed(np.broadcast_to(value, space.shape), theta[name], space)}
+            return {name: keep_fixed(np.broadcast_to(value, np.shape(theta[name])), theta[name], space)}
         if update.formula == "gaussian":
             (name,) = update.parameters
             own = [(self.program.gaussians[c.piece], statistics[c.piece]) for c in update.contributions]
@@ -128,18 +168,20 @@ class BoundProblem:
 
     def log_prior(self, theta: Theta) -> float:
         """Log-density of the priors."""
-        total = 0.0
+        if not self._priors:
+            return 0.0
+        total: Any = 0.0
         with np.errstate(all="ignore"):
             v = self.program.vector(theta)
             for name in self._priors:
                 item = self.program.pieces[name]
                 value = getattr(self.program.module, f"eta_{item.name}")(theta, v, item.data)
-                total += float(value.sum())
+                total = total + (value.sum() if self.batch is None else value.reshape(self.batch, -1).sum(axis=1))
         return total
 
     def degenerate(self, theta: Theta, statistics: Any) -> str | None:
         """A hidden value that holds too few units for a density, or a scale near nothing."""
-        return None
+        return degenerate(self.program, statistics)
 
     def _assemblies(self) -> list[Assembly | StationaryPart]:
         found: list[Assembly | StationaryPart] = list(self.program.stationary.values())

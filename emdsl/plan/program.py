@@ -56,9 +56,10 @@ class GaussianPiece:
 class Program:
     """The E-step of one model on one data set. Pure in theta; scratch is its own."""
 
-    def __init__(self, derivation: Derivation, bound: Bound) -> None:
-        self.derivation, self.bound = derivation, bound
-        binder = PieceBinder(derivation.model, bound)
+    def __init__(self, derivation: Derivation, bound: Bound, batch: int | None = None) -> None:
+        self.derivation, self.bound, self.batch = derivation, bound, batch
+        binder = PieceBinder(derivation.model, bound, batch)
+        self._binder = binder
         self.layout = binder.layout
         self.pieces = {piece.name: binder.bind(piece) for piece in derivation.pieces}
         self.maps = {item.name: bind_map(item, derivation.model, bound) for item in derivation.maps}
@@ -178,8 +179,7 @@ class Program:
     def _partial(self, reference: ParameterRef, binders: tuple[Binder, ...], axes: Axes) -> Address:
         full = ParameterRef(reference.name, reference.indices + tuple(BinderRef(b) for b in binders))
         sizes = {**axes.sizes, **{b.name: len(self.bound.indexes[b.index_set]) for b in binders}}
-        binder = PieceBinder(self.derivation.model, self.bound)
-        place = binder.address(full, Axes(axes.hidden, tuple(b.name for b in binders), (), sizes))
+        place = self._binder.address(full, Axes(axes.hidden, tuple(b.name for b in binders), (), sizes))
         assert place is not None
         return place
 
@@ -220,8 +220,8 @@ class Program:
             tables[name] = part.table(theta)[..., None]
         return tables
 
-    def expect(self, theta: Theta) -> tuple[float, dict[str, Any]]:
-        """The log-likelihood and the expected statistics of each piece, `(*cells, terms)` (posterior weights by row for pieces by row,
+    def expect(self, theta: Theta) -> tuple[Any, dict[str, Any]]:
+        """The log-likelihood (one for each start of a batch) and the expected statistics of each piece, `(*cells, terms)` (posterior weights by row for pieces by row,
         monomials for Gaussian ones)."""
         with np.errstate(all="ignore"):
             v = self.vector(theta)
@@ -293,11 +293,11 @@ class Program:
 
     def _sweep(
         self, nodes: tuple[Node, ...], tables: dict[int, Any], constants: Constants, run: Any, blocks: Any, etas: dict[str, Array]
-    ) -> tuple[float, dict[str, Any]]:
+    ) -> tuple[Any, dict[str, Any]]:
         sums = {node.number: self._accumulator(node, tables) for node in nodes}
-        total = 0.0
+        total: Any = 0.0
         for block in blocks:
-            total += run(tables, constants, block, sums)
+            total = total + run(tables, constants, block, sums)
         return total, self._statistics(nodes, sums, tables)
 
     def _accumulator(self, node: Node, tables: dict[int, Any]) -> Any:

@@ -48,6 +48,9 @@ def _facts(fit: Fit) -> Iterator[tuple[str, str]]:
     if fit.aic is not None and fit.bic is not None:
         yield "AIC, BIC", f"{fit.aic:.3f}, {fit.bic:.3f} (n = {outcome.bic_n:g})"
     yield "converged", _evidence(fit)
+    if math.isfinite(state.decrement):
+        left = "less than 1e-12" if abs(state.decrement) < 1e-12 else f"{state.decrement:.2g}"
+        yield "still to gain", f"{left} of log-likelihood"
     if state.starts.run > 1:
         yield "starts", f"{state.starts.at_best} of {state.starts.run} reached this log-likelihood"
     if state.se_method != "none":
@@ -59,16 +62,12 @@ def _full(value: float) -> str:
 
 
 def _evidence(fit: Fit) -> str:
-    """Whether it converged, after how long, and how much is still to be gained."""
+    """Whether it converged, why it ended, and after how long."""
     from emdsl.results.result import ENDED
 
     state = fit.outcome.state
-    left = state.decrement
-    gain = f"; {left:.2g} of log-likelihood still to be gained" if math.isfinite(left) else ""
-    after = _counted(fit.iterations, "iteration")
-    if fit.converged:
-        return f"yes, {ENDED.get(state.stopped_by, state.stopped_by)}, after {after}{gain}"
-    return f"no: {ENDED.get(state.stopped_by, state.stopped_by)}, after {after}{gain}"
+    why = ENDED.get(state.stopped_by, state.stopped_by)
+    return f"{'yes, ' if fit.converged else 'no: '}{why}, after {_counted(fit.iterations, 'iteration')}"
 
 
 def _counted(count: float, noun: str) -> str:

@@ -11,8 +11,8 @@ from typing import Literal
 #: What stands where there is no number.
 ABSENT = "–"
 _GAP = "  "
-#: Beyond these a number is written with an exponent.
-_LARGE, _SMALL = 1e9, 1e-6
+#: Beyond these a number is written with an exponent, unless its error has fewer decimals.
+_LARGE, _SMALL, _MOST_DECIMALS = 1e9, 1e-6, 9
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,9 @@ def measured(value: float | None, error: float | None, digits: int = 5) -> str:
 
 
 def _fixed(value: float, decimals: int, digits: int) -> str:
-    decimals = min(max(decimals, 0), 12)
-    if abs(value) >= _LARGE or (abs(value) < _SMALL and round(value, decimals) == 0):
+    if abs(value) >= _LARGE or (abs(value) < _SMALL and decimals > _MOST_DECIMALS):
         return f"{value:.{digits - 1}e}"
-    text = f"{value:.{decimals}f}"
+    text = f"{value:.{min(max(decimals, 0), _MOST_DECIMALS)}f}"
     return text.removeprefix("-") if float(text) == 0 else text
 
 

@@ -12,6 +12,8 @@ from emdsl.runtime.problem import Array, Problem
 
 #: How many differences Anderson extrapolation uses before it starts afresh.
 MEMORY = 5
+#: How many times as far as EM an extrapolation may go at first.
+FIRST_REACH = 30.0
 METHODS = ("auto", "squarem", "anderson", "newton", "none")
 
 
@@ -54,7 +56,7 @@ def accelerated_em(
         trace.append((iteration, current.loglik))
         if progress is not None:
             progress("em", iteration, current)
-        quiet = quiet + 1 if rise < gain else 0
+        quiet = quiet + 1 if rise < gain and gain > 0 else 0
         if quiet == 3 or current.value >= target:
             break
     beyond = fell if fell > 1e-10 * (1.0 + abs(current.value)) else 0.0
@@ -67,8 +69,10 @@ def anderson(problem: Problem, coordinates: Coordinates, start: Iterate) -> Iter
 
     With f = EM(u) - u, the next point is EM(u) minus the combination of past changes that cancels most of f. A
     coordinate counts in the unit of its own recent moves, so that the answer does not depend on the units of the data.
+    The extrapolation goes at most `reach` times as far as the EM step itself; reach grows where that much was good and
+    shrinks where it was too much (on a ramp, where EM moves steadily, the linear model would jump to nowhere).
     """
-    current, u = start, coordinates.free(start.theta)
+    current, u, reach = start, coordinates.free(start.theta), FIRST_REACH
     points: list[Array] = []
     moves: list[Array] = []
     while True:
@@ -78,60 +82,72 @@ def anderson(problem: Problem, coordinates: Coordinates, start: Iterate) -> Iter
         moves.append(mapped - u)
         following: Iterate | None = None
         if len(points) > 1:
-            guess = extrapolate(points, moves)
-            following = None if guess is None else evaluate_if_possible(problem, coordinates.theta(guess))
+            guess, far = extrapolate(points, moves, reach)
+            following = evaluate_if_possible(problem, coordinates.theta(guess))
             if following is not None and following.value < current.value - rounding(current.value):
                 following = None
             if following is None or len(points) > MEMORY:
                 points, moves = [], []
-            if guess is not None and following is not None:
-                u = guess
+            if following is None:
+                reach = max(reach / 4, 1.0)
+            else:
+                u, reach = guess, 4 * reach if far else reach
         if following is None:
             following, u = evaluate(problem, mapped_theta), mapped
         current = following
         yield current
 
 
-def extrapolate(points: list[Array], moves: list[Array]) -> Array | None:
-    """The point where the linear model of the EM map through these points has its least move, or None if it has
-    none."""
+def extrapolate(points: list[Array], moves: list[Array], reach: float) -> tuple[Array, bool]:
+    """The point where the linear model of the EM map through these points has its least move, or as much of the way
+    there from the EM step as `reach` allows, and whether it was too far. Where there is no such point: the EM step.
+
+    Where EM moves faster and faster, away from a saddle point, the model's point lies behind: then ahead, at `reach`.
+    """
     residuals = np.array(moves)
+    mapped = points[-1] + moves[-1]
     unit = np.sqrt((residuals**2).mean(axis=0))
     unit = np.maximum(unit, 1e-3 * unit.max())
     if not unit.max() > 0 or not np.isfinite(unit).all():
-        return None
+        return mapped, False
     changes = np.diff(residuals, axis=0)
     weights, *_ = np.linalg.lstsq((changes / unit).T, residuals[-1] / unit, rcond=1e-12)
-    steps = np.diff(np.array(points), axis=0)
-    guess: Array = points[-1] + moves[-1] - weights @ (steps + changes)
-    return guess if np.isfinite(guess).all() else None
+    beyond: Array = -weights @ (np.diff(np.array(points), axis=0) + changes)
+    if beyond @ (moves[-1] / unit**2) < 0:
+        return mapped + reach * moves[-1], True
+    length = float(np.sqrt(((beyond / unit) ** 2).sum() / ((moves[-1] / unit) ** 2).sum()))
+    if not np.isfinite(length):
+        return mapped, False
+    return mapped + beyond * min(1.0, reach / max(length, 1e-300)), length > reach
 
 
 def squarem(problem: Problem, coordinates: Coordinates, start: Iterate) -> Iterator[Iterate]:
-    """Squared extrapolation, scheme S3 (Varadhan and Roland 2008): u - 2 a r + a^2 v with a = -|r| / |v|, then an EM
+    """Squared extrapolation, scheme S3 (Varadhan and Roland 2008): u + 2 a r + a^2 v with a = |r| / |v|, then an EM
     step.
 
-    Three iterations make a cycle: two EM steps, which give r and v, and the EM step from the extrapolated point.
+    Three iterations make a cycle: two EM steps, which give r and v, and the EM step from the extrapolated point. a is
+    kept below `reach`, which grows where that much was good and shrinks where it was too much.
     """
-    current = start
+    current, reach = start, FIRST_REACH
     while True:
         u0 = coordinates.free(current.theta)
         first = evaluate(problem, problem.maximize(current.theta, current.statistics))
         yield first
-        second = evaluate(problem, problem.maximize(first.theta, first.statistics))
-        yield second
-        u1, u2 = coordinates.free(first.theta), coordinates.free(second.theta)
+        current = evaluate(problem, problem.maximize(first.theta, first.statistics))
+        yield current
+        u1, u2 = coordinates.free(first.theta), coordinates.free(current.theta)
         r, v = u1 - u0, u2 - 2 * u1 + u0
-        unit = np.maximum(np.abs(r), 1e-3 * np.abs(r).max())
-        if not unit.max() > 0 or not np.any(v):
-            current = second
+        unit = np.maximum(np.abs(r), 1e-3 * np.abs(r).max(initial=0.0))
+        if not (unit > 0).all() or not np.any(v):
             continue
-        length = -np.sqrt(((r / unit) ** 2).sum() / ((v / unit) ** 2).sum())
-        guess = None
-        if length < -1.0:
-            guess = evaluate_if_possible(problem, coordinates.theta(u0 - 2 * length * r + length**2 * v))
-        if guess is None or guess.value < second.value - rounding(second.value):
-            current = second
+        ratio = float(np.sqrt(((r / unit) ** 2).sum() / ((v / unit) ** 2).sum()))
+        length = min(ratio, reach)
+        if not length > 1.0:
             continue
+        guess = evaluate_if_possible(problem, coordinates.theta(u0 + 2 * length * r + length**2 * v))
+        if guess is None or guess.value < current.value - rounding(current.value):
+            reach = max(reach / 4, 1.0)
+            continue
+        reach = 4 * reach if ratio > reach else reach
         current = evaluate(problem, problem.maximize(guess.theta, guess.statistics))
         yield current

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emdsl.runtime.domain_scalars import LOG_ZERO
+from emdsl.runtime.domain_scalars import ZERO_COORDINATE
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.em import Iterate, evaluate_if_possible, rounding, worth_having
-from emdsl.runtime.information import Spectrum
+from emdsl.runtime.information import Spectrum, score_from
 from emdsl.runtime.problem import Array, Problem
 
 #: A Newton step longer than this, in a log or logit, near convergence, is a coordinate on its way to the boundary.
 RUNAWAY = 0.25
 #: A log or logit so large stands for a value that is exactly at the bound.
-AT_BOUND = -10 * LOG_ZERO
+AT_BOUND = -10 * ZERO_COORDINATE
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class Standpoint:
     """A point of Newton's path: the iterate, its coordinates, u and the score there."""
 
     iterate: Iterate
@@ -33,13 +33,13 @@ class Place:
         return bool(np.isfinite(self.slope).all())
 
 
-def place_at(problem: Problem, iterate: Iterate, coordinates: Coordinates) -> Place:
+def place_at(problem: Problem, iterate: Iterate, coordinates: Coordinates) -> Standpoint:
     """The point with its score, from the statistics of the iterate's own E-step."""
-    slope = coordinates.pullback(iterate.theta, problem.gradient(iterate.theta, iterate.statistics))
-    return Place(iterate, coordinates, coordinates.free(iterate.theta), slope)
+    slope = score_from(problem, coordinates, iterate.theta, iterate.statistics)
+    return Standpoint(iterate, coordinates, coordinates.free(iterate.theta), slope)
 
 
-def exact_bounds(problem: Problem, here: Place) -> Place:
+def exact_bounds(problem: Problem, here: Standpoint) -> Standpoint:
     """The place with what is held next to a bound exactly on it, if the likelihood and its score allow it."""
     if here.coordinates.kept is None:
         return here
@@ -53,12 +53,14 @@ def exact_bounds(problem: Problem, here: Place) -> Place:
     return place if place.usable else here
 
 
-def set_at_boundary(problem: Problem, here: Place, bend: Spectrum, step: Array, *, late: bool) -> Place | None:
+def set_at_boundary(
+    problem: Problem, here: Standpoint, bend: Spectrum, step: Array, *, late: bool
+) -> Standpoint | None:
     """The point with everything that runs off to a boundary set there and held, or None if nothing does.
 
-    A coordinate is suspected if, while next to nothing is to be gained, Newton would move it by more than 1/4 in a log or
-    logit towards a bound, or if it has no curvature left; `late`, also if it takes part in a direction that bends
-    upwards (so close to a bound the score may be mostly rounding error). `held_outside` decides.
+    A coordinate is suspected if, while next to nothing is to be gained, Newton would move it by more than 1/4 in a
+    log or logit towards a bound, or if it has no curvature left; `late`, also if it takes part in a direction that
+    bends upwards (so close to a bound the score may be mostly rounding error). `held_outside` decides.
     """
     below, above = here.coordinates.flags("closed_below"), here.coordinates.flags("closed_above")
     if not bend.indefinite:
@@ -70,13 +72,17 @@ def set_at_boundary(problem: Problem, here: Place, bend: Spectrum, step: Array, 
         down, up = below & rising & (here.u < 0), above & rising & (here.u > 0)
     units = dict(zip(here.coordinates.elements.tolist(), bend.scale.tolist(), strict=True))
     place = here
-    for element, outwards in zip(here.coordinates.elements[down | up], np.where(down, -1.0, 1.0)[down | up], strict=True):
+    for element, outwards in zip(
+        here.coordinates.elements[down | up], np.where(down, -1.0, 1.0)[down | up], strict=True
+    ):
         axis = int(np.flatnonzero(place.coordinates.elements == element)[0])
         place = held_outside(problem, place, axis, float(outwards), units) or place
     return None if place is here else place
 
 
-def held_outside(problem: Problem, here: Place, axis: int, outwards: float, units: dict[int, float]) -> Place | None:
+def held_outside(
+    problem: Problem, here: Standpoint, axis: int, outwards: float, units: dict[int, float]
+) -> Standpoint | None:
     """The point with one coordinate held at its bound, or, where the likelihood has no score at the bound, before it.
 
     None if the likelihood is lower there, or not lower inside: then the data say nothing about the coordinate. Close to
@@ -91,7 +97,7 @@ def held_outside(problem: Problem, here: Place, axis: int, outwards: float, unit
         return u, evaluate_if_possible(problem, here.coordinates.theta(u))
 
     inside = None
-    for distance in (-3.0, -10.0, -30.0, -100.0):
+    for distance in (-3.0, -10.0, -30.0, -100.0, -300.0):
         _, inside = moved(distance)
         if inside is None or abs(inside.value - value) > worth_having(value):
             break
@@ -109,7 +115,7 @@ def held_outside(problem: Problem, here: Place, axis: int, outwards: float, unit
     return None
 
 
-def steady(problem: Problem, place: Place, units: dict[int, float]) -> bool:
+def steady(problem: Problem, place: Standpoint, units: dict[int, float]) -> bool:
     """Whether the score, in standard errors, stays the same to 1e-7 where u moves by no more than rounding."""
     unit = np.array([units.get(element, np.inf) for element in place.coordinates.elements.tolist()])
     for size in (1e-13, -2e-13, 3e-13):
@@ -126,15 +132,15 @@ def steady(problem: Problem, place: Place, units: dict[int, float]) -> bool:
 def released(problem: Problem, iterate: Iterate, coordinates: Coordinates) -> Iterate | None:
     """A better point just inside, if an element that is held at a boundary should not be there; None if all is well.
 
-    EM never leaves a zero, and a start may hold one: each coordinate held exactly at its bound is moved inside, a little
-    and a little more, and the likelihood must be lower there.
+    EM never leaves a zero, and a start may hold one: each coordinate held exactly at its bound is moved inside, a
+    little and a little more, and the likelihood must be lower there.
     """
     full = Coordinates(problem.spaces, iterate.theta)
     held = np.isin(full.full_elements, coordinates.full_elements[coordinates.held])
     u = full.free(iterate.theta)
     below, above = full.flags("closed_below"), full.flags("closed_above")
     better = iterate.value + worth_having(iterate.value)
-    for axis in np.flatnonzero(held & (below | above) & (np.abs(u) > 0.9 * abs(LOG_ZERO))):
+    for axis in np.flatnonzero(held & (below | above) & (np.abs(u) > 0.9 * abs(ZERO_COORDINATE))):
         for depth in (14.0, 7.0, 2.0):
             moved = u.copy()
             moved[axis] = depth if above[axis] and u[axis] > 0 else -depth
@@ -144,9 +150,10 @@ def released(problem: Problem, iterate: Iterate, coordinates: Coordinates) -> It
     return None
 
 
-def running_off(problem: Problem, here: Place, bend: Spectrum, step: Array, crawled: bool) -> tuple[str, ...]:
-    """Elements on their way to infinity: after many steps (`crawled`) Newton still moves them by a hundredth and more of
-    their size, though nothing is to be gained; or the likelihood no longer bends along them but is lower nearer to 0."""
+def running_off(problem: Problem, here: Standpoint, bend: Spectrum, step: Array, crawled: bool) -> tuple[str, ...]:
+    """Elements on their way to infinity: after many steps (`crawled`) Newton still moves them by a hundredth and more
+    of their size, though nothing is to be gained; or the likelihood no longer bends along them but is lower nearer to
+    0."""
     share = np.abs(step) / np.maximum(1.0, np.abs(here.u))
     moving = (share > 1e-2) & (share > 0.1 * share.max(initial=0.0)) & crawled
     for axis in np.flatnonzero(bend.curvature == 0.0):

@@ -32,8 +32,11 @@ class Block:
 
 
 def weighted(adjoint: Array, rows: slice, level: int, b: Block) -> Array:
-    """The adjoint times the start's multiplier of each row; the adjoint itself in a fit."""
-    return adjoint if b.multiplier is None else adjoint * b.multiplier[level][rows]
+    """The adjoint times the start's multiplier of each row `(rows)`, or `(starts, rows)`; the adjoint itself in a fit."""
+    if b.multiplier is None:
+        return adjoint
+    weights = b.multiplier[level][..., rows]
+    return adjoint * weights.reshape(*weights.shape[:-1], *(1,) * (adjoint.ndim - weights.ndim), weights.shape[-1])
 
 
 def affine(table: Array, c: PieceData, rows: slice) -> Array:

@@ -16,6 +16,9 @@ SHORTEST_CUT = 48
 STEP_OVERHEAD = 8_000.0
 #: Numbers that one step of a block of lanes works on: small enough for the second-level cache.
 NUMBERS_A_STEP = 32_768
+#: Multiplications of one matrix product at most: from 2^19 on OpenBLAS splits it among threads, which gains nothing at this
+#: size and, where the other cores are busy, costs ten times the product.
+PRODUCT_SIZE = 2**19 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,12 +133,12 @@ def _make_schedule(layout: ChainLayout, outer: int, states: int) -> Schedule:
     whole_lanes = Lanes(
         layout.starts[:-1][whole], layout.lengths[whole], whole, whole, np.ones(len(whole), dtype=np.bool_)
     )
-    width = max(1, NUMBERS_A_STEP // (outer * states))
+    width = max(1, min(NUMBERS_A_STEP // (outer * states), PRODUCT_SIZE // states**2))
     chosen = np.flatnonzero(is_cut)
     if not len(chosen):
         return Schedule(_lane_blocks(whole_lanes, width), (), chosen, None)
     cut_lanes, piece_starts = _cut_into_pieces(layout, chosen)
-    cut_width = max(1, min(width, 2 * NUMBERS_A_STEP // (outer * states * states)))
+    cut_width = max(1, min(2 * NUMBERS_A_STEP // (outer * states**2), PRODUCT_SIZE // states**3))
     whole_blocks, cut_blocks = _lane_blocks(whole_lanes, width), _lane_blocks(cut_lanes, cut_width)
     return Schedule(whole_blocks, cut_blocks, chosen, chain_layout(piece_starts))
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from emdsl.runtime.problem import Array
 
 #: A log coordinate below this stands for an exact zero: exp(-690) is 1e-300, the end of the normal numbers.
-LOG_ZERO = -690.0
-#: The smallest number whose logarithm is taken; its logarithm is below LOG_ZERO.
+ZERO_COORDINATE = -690.0
+#: The smallest number whose logarithm is taken; its logarithm is below ZERO_COORDINATE.
 TINY = 1e-304
 #: A probability below this share of its range lies at the boundary.
 EDGE = 1e-8
@@ -25,7 +25,7 @@ def safe_log(x: Array) -> Array:
 
 def exp_or_zero(u: Array) -> Array:
     """`exp u`, exactly 0 where u stands for the logarithm of 0."""
-    return np.where(u > LOG_ZERO, np.exp(u), 0.0)
+    return np.where(u > ZERO_COORDINATE, np.exp(u), 0.0)
 
 
 def scalar_bounds(kind: str, low: float, high: float) -> tuple[float, float]:
@@ -77,7 +77,7 @@ class ScalarMap:
         """The elements at coordinates u, into the flat array out."""
         match isfinite(self.low), isfinite(self.high):
             case True, True:
-                share = np.where(u > LOG_ZERO, 1.0 / (1.0 + np.exp(-u)), 0.0)
+                share = np.where(u > ZERO_COORDINATE, 1.0 / (1.0 + np.exp(-u)), 0.0)
                 out[self.index] = self.low + (self.high - self.low) * share
             case True, False:
                 out[self.index] = self.low + exp_or_zero(u)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emdsl.runtime.domain_scalars import EDGE, LOG_ZERO, safe_log
+from emdsl.runtime.domain_scalars import EDGE, ZERO_COORDINATE, safe_log
 from emdsl.runtime.problem import Array
 
 
@@ -45,7 +45,7 @@ class SimplexMap:
         z = np.where(self.free_cells, 0.0, -np.inf)
         z[self.rows, self.cells] = u
         z -= z.max(axis=1, keepdims=True)
-        share = np.where(z > LOG_ZERO, np.exp(z), 0.0)
+        share = np.where(z > ZERO_COORDINATE, np.exp(z), 0.0)
         share *= (self.mass / share.sum(axis=1))[:, None]
         out[self.where[self.free_cells]] = share[self.free_cells]
 

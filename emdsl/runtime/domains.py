@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.runtime.domain_maps import DomainMap, domain_maps
-from emdsl.runtime.domain_scalars import LOG_ZERO
+from emdsl.runtime.domain_scalars import ZERO_COORDINATE
 from emdsl.runtime.neutral import element_names, neutral
 from emdsl.runtime.problem import Array, Space, Theta
 
@@ -131,7 +131,7 @@ class Coordinates:
         """The coordinates around theta, references chosen anew, with exact zeros (and what else has no finite
         coordinate) held: EM never leaves a zero."""
         around = Coordinates(self.spaces, theta)
-        zeros = around.flags("scale_free") & (np.abs(around.full_free(theta)) > 0.9 * abs(LOG_ZERO))
+        zeros = around.flags("scale_free") & (np.abs(around.full_free(theta)) > 0.9 * abs(ZERO_COORDINATE))
         return Coordinates(self.spaces, theta, zeros) if zeros.any() else around
 
     def edges(self, theta: Theta) -> NDArray[np.bool_]:

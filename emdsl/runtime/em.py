@@ -109,7 +109,7 @@ def plain_em(
         trace.append((iteration, current.loglik))
         if progress is not None:
             progress(stage, iteration, current)
-        quiet = quiet + 1 if rise < gain else 0
+        quiet = quiet + 1 if rise < gain and gain > 0 else 0
         if quiet == 3:
             break
     beyond = fell if fell > 1e-10 * (1.0 + abs(current.value)) else 0.0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emdsl.runtime.problem import Array
 
@@ -45,19 +47,21 @@ class GaussianData:
         return out
 
     def eta(self, mean: Array, covariance: Array) -> Array:
-        """`(*hidden, monomials)`: coefficients of the log-density; -inf everywhere where a covariance is not positive definite."""
+        """`(*hidden, monomials)`: coefficients of the log-density; NaN where a covariance is not positive definite."""
         m = (mean - self.centre) / self.scale
         c = covariance / (self.scale[:, None] * self.scale)
         shape = np.broadcast_shapes(m.shape[:-1], c.shape[:-2])
         m = np.broadcast_to(m, (*shape, self.d))
         c = np.broadcast_to(c, (*shape, self.d, self.d))
-        chol = np.linalg.cholesky(c)
+        chol, proper = _factors(c)
         root = np.linalg.solve(chol, np.broadcast_to(np.eye(self.d), c.shape))
         precision = np.swapaxes(root, -1, -2) @ root
         logdet = 2 * np.log(np.diagonal(chol, axis1=-2, axis2=-1)).sum(axis=-1)
         linear = (precision @ m[..., None])[..., 0]
         out = np.empty((*shape, self.monomials))
         out[..., 0] = self.constant - np.log(self.scale).sum() - 0.5 * (logdet + (linear * m).sum(axis=-1))
+        if proper is not None:
+            out[~proper, 0] = np.nan
         out[..., 1 : self.d + 1] = linear
         rows, columns = np.triu_indices(self.d)
         out[..., self.d + 1 :] = -precision[..., rows, columns] * np.where(rows == columns, 0.5, 1.0)
@@ -85,6 +89,21 @@ class GaussianData:
         """`n` and `sum w x`, in the data's units."""
         n, first, _ = self.moments(statistics)
         return n, first * self.scale + n[..., None] * self.centre
+
+
+def _factors(matrices: Array) -> tuple[Array, NDArray[np.bool_] | None]:
+    """Cholesky factors, and which matrices have one (None: all); the others get the identity."""
+    try:
+        return np.linalg.cholesky(matrices), None
+    except np.linalg.LinAlgError:
+        pass
+    factors = np.broadcast_to(np.eye(matrices.shape[-1]), matrices.shape).copy()
+    proper = np.zeros(matrices.shape[:-2], dtype=bool)
+    for place in np.ndindex(*proper.shape):
+        with suppress(np.linalg.LinAlgError):
+            factors[place] = np.linalg.cholesky(matrices[place])
+            proper[place] = True
+    return factors, proper
 
 
 @dataclass

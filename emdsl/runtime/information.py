@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,20 @@ MOST_FOURTH_ORDER = 60
 
 
 def score(problem: Problem, coordinates: Coordinates, theta: Theta) -> Array:
-    """Gradient of the penalised observed-data log-likelihood in u, by Fisher's identity: `(size,)`."""
-    expectation = problem.expect(theta)
-    return coordinates.pullback(theta, problem.gradient(theta, expectation.statistics))
+    """Gradient of the penalised observed-data log-likelihood in u, by Fisher's identity: `(size,)`, NaN where a matrix
+    cannot be factored."""
+    try:
+        return score_from(problem, coordinates, theta, problem.expect(theta).statistics)
+    except np.linalg.LinAlgError:
+        return np.full(coordinates.size, np.nan)
+
+
+def score_from(problem: Problem, coordinates: Coordinates, theta: Theta, statistics: Any) -> Array:
+    """The score from the statistics of an E-step at theta, NaN where a matrix cannot be factored."""
+    try:
+        return coordinates.pullback(theta, problem.gradient(theta, statistics))
+    except np.linalg.LinAlgError:
+        return np.full(coordinates.size, np.nan)
 
 
 def slope_along(problem: Problem, coordinates: Coordinates, u: Array, axis: int, step: float, order: int) -> Array:
@@ -40,7 +52,8 @@ def slope_along(problem: Problem, coordinates: Coordinates, u: Array, axis: int,
 
 
 def observed_information(problem: Problem, coordinates: Coordinates, theta: Theta, *, order: int = 4) -> Array:
-    """Minus the Hessian of the penalised log-likelihood in free coordinates, `(size, size)`, from differences of the score.
+    """Minus the Hessian of the penalised log-likelihood in free coordinates, `(size, size)`, from differences of the
+    score.
 
     Along a coordinate that is a log or a logit a unit is natural, and the step is 1e-3 (order 2) or 4e-3 (order 4): the
     error is of the order of the step's square (fourth power). Along one with the data's unit the step is a small
@@ -51,7 +64,8 @@ def observed_information(problem: Problem, coordinates: Coordinates, theta: Thet
 
 
 def score_differences(problem: Problem, coordinates: Coordinates, theta: Theta, *, order: int) -> Array:
-    """The observed information as the differences give it, not quite symmetric: by how much shows their rounding error."""
+    """The observed information as the differences give it, not quite symmetric: by how much shows their rounding
+    error."""
     u = coordinates.free(theta)
     natural = coordinates.flags("scale_free")
     columns = []
@@ -140,8 +154,9 @@ def spectrum(information: Array, coordinates: Coordinates, theta: Theta, slope: 
 
     A coordinate with next to no curvature of its own is flat as it stands, and what differences show between it and the
     others is noise: below 1e-7 of one observation along a log or logit, below 1e-10 / u^2 along a coordinate with the
-    data's unit. A direction is flat where its curvature is below FLAT or within the asymmetry of the differences. A flat curve
-    of equal likelihoods (the rotations of factors) bends upwards a little where the score `slope` is not 0: that is flat too.
+    data's unit. A direction is flat where its curvature is below FLAT or within the asymmetry of the differences. A
+    flat curve of equal likelihoods (the rotations of factors) bends upwards a little where the score `slope` is not
+    0: that is flat too.
     """
     curvature = np.diag(information)
     natural = coordinates.flags("scale_free")

@@ -15,8 +15,8 @@ def covariance_update(name: str, own: Sequence[tuple[Any, Array]], theta: Theta,
 
     `own` lists the Gaussian pieces with their expected monomials. A covariance that no unit touches stays as it was.
     """
-    total = np.zeros(space.shape)
-    count = np.zeros(space.shape)
+    total = np.zeros(np.shape(theta[name]))
+    count = np.zeros(np.shape(theta[name]))
     for piece, statistics in own:
         n, residual = piece.data.residual(statistics, piece.mean_of(theta))
         total = total + piece.covariance.scatter(residual)

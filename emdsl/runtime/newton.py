@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emdsl.runtime.boundary import Place, exact_bounds, place_at, running_off, set_at_boundary
+from emdsl.runtime.boundary import Standpoint, exact_bounds, place_at, running_off, set_at_boundary
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.em import Iterate, Progress, evaluate_if_possible, rounding, worth_having
 from emdsl.runtime.information import Spectrum, score_differences, spectrum
@@ -43,7 +43,7 @@ class NewtonPath:
     """
 
     problem: Problem
-    here: Place
+    here: Standpoint
     tol: float
     limit: int
     late: bool
@@ -64,9 +64,7 @@ class NewtonPath:
         if not self.here.usable:
             return None
         if self.information is None:
-            self.information = score_differences(
-                self.problem, self.here.coordinates, self.here.iterate.theta, order=2
-            )
+            self.information = score_differences(self.problem, self.here.coordinates, self.here.iterate.theta, order=2)
             self.fresh = True
         if not np.isfinite(self.information).all():
             return None
@@ -102,7 +100,7 @@ class NewtonPath:
         self.information = None
         return None
 
-    def step_to(self, following: Place, bend: Spectrum, step: Array, certified: bool) -> str | None:
+    def step_to(self, following: Standpoint, bend: Spectrum, step: Array, certified: bool) -> str | None:
         """Take the step. Once certified it is the last, unless its information was that of another place."""
         self.crawl = self.crawl + 1 if 0.1 * self.last < self.decrement < self.last else 0
         self.here, self.last, stale, self.fresh = following, self.decrement, not self.fresh, False
@@ -148,7 +146,7 @@ def newton(
     )  # fmt: skip
 
 
-def climb(problem: Problem, here: Place, step: Array) -> Place | None:
+def climb(problem: Problem, here: Standpoint, step: Array) -> Standpoint | None:
     """The longest of step, step/2, step/4, … after which the penalised log-likelihood has not fallen, or None."""
     longest = np.abs(step[here.coordinates.flags("scale_free")]).max(initial=0.0)
     share = min(1.0, 10.0 / longest) if longest > 0 else 1.0
@@ -161,7 +159,8 @@ def climb(problem: Problem, here: Place, step: Array) -> Place | None:
 
 
 def escape(problem: Problem, iterate: Iterate, coordinates: Coordinates, bend: Spectrum | None) -> Iterate | None:
-    """A higher point beside a point without slope, along the directions that bend upwards or not at all; None if none is.
+    """A higher point beside a point without slope, along the directions that bend upwards or not at all; None if none
+    is.
 
     At a mixture whose components are all equal the likelihood is flat to the third order and rises by the fourth.
     """

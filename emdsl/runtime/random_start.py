@@ -9,29 +9,36 @@ from numpy.typing import NDArray
 
 from emdsl.runtime.problem import Array
 
-#: Units given to each value of a hidden variable, and the share with which all others count (tried on mixtures, latent
-#: classes and chains: fewer units or a smaller share fall into degenerate optima, more of either start too near the symmetric point).
-UNITS_A_VALUE = 5
-SHARE = 0.1
+#: Units given to each value of a hidden variable, and the share with which all others count: where hidden values select
+#: densities (tried on iris and faithful, three components) and where they do not (latent classes, Poisson chains). More of either
+#: start too near the symmetric point, where short starts run out of time.
+DENSE = (1, 0.03)
+DISCRETE = (5, 0.1)
 #: The log-potential that gives a unit to a value: large enough to decide, small enough to yield to impossible evidence.
 DECISIVE = 50.0
 
 
 def draw_potentials(
-    rng: np.random.Generator, latents: Sequence[tuple[str, int, int]], parents: Sequence[NDArray[np.intp]], sizes: Sequence[int]
+    rng: np.random.Generator,
+    latents: Sequence[tuple[str, int, int]],
+    parents: Sequence[NDArray[np.intp]],
+    sizes: Sequence[int],
+    *,
+    dense: bool,
 ) -> tuple[dict[str, Array], tuple[Array, ...]]:
     """Log-potentials `(values, units)` of each hidden variable, and for each level the weight of its units in the statistics.
 
     `latents` lists name, level and number of values; `parents[k]` the unit of level k - 1 of each unit of level k; `sizes` the
-    number of units of each level. A few units are given to each value; they, what lies below and what lies above them count fully,
+    number of units of each level; `dense` whether some density is selected. A few units are given to each value; they, what lies below and what lies above them count fully,
     everything else with a small share.
     """
+    units_a_value, share = DENSE if dense else DISCRETE
     potentials: dict[str, Array] = {}
     chosen = [np.zeros(size, dtype=bool) for size in sizes]
     for name, level, values in latents:
         n = sizes[level]
         table = np.zeros((values, n))
-        each = min(UNITS_A_VALUE, max(1, n // max(values, 1)))
+        each = min(units_a_value, max(1, n // max(values, 1)))
         units = rng.permutation(n)[: each * values]
         owner = np.arange(len(units)) % values
         table[:, units] = -DECISIVE
@@ -42,4 +49,4 @@ def draw_potentials(
         chosen[level] |= chosen[level - 1][parents[level]]
     for level in range(len(sizes) - 1, 0, -1):
         np.logical_or.at(chosen[level - 1], parents[level], chosen[level])
-    return potentials, tuple(np.where(mask, 1.0, SHARE) for mask in chosen)
+    return potentials, tuple(np.where(mask, 1.0, share) for mask in chosen)

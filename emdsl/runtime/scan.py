@@ -226,9 +226,11 @@ def _lost_paths(last: Array, logs: Array, leave: Array, carried: LogMessages, la
     """
     messages = carried.alpha[..., lanes.piece] + carried.growth[:, None, lanes.piece]
     share = last / np.maximum(np.add.reduce(last, axis=1, keepdims=True), LEAST_DIVISOR)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.exp(np.log(share) + logs[:, None] - messages)
-    missing = np.add.reduce(np.where(leave > LEAST_DIVISOR, leave * np.abs(1.0 - ratio), 0.0), axis=1)
+    matter = leave > LEAST_DIVISOR
+    with np.errstate(divide="ignore"):
+        found = np.log(share) + logs[:, None]
+    excess = np.subtract(found, messages, out=np.zeros(found.shape), where=matter)
+    missing = np.add.reduce(leave * np.abs(np.expm1(np.minimum(excess, 1.0))), axis=1)
     matters: NDArray[np.bool_] = missing > _rounding(logs)
     return matters
 

@@ -73,9 +73,9 @@ def _add_first(log_first: Array, lanes: Lanes, slab: Array) -> None:
 def scaled_forward(transitions: Transitions, lanes: Lanes, steps: list[Array], entry: Array, every: int) -> Array:
     """Turns emissions into filtered probabilities, up to a scale, in place.
 
-    `entry` `(O, K, lanes)`: filtered probabilities before each lane, of no account where it opens a chain. `every`: after
-    how many steps sums are brought back to 1. Returns the log of what each lane's scales leave of its evidence, `(O,
-    lanes)`.
+    `entry` `(O, K, lanes)`: filtered probabilities before each lane, of no account where it opens a chain. `every`:
+    after how many steps sums are brought back to 1. Returns the log of what each lane's scales leave of its evidence,
+    `(O, lanes)`.
     """
     logs = np.zeros((entry.shape[0], entry.shape[-1]))
     predicted = np.empty(entry.shape)
@@ -122,6 +122,8 @@ def scaled_propagate(
         if floor:
             possible = (columns > 0.0) & (slab > 0.0)[:, :, None]
         columns *= slab[:, :, None]
+        if floor:
+            np.maximum(columns, LEAST_DIVISOR, out=columns, where=possible)
         if (step + 1) % every == 0 or after < width:
             total = np.add.reduce(columns, axis=1)
             np.maximum(total, LEAST_DIVISOR, out=total)

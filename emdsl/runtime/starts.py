@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from emdsl.runtime.acceleration import accelerated_em
+from emdsl.runtime.batch import short_runs
+from emdsl.runtime.convergence import converge
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.em import Iterate, Progress, evaluate_if_possible, plain_em
 from emdsl.runtime.problem import Array, Problem
@@ -19,6 +22,8 @@ CONTINUED = 5
 LONG = 200
 #: … and of one that is continued to see whether it comes to the best optimum too.
 ENOUGH = 60
+#: Up to so many coordinates Newton's method tells a plateau from an optimum.
+FEW = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +44,9 @@ class Start:
         return -np.inf if self.iterate is None or self.reason is not None else self.iterate.value
 
     @property
-    def outlook(self) -> float:
-        """The log-likelihood that this start may still come to: 1000 times what its last iteration gained and more,
-        without bound while the gains still grow."""
-        if len(self.trace) < 3:
-            return np.inf
-        before, last = self.trace[-2][1] - self.trace[-3][1], self.trace[-1][1] - self.trace[-2][1]
-        return np.inf if last > before else self.value + 1000 * last
+    def moving(self) -> bool:
+        """Whether the last iteration still gained something."""
+        return not self.settled and (len(self.trace) < 2 or self.trace[-1][1] - self.trace[-2][1] > 1e-6)
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,24 @@ def short_start(problem: Problem, theta0: dict[str, Array], seed: int, number: i
     return Start(number, run.iterate, run.iterations, run.trace, reason, run.settled)
 
 
+def short_starts(problem: Problem, theta0: dict[str, Array], count: int, seed: int, *, given: bool) -> Iterator[Start]:
+    """All short starts: those that are drawn run as one batch where the problem has such a form (`problem.batched`)."""
+    numbers = list(range(1, count + 1))
+    if given:
+        yield short_start(problem, theta0, seed, numbers.pop(0), True)
+    form = getattr(problem, "batched", None)
+    batch = form(len(numbers)) if form is not None and len(numbers) > 1 else None
+    if batch is None:
+        for number in numbers:
+            yield short_start(problem, theta0, seed, number, False)
+        return
+    for number, run in zip(numbers, short_runs(batch, theta0, seed, numbers, SHORT, 1e-9), strict=True):
+        iterate, iterations, trace, settled = run
+        reason = None if iterate.usable else "the log-likelihood is not finite"
+        reason = reason or problem.degenerate(iterate.theta, iterate.statistics)
+        yield Start(number, iterate if iterate.usable else None, iterations, trace, reason, settled)
+
+
 def continued(
     problem: Problem, coordinates: Coordinates, start: Start, limit: int, gain: float, target: float = np.inf
 ) -> Start:
@@ -118,6 +137,23 @@ def continued(
     )
 
 
+def followed_to_its_end(problem: Problem, coordinates: Coordinates, start: Start, target: float) -> Start:
+    """A start carried on until it has reached `target`, or is at another optimum, ENOUGH accelerated iterations at
+    most.
+
+    EM may crawl over a plateau with gains that look like those at an optimum. With at most FEW coordinates Newton's
+    method says which it is.
+    """
+    start = continued(problem, coordinates, start, ENOUGH, 1e-6, target)
+    if start.iterate is None or start.value >= target or coordinates.size > FEW:
+        return start
+    climb = converge(
+        problem, start.iterate, tol=1e-4, limit=start.iterations + SHORT, done=start.iterations, trace=start.trace
+    )
+    reason = problem.degenerate(climb.iterate.theta, climb.iterate.statistics)
+    return Start(start.number, climb.iterate, climb.iterations, climb.trace, reason, climb.converged)
+
+
 def order_of_merit(start: Start) -> tuple[float, int]:
     """Sorts the best start first and those dropped last."""
     return -start.value, start.number
@@ -136,16 +172,14 @@ def search(
     it.
 
     Degenerate starts are dropped before the choice. The CONTINUED best are carried on by accelerated EM until their
-    gains are below 1e-5. Then each other start whose `outlook` takes it to the best one is carried on until it gets
-    there or gains next to nothing, ENOUGH iterations at most, so that `at_best` counts starts by where they end and
-    not by where they stood after SHORT iterations.
+    gains are below 1e-5. Then each other start that is still moving is followed to its end, so that `at_best` counts
+    starts by where they end and not by where they stood after SHORT iterations.
     """
     starts = []
-    for number in range(1, count + 1):
-        start = short_start(problem, theta0, seed, number, given and number == 1)
+    for start in short_starts(problem, theta0, count, seed, given=given):
         starts.append(start)
         if progress is not None and start.iterate is not None:
-            progress("start", number, start.iterate)
+            progress("start", start.number, start.iterate)
     starts.sort(key=order_of_merit)
     coordinates = Coordinates(problem.spaces, theta0)
     followed = 0
@@ -154,8 +188,8 @@ def search(
             starts[place] = continued(problem, coordinates, start, LONG, 1e-5)
             followed += starts[place].reason is None
     best = max(start.value for start in starts)
+    target = best - same_optimum(best)
     for place, start in enumerate(starts):
-        target = best - same_optimum(best)
-        if start.reason is None and not start.settled and start.value < target <= start.outlook:
-            starts[place] = continued(problem, coordinates, start, ENOUGH, 1e-6, target)
+        if start.reason is None and start.moving and start.value < target:
+            starts[place] = followed_to_its_end(problem, coordinates, start, target)
     return Search(tuple(sorted(starts, key=order_of_merit)))

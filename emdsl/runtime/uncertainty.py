@@ -99,8 +99,8 @@ def spread(
     shared = jacobian[listed] @ covariance @ jacobian[listed].T
     loose = moving & ~at_edge & ~np.isfinite(errors)
     return Uncertainty(
-        method, level, se, interval, tuple(names[i] for i in listed), jacobian[listed] @ covariance @
-        jacobian[listed].T, coordinates.boundary, tuple(names[i] for i in np.flatnonzero(loose)), coordinates,
+        method, level, se, interval, tuple(names[i] for i in listed), 0.5 * (shared + shared.T),
+        coordinates.boundary, tuple(names[i] for i in np.flatnonzero(loose)), coordinates,
         covariance, bend,
     )  # fmt: skip
 

@@ -252,7 +252,7 @@ class TreeBuilder:
 
     def alternatives(self, children: list[Child]) -> Branches:
         match children:
-            case [tree.LabelPattern("else" | "otherwise" | "default" as word, False)]:
+            case [tree.LabelPattern("else" as word, False)]:
                 raise EmmError(
                     "foreign-syntax", f"`{word}` is no pattern: everything else is `_`", span=children[0].span,
                     help=f'write `_ -> ...`, or `"{word}"` for a label of that name',

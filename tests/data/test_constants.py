@@ -160,7 +160,7 @@ MODEL = graph(
 
 
 def constants(**options: Any) -> Constants:
-    sets = {item.name: item.source.labels for item in MODEL.index_sets}  # type: ignore[union-attr]
+    sets = {item.name: item.source.labels for item in MODEL.index_sets}
     return Constants(MODEL, BindOptions(**options), sets.__getitem__)
 
 

@@ -104,7 +104,7 @@ def test_columns_that_hold_something_else_may_stand_unread(cells: list[Any], hol
     table = read_table({"x": cells, "y": [1, 2]})
     assert table.numeric_names() == ("y",)
     for step in (table.numbers, table.text, table.encoded):
-        error = failure(lambda step=step: step("x"))  # type: ignore[misc]
+        error = failure(lambda step=step: step("x"))
         assert (error.code, error.message, error.place) == (
             "column-type", f"expected numbers or text in column `x`, found {holds}", "the data, column x",
         )  # fmt: skip

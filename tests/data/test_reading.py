@@ -332,7 +332,7 @@ class TestParquetAndArrow:
         ipc = pytest.importorskip("pyarrow.ipc")
         feather.write_feather(frame, str(tmp_path / "data.feather"))
         self.check(read_table(tmp_path / "data.feather"))
-        with ipc.new_stream(str(tmp_path / "data.arrows"), frame.schema) as stream:  # type: ignore[attr-defined]
+        with ipc.new_stream(str(tmp_path / "data.arrows"), frame.schema) as stream:
             stream.write_table(frame)
         self.check(read_table(tmp_path / "data.arrows"))
 

@@ -188,7 +188,7 @@ def test_domains(domain: Domain, kind: Any, good: list[float], bad: list[Any], w
     model = rows(Variable("y", kind, "row", (), domain), constants=(Constant("K", value=number(4)),))
     assert bound(model, {"y": [float(x) for x in good]}).values["y"].array.tolist() == good
     for value in bad:
-        error = failure(lambda value=value: bound(model, {"y": [float(x) for x in (*good, value)]}))  # type: ignore[misc]
+        error = failure(lambda value=value: bound(model, {"y": [float(x) for x in (*good, value)]}))
         shown = f"{float(value):g}"
         assert (error.code, error.message) == ("outside-support", f"expected {words} in column `y`, found `{shown}`")
         assert error.place == f"the data, row {len(good) + 1}, column y"

@@ -25,7 +25,7 @@ def corpus() -> dict[str, tuple[str, str]]:
     cases = {}
     for name, body in zip(sections[::2], sections[1::2], strict=True):
         model, _, errors = body.partition(">>>\n")
-        cases[name] = (model, errors.rstrip("\n") + "\n")
+        cases[name] = (model, errors.strip("\n") + "\n" if errors.strip() else "")
     return cases
 
 

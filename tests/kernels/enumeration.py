@@ -1,4 +1,5 @@
-"""Chains by enumeration of every path, and messages computed row by row in extended precision: what the kernels must equal."""
+"""Chains by enumeration of every path, and messages computed row by row in extended precision: what the kernels must
+equal."""
 
 from __future__ import annotations
 
@@ -44,9 +45,10 @@ def enumerate_paths(log_first: Array, log_step: Array, log_emit: Array | None, s
 def row_by_row(
     log_first: Array, log_step: Array, log_emit: Array, starts: NDArray[np.intp]
 ) -> tuple[Array, Array, Array]:
-    """Log-evidence, marginals `(O, K, rows)` and pairs `(O, K, K, rows)`; `log_first` `(O, K)`, `log_step` `(O, K, K, rows)`."""
+    """Log-evidence, marginals `(O, K, rows)` and pairs `(O, K, K, rows)`; `log_first` `(O, K)`, `log_step` `(O, K, K,
+    rows)`."""
     first, step, emit = (values.astype(np.longdouble) for values in (log_first, log_step, log_emit))
-    outer, states, rows = emit.shape
+    outer = len(emit)
     evidence = np.zeros((outer, len(starts) - 1))
     marginals, pairs = np.zeros(emit.shape), np.zeros(step.shape)
     alpha, beta = np.full(emit.shape, -np.inf, np.longdouble), np.zeros(emit.shape, np.longdouble)
@@ -56,7 +58,9 @@ def row_by_row(
             continue
         alpha[cell, :, begin] = first[cell] + emit[cell, :, begin]
         for row in range(begin + 1, end):
-            alpha[cell, :, row] = log_total(alpha[cell, :, row - 1, None] + step[cell, ..., row], 0) + emit[cell, :, row]
+            alpha[cell, :, row] = (
+                log_total(alpha[cell, :, row - 1, None] + step[cell, ..., row], 0) + emit[cell, :, row]
+            )
         for row in range(end - 2, begin - 1, -1):
             after = emit[cell, :, row + 1] + beta[cell, :, row + 1]
             beta[cell, :, row] = log_total(step[cell, ..., row + 1] + after, 1)

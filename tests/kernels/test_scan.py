@@ -1,4 +1,5 @@
-"""Sums over the paths of chains: against enumeration, against row-by-row recursion in extended precision, and their laws."""
+"""Sums over the paths of chains: against enumeration, against row-by-row recursion in extended precision, and their
+laws."""
 
 from __future__ import annotations
 
@@ -44,9 +45,7 @@ class TestEnumeration:
     @pytest.mark.parametrize("first_by_chain", [False, True])
     @pytest.mark.parametrize("emits", [False, True])
     @pytest.mark.parametrize("zero", [None, -np.inf, -1e300])
-    def test_evidence_and_adjoints(
-        self, row_wise: bool, first_by_chain: bool, emits: bool, zero: float | None
-    ) -> None:
+    def test_evidence_and_adjoints(self, row_wise: bool, first_by_chain: bool, emits: bool, zero: float | None) -> None:
         rng = np.random.default_rng([row_wise, first_by_chain, emits, zero is None])
         for _ in range(4):
             outer, states = int(rng.integers(1, 3)), int(rng.integers(1, 4))
@@ -93,16 +92,16 @@ class TestEnumeration:
             change[index] = 1e-5
             totals = []
             for moved in (values + change, values - change):
-                bent = [moved if place == which else value for which, value in enumerate(arguments)]
-                totals.append(np.sum(possible * np.where(possible > 0, enumerate_paths(*bent, starts), 0.0)))
-            difference = sum(np.ravel((totals[0] - totals[1]) / 2e-5))
+                bent_first, bent_step = (moved if place == 0 else first), (moved if place == 1 else step)
+                bent = enumerate_paths(bent_first, bent_step, moved if place == 2 else emit, starts)
+                totals.append(np.sum(possible * np.where(possible > 0, bent, 0.0)))
+            difference = (totals[0] - totals[1]) / 2e-5
             assert difference == pytest.approx(derivative[index], abs=1e-7)
 
 
-def long_chains(
-    kind: str, seed: int, row_wise: bool, scale: float
-) -> tuple[Array, Array, Array, Starts]:
-    """Chains long enough to be cut, with transitions of a kind and emissions that change their favourite every 20 rows."""
+def long_chains(kind: str, seed: int, row_wise: bool, scale: float) -> tuple[Array, Array, Array, Starts]:
+    """Chains long enough to be cut, with transitions of a kind and emissions that change their favourite every 20
+    rows."""
     rng = np.random.default_rng([seed, int(scale)])
     outer, states = int(rng.integers(1, 3)), int(rng.integers(3, 6))
     lengths = rng.integers(0, 300, size=3)
@@ -180,8 +179,8 @@ class TestTraps:
 
     @pytest.mark.parametrize("rows", [40, 512, 5000])
     def test_disconnected_states_that_even_out(self, rows: int) -> None:
-        # Each state is e^-4096 in one half of the chain and 1 in the other: half of each is e^-4096, and a kernel that loses
-        # the state which is behind in the middle says half of that, -4096.69.
+        # Each state is e^-4096 in one half of the chain and 1 in the other: half of each is e^-4096, and a kernel that
+        # loses the state which is behind in the middle says half of that, -4096.69.
         emit = np.zeros((1, 2, rows))
         emit[0, 1, : rows // 2] = emit[0, 0, rows // 2 :] = -4096.0 / (rows // 2)
         evidence, tape = scan_forward(np.log([[0.5, 0.5]]), logs(np.eye(2))[None], emit, chain_layout(offsets([rows])))
@@ -193,8 +192,8 @@ class TestTraps:
 
     @pytest.mark.parametrize("rows", [39, 510, 3000])
     def test_a_state_lost_from_both_ends(self, rows: int) -> None:
-        # Behind by e^1000 after the first third, ahead by e^1000 after the second, even at the end: lost by a forward pass and by a
-        # backward pass as well, so that comparing the two finds nothing.
+        # Behind by e^1000 after the first third, ahead by e^1000 after the second, even at the end: lost by a forward
+        # pass and by a backward pass as well, so that comparing the two finds nothing.
         third = rows // 3
         emit = np.zeros((1, 2, rows))
         emit[0, 0, :third] = emit[0, 0, 2 * third :] = -1000.0 / third
@@ -262,7 +261,9 @@ class TestImpossibleEvidence:
 
     def test_of_everything(self) -> None:
         layout = chain_layout(offsets([200]))
-        evidence, tape = scan_forward(np.full((1, 2), -1e300), np.full((1, 2, 2), -1e300), np.zeros((1, 2, 200)), layout)
+        evidence, tape = scan_forward(
+            np.full((1, 2), -1e300), np.full((1, 2, 2), -1e300), np.zeros((1, 2, 200)), layout
+        )
         assert evidence[0, 0] == -np.inf
         assert all(not adjoint.any() for adjoint in scan_reverse(tape, np.ones((1, 1))))
 
@@ -365,7 +366,9 @@ class TestLogKernel:
 
 
 class TestSchedule:
-    @pytest.mark.parametrize("lengths", [[200_000], [10] * 1000, [0, 700, 3, 0, 49, 1], [1], [300, 300, 10_000]], ids=str)
+    @pytest.mark.parametrize(
+        "lengths", [[200_000], [10] * 1000, [0, 700, 3, 0, 49, 1], [1], [300, 300, 10_000]], ids=str
+    )
     @pytest.mark.parametrize("states", [1, 3, 60])
     def test_every_row_has_one_place(self, lengths: list[int], states: int) -> None:
         layout = chain_layout(offsets(lengths))

@@ -53,7 +53,16 @@ class HandWritten:
     def degenerate(self, theta: Theta, statistics: Any) -> str | None:
         return None
 
+    def expect(self, theta: Theta) -> Expectation:
+        raise NotImplementedError
+
     def random_expectation(self, rng: np.random.Generator, theta: Theta) -> Expectation:
+        raise NotImplementedError
+
+    def maximize(self, theta: Theta, statistics: Any) -> dict[str, Array]:
+        raise NotImplementedError
+
+    def gradient(self, theta: Theta, statistics: Any) -> dict[str, Array]:
         raise NotImplementedError
 
 

@@ -8,7 +8,14 @@ import pytest
 from emdsl.runtime import convergence
 from emdsl.runtime.fitting import FitOptions, fit
 from tests.runtime.hand_written import (
-    FactorModel, Logistic, NormalMixture, PartlySeenNormal, PoissonChain, PoissonMixture, RandomIntercepts, space,
+    FactorModel,
+    Logistic,
+    NormalMixture,
+    PartlySeenNormal,
+    PoissonChain,
+    PoissonMixture,
+    RandomIntercepts,
+    space,
 )  # fmt: skip
 
 RNG = np.random.default_rng(8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,8 +15,15 @@ from emdsl.runtime.fitting import FitOptions, fit
 from emdsl.runtime.information import observed_information, score
 from emdsl.runtime.problem import Expectation
 from tests.runtime.hand_written import (
-    AlleleCounts, FactorModel, Logistic, NormalMixture, PartlySeenNormal, PoissonChain, PoissonMixture,
-    RandomIntercepts, numeric_gradient,
+    AlleleCounts,
+    FactorModel,
+    Logistic,
+    NormalMixture,
+    PartlySeenNormal,
+    PoissonChain,
+    PoissonMixture,
+    RandomIntercepts,
+    numeric_gradient,
 )  # fmt: skip
 
 RNG = np.random.default_rng(20)
@@ -34,7 +43,7 @@ def inside(problem, seed=0):
     return coordinates.theta(coordinates.free(problem.initial()) + move)
 
 
-PROBLEMS = {
+PROBLEMS: dict[str, Any] = {
     "Poisson mixture": PoissonMixture(np.arange(8.0), np.array([30, 60, 70, 60, 40, 20, 12, 5.0]), 2),
     "Normal mixture": NormalMixture(NORMAL, 2),
     "gene counting with a prior": AlleleCounts(

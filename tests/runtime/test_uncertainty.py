@@ -9,7 +9,12 @@ from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.fitting import FitOptions, fit
 from emdsl.runtime.uncertainty import bounded_interval, delta_method, normal_quantile, uncertainty
 from tests.runtime.hand_written import (
-    AlleleCounts, Logistic, NormalMixture, PartlySeenNormal, PoissonMixture, RandomIntercepts,
+    AlleleCounts,
+    Logistic,
+    NormalMixture,
+    PartlySeenNormal,
+    PoissonMixture,
+    RandomIntercepts,
 )  # fmt: skip
 
 RNG = np.random.default_rng(14)
@@ -39,7 +44,9 @@ def test_no_hidden_variable_gives_the_binomial_error():
     se = np.sqrt(p * (1 - p) / 200)
     assert state.se["p"] == pytest.approx([se, se], rel=1e-9)
     logit, half = np.log(p / (1 - p)), normal_quantile(0.95) * se / (p * (1 - p))
-    assert state.interval["p"][0] == pytest.approx([1 / (1 + np.exp(-(logit - half))), 1 / (1 + np.exp(-(logit + half)))])
+    assert state.interval["p"][0] == pytest.approx(
+        [1 / (1 + np.exp(-(logit - half))), 1 / (1 + np.exp(-(logit + half)))]
+    )
 
 
 @pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
@@ -120,7 +127,9 @@ def test_a_derived_quantity_holds_what_lies_at_a_boundary():
     y -= y.mean(axis=1, keepdims=True)
     state = fit(RandomIntercepts(y), FitOptions(starts=1))
     assert state.boundary == ("tau",) and state.uncertainty is not None
-    found = delta_method(lambda theta: {"total": theta["tau"] ** 2 + theta["sigma"] ** 2}, state.theta, state.uncertainty)
+    found = delta_method(
+        lambda theta: {"total": theta["tau"] ** 2 + theta["sigma"] ** 2}, state.theta, state.uncertainty
+    )
     assert float(found["total"][1]) == pytest.approx(y.var() * np.sqrt(2 / 40), rel=1e-6)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from emdsl.syntax import tree
 
@@ -32,7 +32,7 @@ NAMES = [
 NUMBERS = ["0", "3", "01", "0.5", ".5", "2.", "1e-3", "2.5E+3"]
 LABELS = [*NAMES, "-1", "0.5", "01"]
 CHARACTERS = "ab_ -/*#\"\\'(){}[],:|.²é1٣\u00a0重\U0001f98b"
-OPERATORS = ("+", "-", "*", "/", "^", "==", "!=", "<", "<=", ">", ">=", "and", "or")
+OPERATORS: Any = ("+", "-", "*", "/", "^", "==", "!=", "<", "<=", ">", ">=", "and", "or")
 
 
 class Trees:
@@ -59,7 +59,8 @@ class Trees:
     def several(self, draw: Callable[[], T], least: int = 1, most: int = 3) -> tuple[T, ...]:
         return tuple(draw() for _ in range(self.random.randint(least, most)))
 
-    def one_of(self, *draws: Callable[[], T]) -> T:
+    def one_of(self, *draws: Callable[[], Any]) -> Any:
+        """What one of the ways gives, each as likely as the others."""
         return self.random.choice(draws)()
 
     def deeper(self, draw: Callable[[], T], shallow: Callable[[], T]) -> T:

@@ -16,7 +16,10 @@ from emdsl.syntax.printer import print_expr, print_law, print_module
 from tests.syntax.random_trees import Trees
 
 HERE = Path(__file__).parent
-MODELS = sorted((HERE / "corpus").glob("*.emm")) + sorted((HERE.parents[1] / "models").glob("*.emm"))
+ROOT = HERE.parents[1]
+MODELS = [
+    path for folder in (HERE / "corpus", ROOT / "models", ROOT / "emdsl") for path in sorted(folder.rglob("*.emm"))
+]
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: f"{path.parent.name}-{path.stem}")

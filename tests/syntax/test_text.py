@@ -12,7 +12,17 @@ from emdsl.syntax import tree
 from emdsl.syntax.parser import parse, read_source
 from emdsl.syntax.scan import LONGEST_TEXT
 
-MODEL = 'model M "μ"\n\nconst K = 2\n\nfor each row:\n    weight w\n    for each visit:\n        observed y ~ F(K)\n\nreport r = K\n'
+MODEL = """model M "μ"
+
+const K = 2
+
+for each row:
+    weight w
+    for each visit:
+        observed y ~ F(K)
+
+report r = K
+"""
 
 
 @pytest.mark.parametrize(

@@ -77,9 +77,9 @@ FORMS = {
 #: The form of a part of a statement, by the word before the failure.
 _PARTS = {
     "censored": "censored above unless event", "above": "censored above unless event",
-    "below": "censored below unless detected", "truncated": "truncated to (low, high)", "to": "truncated to (low, high)",
-    "up": "up to 200", "between": "between low and high", "over": "for each t over index_set:",
-    "levels": "levels(column, other)", "columns": 'columns(first, "item_*")',
+    "below": "censored below unless detected", "truncated": "truncated to (low, high)",
+    "to": "truncated to (low, high)", "up": "up to 200", "between": "between low and high",
+    "over": "for each t over index_set:", "levels": "levels(column, other)", "columns": 'columns(first, "item_*")',
 }  # fmt: skip
 
 

@@ -28,7 +28,12 @@ def law_without_arguments(f: Failure) -> Diagnostic | None:
 
 
 def chain_law(f: Failure) -> Diagnostic | None:
-    """`~ A first`, `~ A first B after`, `~ A first, B`."""
+    """`~ A first`, `~ A first B after`, `~ A first, B`, `~ A first,` and B on the next line."""
+    if f.word(-1) == "," and f.word(-2) == "first" and f.kind == LINE_END:
+        return Diagnostic(
+            "chain-law", f"expected the law that comes after, found {found_phrase(f)}", f.span,
+            f"go on in the same line, `{f.line()} Distribution(...) after`, or break the line inside brackets",
+        )  # fmt: skip
     if f.word(-1) == "first" and f.expected == {","}:
         rest = f.line(f.at) or "Distribution(...) after"
         fixed = f"{f.line(0, f.at)}, {rest}"

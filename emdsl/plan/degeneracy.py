@@ -1,0 +1,84 @@
+"""States in which a density has collapsed onto a few units: their likelihood grows without bound and means nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from emdsl.plan.binding import BoundPiece
+from emdsl.plan.program import Program
+from emdsl.runtime.problem import Array
+
+#: A hidden value must hold this many units more than the density has dimensions.
+SPARE_UNITS = 1.5
+#: A spread below this share of the pooled one has collapsed.
+LEAST_SPREAD = 0.02
+
+
+def degenerate(program: Program, statistics: dict[str, Any]) -> str | None:
+    """Why the state with these expected statistics is degenerate, or None.
+
+    Only densities can collapse: hidden values that select nothing continuous may be as rare as they like.
+    """
+    dense = [item for item in program.pieces.values() if item.piece.continuous and item.axes.hidden]
+    for name, _, _ in program.latents:
+        need = max((_dimensions(item, program) for item in dense if name in item.axes.hidden), default=0)
+        if not need:
+            continue
+        counts = _counts(name, program, statistics)
+        if counts is not None and counts.min() <= need + SPARE_UNITS:
+            label = program.bound.indexes[program.derivation.model.variable(name).values or ""][int(counts.argmin())]
+            return f"`{name}` = {label} holds only {counts.min():.3g} units"
+    for item in dense:
+        spread = _least_spread(item, program, statistics[item.piece.name])
+        if spread < LEAST_SPREAD:
+            return f"a spread in `{item.piece.factor}` fell to {spread:.2g} of that of all units together"
+    return None
+
+
+def _dimensions(item: BoundPiece, program: Program) -> int:
+    if item.carrier == "gaussian":
+        return program.gaussians[item.piece.name].data.d
+    slots = [s.coefficients.shape[-2] for s in item.data.slots if s is not None]
+    return max([1, *slots])
+
+
+def _counts(name: str, program: Program, statistics: dict[str, Any]) -> Array | None:
+    """Expected number of units at each value of a hidden variable, from the statistics of its own law."""
+    total: Any = None
+    for item in program.pieces.values():
+        piece = item.piece
+        target = piece.target
+        if target is None or target.name != name or name not in item.axes.hidden or piece.form != "separable":
+            continue
+        constant = next((j for j, term in enumerate(piece.terms) if term.statistic == "1"), None)
+        if constant is None:
+            continue
+        values = statistics[piece.name][..., constant]
+        axis = item.axes.hidden.index(name)
+        own = values.sum(axis=tuple(k for k in range(values.ndim) if k != axis))
+        total = own if total is None else total + own
+    return total
+
+
+def _least_spread(item: BoundPiece, program: Program, statistics: Array) -> float:
+    """The smallest standard deviation within a hidden value, in units of the pooled one."""
+    return min(_spreads(item, program, statistics), default=np.inf)
+
+
+def _spreads(item: BoundPiece, program: Program, statistics: Array) -> Iterator[float]:
+    if item.carrier == "gaussian":
+        n, first, second = program.gaussians[item.piece.name].data.moments(statistics)
+        held = n > 0
+        if held.any():
+            mean = first[held] / n[held][:, None]
+            variance = np.diagonal(second[held], axis1=-2, axis2=-1) / n[held][:, None] - mean**2
+            yield float(np.sqrt(np.maximum(variance, 0.0)).min())
+    elif item.piece.shifts:
+        square, linear, count = statistics[..., 0], statistics[..., 1], statistics[..., 2]
+        held = count > 0
+        if held.any():
+            variance = square[held] / count[held] - (linear[held] / count[held]) ** 2
+            yield float(np.sqrt(np.maximum(variance, 0.0)).min())
