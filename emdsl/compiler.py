@@ -25,6 +25,7 @@ from emdsl.plan.given import given_arrays
 from emdsl.plan.problem import BoundProblem
 from emdsl.runtime.fitting import FitOptions, FitState, fit
 from emdsl.runtime.problem import Array, Theta
+from emdsl.runtime.threads import one_blas_thread
 from emdsl.runtime.uncertainty import delta_method
 
 
@@ -102,8 +103,9 @@ class CompiledModel:
         with _places(self):
             bound = self.bind(data, request)
             problem = self.problem(bound, request)
-            state = fit(problem, self._options(problem, request))
-            return self._outcome(bound, state, request)
+            with one_blas_thread(problem.program.largest):
+                state = fit(problem, self._options(problem, request))
+                return self._outcome(bound, state, request)
 
     def _options(self, problem: BoundProblem, request: FitRequest) -> FitOptions:
         starts = request.starts if request.starts is not None else 50

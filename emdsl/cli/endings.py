@@ -15,7 +15,7 @@ DONE, FAILED, WRONG, INTERNAL, INTERRUPTED = 0, 1, 2, 70, 130
 def ending(command: click.Command, arguments: Sequence[str]) -> int:
     """Run the command with these arguments and say what went wrong, if anything did; the exit code."""
     try:
-        code = command.main(args=list(arguments), prog_name="emdsl", standalone_mode=False)
+        code = _run(command, arguments)
         flush()
     except EmmError as error:
         say(str(error))
@@ -26,7 +26,7 @@ def ending(command: click.Command, arguments: Sequence[str]) -> int:
     except FitError as error:
         say(f"error[fit-failed]: {error.message}")
         return FAILED
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         say("interrupted")
         return INTERRUPTED
     except MemoryError:
@@ -34,6 +34,15 @@ def ending(command: click.Command, arguments: Sequence[str]) -> int:
         return FAILED
     except Exception as error:  # noqa: BLE001 - the last resort, which says so and fails
         return internal(error, "--verbose" in arguments)
+    return code
+
+
+def _run(command: click.Command, arguments: Sequence[str]) -> int:
+    try:
+        with command.make_context("emdsl", list(arguments)) as context:
+            code = command.invoke(context)
+    except click.exceptions.Exit as end:  # after --help and --version
+        return end.exit_code
     return code if isinstance(code, int) else DONE
 
 
@@ -62,7 +71,7 @@ def usage_error(error: click.UsageError) -> EmmError:
             found = f"did you mean `{near}`?" if near else f"{asked} lists the options"
             return EmmError("unknown-option", f"there is no option `{error.option_name}`", help=found)
         case click.BadOptionUsage():
-            return EmmError("bad-option", f"the option `{error.option_name}` {_rest(error)}", help=asked)
+            return EmmError("bad-option", f"the option `{error.option_name}` {_rest(error)}")
         case _:
             message = error.format_message().rstrip(".")
             return EmmError("bad-command", message[:1].lower() + message[1:], help=asked)

@@ -56,7 +56,7 @@ def check_writable(path: str, option: str) -> None:
     """Raises `unwritable-file` where the file could not be written, before the work is done that it is for."""
     folder = _target(path).parent
     if Path(path).is_dir():
-        raise EmmError("unwritable-file", f"`{path}` is a directory", place=option, help=f"{option} {path}/fit.json")
+        raise EmmError("unwritable-file", f"`{path}` is a directory", place=option, help=f"{option} {path}/FILE")
     if not folder.is_dir():
         raise EmmError("unwritable-file", f"there is no directory `{folder}`", place=option, help=f"mkdir -p {folder}")
     if not os.access(folder, os.W_OK):

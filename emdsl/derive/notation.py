@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, assert_never
 
 import sympy as sp
 
@@ -105,11 +105,16 @@ def readable(expression: Expression) -> Any:
             return _symbol(f"({plain(readable(left))} {op} {plain(readable(right))})")
         case Apply(op, args):
             return _symbol(f"{op}({', '.join(plain(readable(arg)) for arg in args)})")
+        case Reduce("sum", binder, Number(value)) if value == 1:
+            return _symbol(f"size({binder.index_set})")
         case Reduce(op, binder, body):
             return _symbol(f"{op}({binder.name} in {binder.index_set}: {plain(readable(body))})")
         case Tabulate():
             return _symbol(show(expression))
-    return _symbol(reference(expression))
+        case Label() | BinderRef() | VariableRef() | ParameterRef() | ConstantRef() | Position() | Stationary() | Choose():
+            return _symbol(reference(expression))
+        case _:
+            assert_never(expression)
 
 
 def _symbol(text: str) -> Any:
@@ -125,8 +130,48 @@ def plain(expression: Any, names: Mapping[Any, str] | None = None) -> str:
 
 
 def wrapped(expression: Any, names: Mapping[Any, str] | None = None) -> str:
-    """The same, in parentheses where it would fall apart as a factor of a product."""
-    return _wrap(sp.sympify(expression), _POWER, names or {})
+    """The same, in parentheses where it would fall apart as the last factor of a product."""
+    return _wrap(sp.sympify(expression), _PRODUCT, names or {})
+
+
+def product(*factors: str) -> str:
+    """The product of some texts, each a factor as `wrapped` gives it; "" counts for nothing, `1/x` divides, at the end."""
+    kept = [factor for factor in factors if factor and factor != "1"]
+    above = [factor for factor in kept if not factor.startswith("1/")]
+    below = [factor[1:] for factor in kept if factor.startswith("1/")]
+    if len(above) == 1 and not below:
+        return unwrapped(above[0])
+    return ("*".join(above) or "1") + "".join(below)
+
+
+def unwrapped(text: str) -> str:
+    """Without parentheses around the whole."""
+    if not (text.startswith("(") and text.endswith(")")):
+        return text
+    depth = 0
+    for at, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if depth == 0 and at < len(text) - 1:
+            return text
+    return text[1:-1]
+
+
+def is_sum(text: str) -> bool:
+    """Whether a text falls apart as a factor: a sign outside all brackets."""
+    depth = 0
+    for at, character in enumerate(text):
+        depth += (character in "([{") - (character in ")]}")
+        if depth == 0 and (text[at : at + 3] in (" + ", " - ") or (at == 0 and character == "-")):
+            return True
+    return False
+
+
+def joined(parts: Iterable[str]) -> str:
+    """The sum of some texts."""
+    text = ""
+    for part in filter(None, parts):
+        text += part if not text else f" - {part[1:]}" if part.startswith("-") else f" + {part}"
+    return text
 
 
 _Names = Mapping[Any, str]
@@ -173,15 +218,15 @@ def _print(e: Any, names: _Names) -> tuple[str, int]:
 
 
 def _print_sum(e: Any, names: _Names) -> str:
-    # What is added comes before what is subtracted, short terms before long ones: `x - mu`, not `-mu + x`.
+    # What is added comes before what is subtracted, short terms before long ones, numbers last: `x - mu`, `n + 1`.
     terms = []
     for term in sp.Add.make_args(e):
         negative = term.could_extract_minus_sign()
         text = _wrap(-term if negative else term, _PRODUCT, names)
-        terms.append((negative, len(text), text))
+        terms.append((negative, bool(term.is_number), len(text), text))
     terms.sort()
-    text = ("-" if terms[0][0] else "") + terms[0][2]
-    return text + "".join((" - " if negative else " + ") + part for negative, _, part in terms[1:])
+    text = ("-" if terms[0][0] else "") + terms[0][3]
+    return text + "".join((" - " if negative else " + ") + part for negative, _, _, part in terms[1:])
 
 
 def _print_product(e: Any, names: _Names) -> tuple[str, int]:
@@ -206,7 +251,7 @@ def _print_product(e: Any, names: _Names) -> tuple[str, int]:
 
 def _rank(factor: Any) -> int:
     base = factor.base if isinstance(factor, sp.Pow) else factor
-    return 1 if isinstance(base, sp.Symbol) else 3 if isinstance(base, sp.Add) else 2
+    return 1 if isinstance(base, sp.Symbol) else 2 if isinstance(base, sp.Add) else 3
 
 
 def _print_power(e: Any, names: _Names) -> tuple[str, int]:
@@ -214,4 +259,13 @@ def _print_power(e: Any, names: _Names) -> tuple[str, int]:
         return f"sqrt({plain(e.base, names)})", _ATOM
     if e.exp.could_extract_minus_sign():
         return f"1/{_wrap(sp.Pow(e.base, -e.exp), _POWER, names)}", _PRODUCT
-    return f"{_wrap(e.base, _ATOM, names)}^{_wrap(e.exp, _ATOM, names)}", _POWER
+    base = e.base
+    if base.is_Add and e.exp.is_even and _parameters_lead(base, names):
+        base = sp.expand(-base)
+    return f"{_wrap(base, _ATOM, names)}^{_wrap(e.exp, _ATOM, names)}", _POWER
+
+
+def _parameters_lead(base: Any, names: _Names) -> bool:
+    """Whether it would read `(mu - x)^2`: everything with a positive sign is a parameter, nothing with a negative one."""
+    signs = [(term.could_extract_minus_sign(), bool(term.free_symbols & set(names))) for term in base.args]
+    return all(parameter is not negative for negative, parameter in signs)

@@ -5,27 +5,27 @@ A sum over hidden values carries the posterior weight `w[z]`; a pure count of un
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sympy as sp
 
-from emdsl.derive.notation import pattern, plain, readable, reference, wrapped
+from emdsl.derive.notation import pattern, plain, product, readable, reference, wrapped
 from emdsl.derive.pieces import Derived
 from emdsl.ir.derivation import Atom, Design, Piece
 from emdsl.ir.expressions import (
     AnyPattern,
     BinderRef,
     Choose,
-    ConstantRef,
     Expression,
+    Label,
     ParameterRef,
     VariableRef,
     number,
     walk,
 )
-from emdsl.ir.model import Model
+from emdsl.ir.model import Guard, Model
 
 _ONE = number(1)
 
@@ -106,8 +106,10 @@ def weight_names(plate: str | None, model: Model) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _condition(guard: Expression) -> tuple[str | None, str]:
+def _condition(guard: Expression | Guard) -> tuple[str | None, str]:
     """The one subject of a guard (None: several) and what the guard says."""
+    if isinstance(guard, Guard):
+        return _said(guard)
     if not isinstance(guard, Choose):
         return None, reference(guard)
     chosen = next((arm for arm in guard.arms if arm.value == _ONE), None)
@@ -123,8 +125,21 @@ def _condition(guard: Expression) -> tuple[str | None, str]:
     if any(isinstance(item, AnyPattern) for item in matched):
         taken = _labels(item[0] for arm in earlier for item in arm.alternatives)
         return subjects[0], f"{subjects[0]} not in {{{', '.join(taken)}}}"
-    labels = _labels(matched)
-    return subjects[0], f"{subjects[0]} = {labels[0]}" if len(labels) == 1 else f"{subjects[0]} in {{{', '.join(labels)}}}"
+    return subjects[0], _one_of(subjects[0], _labels(matched))
+
+
+def _said(guard: Guard) -> tuple[str, str]:
+    subject = reference(guard.variable)
+    if guard.position:
+        where = "between first and last" if guard.position == "middle" else f"the {guard.position}"
+        return subject, f"{subject} {where}"
+    if guard.negated:
+        return subject, f"{subject} not in {{{', '.join(guard.labels)}}}"
+    return subject, _one_of(subject, guard.labels)
+
+
+def _one_of(subject: str, labels: Sequence[str]) -> str:
+    return f"{subject} = {labels[0]}" if len(labels) == 1 else f"{subject} in {{{', '.join(labels)}}}"
 
 
 def _labels(patterns: Iterable[Any]) -> list[str]:
@@ -191,45 +206,72 @@ class Reading:
 
     # --- sums -------------------------------------------------------------------------------------------------------------
 
-    def total(
-        self, piece: Derived, body: Any, fixed: Mapping[str, str], new: frozenset[str] = frozenset()
-    ) -> Any:
-        """The weighted sum of `body` over the piece's units and over all of its cell but what is `fixed` (axis to text): a number
-        times a symbol that is named by its text."""
+    def display(self, piece: Derived, expression: Any, names: Mapping[Any, str]) -> Any:
+        """The expression in symbols that are named as they are written."""
+        shown = self.shown(piece, expression)
+        return shown.xreplace({s: sp.Symbol(names[s], positive=s.is_positive, real=True) for s in shown.free_symbols if s in names})
+
+    def total(self, piece: Derived, body: Any, fixed: Mapping[str, str], names: Mapping[Any, str]) -> Any:
+        """The weighted sum of `body` over the piece's units and over all of its cell but what is `fixed` (axis to text): what is the
+        same for every term, times a symbol that is named by the sum's text."""
         if body == 0:
             return sp.Integer(0)
-        number_, rest = body.as_coeff_Mul()
-        if number_ < 0 and rest.is_Add and rest.could_extract_minus_sign():
-            number_, rest = -number_, -rest
+        inside = self._varying(piece, fixed)
+        outside, rest = body.as_independent(*inside, as_Add=False) if inside else (body, sp.Integer(1))
+        number_, rest = rest.as_coeff_Mul()
+        outside = number_ * outside
+        if rest.is_Add and rest.could_extract_minus_sign() and outside.could_extract_minus_sign():
+            outside, rest = -outside, -rest
         scope = scope_of(piece.piece, self.model)
+        shown = self.display(piece, outside, names)
         if rest == 1 and scope.units:
-            return number_ * sp.Symbol(self.counted(scope, fixed), positive=True)
-        text = self._sum(scope, fixed, wrapped(self.shown(piece, rest), self.names(piece, new)))
-        return number_ * sp.Symbol(text, real=True)
+            return shown * sp.Symbol(self.counted(scope, fixed), positive=True)
+        if rest == 1 and not self._ranges(scope, fixed):
+            return shown
+        text = self.sum_text(scope, fixed, wrapped(self.shown(piece, rest), names))
+        return shown * sp.Symbol(text, real=True)
+
+    def _varying(self, piece: Derived, fixed: Mapping[str, str]) -> list[Any]:
+        """The symbols of a piece that change from term to term of the sum."""
+        if not piece.piece.elements and not scope_of(piece.piece, self.model).units:
+            return []
+        found = [s for s, k in zip(piece.knowns, piece.piece.knowns, strict=True) if k.by_row or _refers(k.value)]
+        for symbol, atom in zip(piece.atoms, piece.piece.atoms, strict=True):
+            indices = atom.terms[0].parameter.indices
+            if atom.is_predictor or not all(reference(i) in fixed or isinstance(i, Label) for i in indices):
+                found.append(symbol)
+        return found
 
     def counted(self, scope: Scope, fixed: Mapping[str, str]) -> str:
         """`N[...]`, the expected number of units in a cell; its definition is noted."""
-        items = [self._item(axis, scope, fixed) for axis in scope.cell if axis in fixed or axis in scope.within]
-        items += scope.given
-        definition = (self._indicator(scope, fixed), self._sum(scope, fixed, ""))
-        suffixes = ("", f"_{scope.units.split()[0]}", f"_{scope.units.replace(' ', '_')}", "_other")
+        # `N[z = i]` is `N[z]` at i: one definition serves both.
+        general = {axis: axis for axis in fixed if axis in scope.cell}
+        general |= {text: text for axis, text in fixed.items() if axis not in scope.cell}
+        items = self._items(scope, fixed)
+        definition = (self.indicator(scope, general), self.sum_text(scope, general))
+        first = scope.units.split()[0] == "first"
+        suffixes = ("_first" if first else "", f"_{scope.units.replace(' ', '_')}", f"_{scope.units.replace(' ', '_')}_too")
         for suffix in suffixes:
-            name = self.count + suffix + (f"[{', '.join(items)}]" if items else "")
+            name = self.count + suffix + _bracketed(self._items(scope, general))
             if self.counts.setdefault(name, definition) == definition:
-                return name
+                return self.count + suffix + _bracketed(items)
         raise AssertionError(f"no free name for {definition}")
+
+    def _items(self, scope: Scope, fixed: Mapping[str, str]) -> list[str]:
+        items = [self._item(axis, scope, fixed) for axis in scope.cell if axis in fixed or axis in scope.within]
+        return [*items, *_beyond(scope, fixed), *scope.given]
 
     def _item(self, axis: str, scope: Scope, fixed: Mapping[str, str]) -> str:
         return scope.within.get(axis) or fixed.get(axis, axis)
 
-    def _indicator(self, scope: Scope, fixed: Mapping[str, str]) -> str:
-        """The count before expectation: `sum(moth: count*1{z})`, "" where nothing is hidden."""
+    def indicator(self, scope: Scope, fixed: Mapping[str, str], body: str = "") -> str:
+        """The statistic before expectation: `sum(moth: count*1{z}*body)`, "" where nothing is hidden."""
         if not scope.hidden:
             return ""
-        items = [self._item(axis, scope, fixed) for axis in scope.cell if axis in fixed or axis in scope.within]
-        flag = f"1{{{', '.join([*items, *scope.given])}}}" if items or scope.given else ""
+        items = self._items(scope, fixed)
+        flag = f"1{{{', '.join(items)}}}" if items else ""
         ranges = [scope.units, *(axis for axis in scope.elements if axis not in fixed)]
-        return f"sum({', '.join(ranges)}: {'*'.join(filter(None, [*scope.weights, flag])) or '1'})"
+        return f"sum({', '.join(ranges)}: {product(*scope.weights, flag, body)})"
 
     def posterior_weight(self, scope: Scope, fixed: Mapping[str, str]) -> str:
         """`w[z]` (the columns of weights where nothing is hidden; "" where all units count alike)."""
@@ -240,14 +282,32 @@ class Reading:
         items = [fixed.get(axis, axis) for axis in scope.hidden]
         return f"{self.weight}[{', '.join(items)}]"
 
-    def _sum(self, scope: Scope, fixed: Mapping[str, str], body: str) -> str:
+    def _ranges(self, scope: Scope, fixed: Mapping[str, str]) -> list[str]:
         free = [axis for axis in (*scope.hidden, *scope.elements) if axis not in fixed]
-        ranges = [*filter(None, [scope.units]), *(scope.within.get(axis, axis) for axis in free)]
-        marked = [*(fixed[axis] for axis in scope.data if axis in fixed), *scope.given]
+        return [*filter(None, [scope.units]), *(scope.within.get(axis, axis) for axis in free)]
+
+    def sum_text(self, scope: Scope, fixed: Mapping[str, str], *factors: str) -> str:
+        """`sum(point, z: w[z]*body)`, over everything that is not fixed; the factors are as `wrapped` gives them."""
+        ranges = self._ranges(scope, fixed)
+        marked = [*(fixed[axis] for axis in scope.data if axis in fixed), *_beyond(scope, fixed), *scope.given]
         marked += [scope.within[axis] for axis in scope.hidden if axis in fixed and axis in scope.within]
         flag = f"1{{{', '.join(marked)}}}" if marked else ""
-        inner = "*".join(filter(None, [self.posterior_weight(scope, fixed), flag, body])) or "1"
+        inner = product(self.posterior_weight(scope, fixed), flag, *factors)
         return f"sum({', '.join(ranges)}: {inner})" if ranges else inner
+
+
+def _bracketed(items: Iterable[str]) -> str:
+    text = ", ".join(items)
+    return f"[{text}]" if text else ""
+
+
+def _beyond(scope: Scope, fixed: Mapping[str, str]) -> list[str]:
+    """What is fixed besides the cell: an index computed from it, or a label."""
+    return [text for axis, text in fixed.items() if axis not in scope.cell]
+
+
+def _refers(value: Expression) -> bool:
+    return any(isinstance(node, VariableRef | BinderRef) for node in walk(value))
 
 
 def bare_axes(parameter: ParameterRef) -> dict[str, str]:
@@ -255,4 +315,4 @@ def bare_axes(parameter: ParameterRef) -> dict[str, str]:
     return {reference(i): reference(i) for i in parameter.indices if isinstance(i, VariableRef | BinderRef)}
 
 
-__all__ = ["ConstantRef", "Reading", "Scope", "bare_axes", "scope_of", "weight_names"]
+__all__ = ["Reading", "Scope", "bare_axes", "scope_of", "weight_names"]

@@ -23,7 +23,7 @@ from emdsl.ir.expressions import (
     rewrite,
     walk,
 )
-from emdsl.ir.model import Branch, Labels, Model
+from emdsl.ir.model import Branch, Guard, Labels, Model
 
 #: Finite hidden variables used as numbers are substituted value by value up to this many values, kept as a table above it.
 MOST_VALUES = 8
@@ -36,7 +36,7 @@ class Part:
     `reduced` is the binder of a log-sum-exp (then `expression` is its body).
     """
 
-    guards: tuple[Expression, ...]
+    guards: tuple[Expression | Guard, ...]
     binders: tuple[Binder, ...]
     expression: Expression
     scale: Fraction = Fraction(1)
@@ -45,7 +45,7 @@ class Part:
 
 def split_branch(branch: Branch, model: Model) -> Iterator[Part]:
     """The parts of one branch: cases with parameters split into guards, sums at the top into parts."""
-    guards = tuple(indicator(guard.variable, guard.labels) for guard in branch.guards)
+    guards: tuple[Expression | Guard, ...] = branch.guards
     for more, expression in _cases(fold(branch.log_density), model):
         yield from _parts(guards + more, expression)
 
@@ -108,7 +108,7 @@ def _static_labels(variable: VariableRef, model: Model) -> tuple[str, ...] | Non
     return source.labels
 
 
-def _parts(guards: tuple[Expression, ...], expression: Expression) -> Iterator[Part]:
+def _parts(guards: tuple[Expression | Guard, ...], expression: Expression) -> Iterator[Part]:
     rest: list[tuple[Fraction, Expression]] = []
     for scale, term in addends(expression, Fraction(1)):
         if isinstance(term, Reduce) and has_parameters(term):
@@ -122,7 +122,7 @@ def _parts(guards: tuple[Expression, ...], expression: Expression) -> Iterator[P
         yield Part(guards, (), total)
 
 
-def _reduced(guards: tuple[Expression, ...], term: Reduce, scale: Fraction) -> Iterator[Part]:
+def _reduced(guards: tuple[Expression | Guard, ...], term: Reduce, scale: Fraction) -> Iterator[Part]:
     if term.op == "logsumexp":
         if abs(scale) != 1:
             raise EmmError("not-supported-yet", "a softmax raised to a power has no derivation yet")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from emdsl.diagnostics.errors import EmmError
 from emdsl.families.family import Family, Formal, Value
-from emdsl.graph.constants import exact_value
+from emdsl.graph.constants import exact_value, is_whole
 from emdsl.graph.expressions import is_word, number, resolve
 from emdsl.graph.failures import failure, together, unknown
 from emdsl.graph.names import Names, Scope
@@ -177,8 +176,8 @@ def _check_constant(found: Value, formal: Formal, family: Family, node: tree.Exp
         "interval": (f"between {low} and {high}", (low is None or low <= value) and (high is None or value <= high)),
         "positive": ("positive", value > 0),
         "unit": ("between 0 and 1", 0 <= value <= 1),
-        "natural": ("a whole number, 0 or more", value >= 0 and not math.isinf(value) and value == int(value)),
-        "integer": ("a whole number", not math.isinf(value) and value == int(value)),
+        "natural": ("a whole number, 0 or more", value >= 0 and is_whole(value)),
+        "integer": ("a whole number", is_whole(value)),
     }.get(formal.domain.kind)
     if wanted is not None and not wanted[1]:
         raise failure(

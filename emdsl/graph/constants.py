@@ -19,6 +19,11 @@ def exact_value(expression: Expression, names: Names) -> Fraction | float | None
     return folded.value if isinstance(folded, Number) else None
 
 
+def is_whole(value: Fraction | float) -> bool:
+    """Whether a number is an integer (infinity is none)."""
+    return isinstance(value, Fraction) and value.denominator == 1
+
+
 def _fold(expression: Expression, names: Names) -> Expression | None:
     match expression:
         case Number():

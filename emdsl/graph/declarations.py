@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 
 from emdsl.diagnostics.errors import EmmError
-from emdsl.graph.constants import exact_value
+from emdsl.graph.constants import exact_value, is_whole
 from emdsl.graph.declared import add_built_in, check, declare
 from emdsl.graph.expressions import number
 from emdsl.graph.failures import failure, unknown
@@ -156,7 +156,7 @@ def _labels(node: tree.IndexDecl, source: Labels | Range | Levels | Columns, nam
             first, last = exact_value(low, names), exact_value(high, names)
             if first is None or last is None:
                 return None
-            if first != int(first) or last != int(last) or first > last:
+            if not is_whole(first) or not is_whole(last) or first > last:
                 raise failure(
                     "range",
                     f"the range `{node.name}` runs from {first} to {last}",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from emdsl.diagnostics.errors import EmmError
 from emdsl.families.family import BINARY, Value
-from emdsl.graph.constants import exact_value
+from emdsl.graph.constants import exact_value, is_whole
 from emdsl.graph.failures import failure, unknown
 from emdsl.graph.names import Names, Scope, VariableHead
 from emdsl.graph.values import Pair, at, elementwise, fits, map_choice, scalar
@@ -232,7 +232,7 @@ def _lag(node: tree.Call, scope: Scope, names: Names, resolve: Resolver) -> int:
     argument = node.arguments[1].value
     value = resolve(argument, scope, names, None)
     lag = exact_value(value.expression, names) if isinstance(value, Value) else None
-    if lag is None or lag < 1 or lag != int(lag):
+    if lag is None or lag < 1 or not is_whole(lag):
         raise failure("prev", "the lag of `prev` is a whole number, 1 or more", argument, "prev(v, 2)")
     return int(lag)
 

@@ -11,7 +11,7 @@ from emdsl.families.family import Family, Support, Target
 from emdsl.graph.arguments import LazyArguments, Place, arguments
 from emdsl.graph.branches import lift, merge, under
 from emdsl.graph.cases import compose, resolve_arms, resolve_subjects
-from emdsl.graph.constants import exact_value
+from emdsl.graph.constants import exact_value, is_whole
 from emdsl.graph.expressions import resolve
 from emdsl.graph.failures import Consequence, failure, unknown
 from emdsl.graph.names import Names, Scope
@@ -97,9 +97,9 @@ def _contains(domain: Domain, atom: Fraction | float | None) -> bool:
         case "unit":
             return atom is not None and 0 <= atom <= 1
         case "natural":
-            return atom is not None and atom >= 0 and atom == int(atom)
+            return atom is not None and atom >= 0 and is_whole(atom)
         case "integer":
-            return atom is not None and atom == int(atom)
+            return atom is not None and is_whole(atom)
         case _:
             return False
 

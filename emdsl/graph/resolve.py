@@ -37,11 +37,11 @@ def resolve(module: tree.Module, *, overrides: Mapping[str, Fraction] | None = N
     _check_lets(names)
     with names.failures.collect():
         _check_observed(module)
-    statements.add_plate_columns()
     for node, plate in _statements(module):
         for error in _refusals(node, statements) if _is_declared(node, plate, names) else ():
             names.failures.add(error)
     names.failures.raise_all()
+    statements.add_plate_columns()
     title = next((node for node in module.declarations if isinstance(node, tree.ModelDecl)), None)
     model = Model(
         name=title.name if title else name,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from emdsl.ir.expressions import Binder, Expression, ParameterRef, Stationary, VariableRef
-from emdsl.ir.model import Map, Model, When
+from emdsl.ir.model import Guard, Map, Model, When
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Piece:
     stationary     log of the stationary probability of a state, `stationary` naming matrix and state
 
     `gradient[i]` is the derivative in atom i; `hessian` lists `(i, j, source)`, i <= j, where it is not 0.
-    `guards` are 0/1-valued expressions of finite variables; the piece holds where all are 1.
+    `guards` are conditions on finite things (`Guard`, or an expression that is 0 or 1); the piece holds where all are 1.
     `prior` marks a log-prior: no data, weight 1.
     """
 
@@ -97,7 +97,7 @@ class Piece:
     form: Form
     plate: str | None
     elements: tuple[Binder, ...]
-    guards: tuple[Expression, ...]
+    guards: tuple[Expression | Guard, ...]
     target: VariableRef | None
     atoms: tuple[Atom, ...]
     knowns: tuple[Known, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from emdsl.data.bound import Bound, Level
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Atom, Known, Piece
-from emdsl.ir.expressions import ParameterRef, VariableRef, walk
+from emdsl.ir.expressions import ParameterRef, Position, VariableRef, walk
 from emdsl.ir.model import Model
 from emdsl.plan.evaluation import Evaluator, axis_of
 from emdsl.plan.named import ROW, START, Named, union
@@ -101,8 +101,10 @@ class PieceBinder:
         self.layout = layout(model, bound, batch)
         self.plain = Evaluator(model, bound)
 
-    def bind(self, piece: Piece) -> BoundPiece:
-        """The piece with its axes, addresses, masks and codes (its statistics follow once the program is generated)."""
+    def bind(self, piece: Piece, *, alone: bool) -> BoundPiece:
+        """`alone`: all pieces of its factor are tables by the same codes, so that missing and coarse cells can be summed over.
+
+        The piece with its axes, addresses, masks and codes (its statistics follow once the program is generated)."""
         level = self._level(piece)
         coded = self._coded(piece)
         evaluator = Evaluator(self.model, self.bound, coded)
@@ -121,9 +123,17 @@ class PieceBinder:
             knowns={known.symbol: self._known(known, axes, evaluator, by_row) for known in piece.knowns},
         )  # fmt: skip
         bound = BoundPiece(piece, level, axes, data)
+        bound.carrier = "coded" if coded and alone else ""
         self._guards(bound, evaluator)
         self._carrier(bound, coded)
         return bound
+
+    def by_code_alone(self, piece: Piece, pieces: Sequence[Piece]) -> bool:
+        """Whether all pieces of its factor are tables by the same codes, without statistics that vary by row."""
+        siblings = [other for other in pieces if other.factor == piece.factor]
+        codes = {self._coded(other) for other in siblings}
+        constant = all(term.statistic == "1" for other in siblings for term in other.terms)
+        return constant and len(codes) == 1 and bool(codes.pop()) and all(other.form == "separable" for other in siblings)
 
     # --- axes ---------------------------------------------------------------------------------------------------------
 
@@ -194,6 +204,9 @@ class PieceBinder:
         if self.batch is not None:
             codes.insert(0, Named((START,), np.arange(self.batch)))
         axes = union(*(code.axes for code in codes))
+        if any(isinstance(node, Position) for node in walk(reference.indices)):
+            # Cut points below the first and above the last level do not exist; guards keep these cells out.
+            codes = [Named(c.axes, np.clip(c.array, 0, size - 1)) for c, size in zip(codes, shape, strict=True)]
         full = [np.broadcast_to(c.aligned(axes), self._extent(axes, codes)) for c in codes]
         flat = np.ravel_multi_index(tuple(full), shape) if shape else np.asarray(0)
         return Named(axes, np.asarray(flat, dtype=np.intp))
@@ -248,7 +261,7 @@ class PieceBinder:
         mask: Named | None = None
         rows: Named | None = None
         for guard in bound.piece.guards:
-            value = evaluator.value(guard)
+            value = evaluator.truth(guard)
             if ROW in value.axes:
                 rows = value if rows is None else _product(rows, value)
             else:
@@ -273,12 +286,34 @@ class PieceBinder:
                     parts.append(Named(value.axes, ~np.isnan(value.array)))
         if piece.when != "always" and not self._hidden_target(piece):
             parts.append(Named((ROW,), self._position(level, piece)))
+        if piece.target is not None and bound.carrier != "coded" and self._is_data(piece.target):
+            seen = self._seen(piece.target)
+            if seen is not None:
+                parts.append(seen)
         if not parts:
             return None
         total = parts[0]
         for part in parts[1:]:
             total = _product(total, part)
         return np.asarray(total.aligned((*bound.axes.elements, ROW)), dtype=bool)
+
+    def _seen(self, target: VariableRef) -> Named | None:
+        """Where the target has a value. Raises EmmError where a cell leaves some values open: only tables by code can sum over them."""
+        if not self._finite(target):
+            value = self.plain.value(target) if len(target.indices) == len(self._variable_axes(target)) else None
+            return None if value is None or not np.isnan(value.array).any() else Named(value.axes, ~np.isnan(value.array))
+        code = self.plain.code(target)
+        size = len(self.bound.indexes[self.plain.index_set(target)])
+        seen = (code.array >= 0) & (code.array < size)
+        sets = self.bound.values[target.name].sets
+        if sets is not None and not sets[np.unique(code.array[code.array >= size]) - size].all():
+            raise EmmError(
+                "not-supported-yet", f"coarse cells of `{target.name}`, whose law depends on other data, have no plan yet"
+            )
+        return None if seen.all() else Named(code.axes, seen)
+
+    def _variable_axes(self, reference: VariableRef) -> tuple[str, ...]:
+        return self.model.variable(reference.name).axes
 
     def _hidden_target(self, piece: Piece) -> bool:
         return piece.target is not None and not self._is_data(piece.target)
@@ -319,13 +354,16 @@ class PieceBinder:
             regular &= (column >= 0) & (column < size)
         safe = [np.where(regular, column, 0) for column in columns]
         code = np.ravel_multi_index(tuple(safe), tuple(sizes))
-        if not regular.all():
+        alone = bound.carrier == "coded"
+        if not regular.all() and alone:
             code, bound.data.sets = self._coarse(references, columns, sizes, regular, code, total, target)
-        if bound.data.row_mask is not None:
+        applies = np.ones(shape, dtype=bool) if bound.data.row_mask is None else np.broadcast_to(bound.data.row_mask, shape)
+        if not alone and (applies & ~regular).any():
+            self._coarse(references, columns, sizes, regular, code, total, None)
+        if not applies.all() and all(term.statistic == "1" for term in bound.piece.terms):
             # Rows that the piece does not apply to look up a column of zeros behind everything else.
             bound.data.blank = True
-            extra = total + (0 if bound.data.sets is None else len(bound.data.sets))
-            code = np.where(np.broadcast_to(bound.data.row_mask, shape), code, extra)
+            code = np.where(applies, code, total + (0 if bound.data.sets is None else len(bound.data.sets)))
         count = int(np.prod(bound.data.elements))
         full = np.broadcast_to(code, (*bound.data.elements, bound.data.rows))
         bound.data.code = np.ascontiguousarray(full.reshape(count, bound.data.rows), dtype=np.intp)

@@ -25,7 +25,7 @@ from emdsl.ir.expressions import (
     Stationary,
     VariableRef,
 )
-from emdsl.ir.model import Model
+from emdsl.ir.model import Guard, Model
 from emdsl.plan.named import ROW, Named, combine
 from emdsl.runtime.functions import FUNCTIONS
 from emdsl.runtime.problem import Theta
@@ -75,6 +75,28 @@ class Evaluator:
             case Choose():
                 return self._choose(expression, self.value)
         raise EmmError("not-supported-yet", f"{type(expression).__name__.lower()} has no value without parameters")
+
+    def truth(self, guard: Expression | Guard) -> Named:
+        """Where a guard holds."""
+        if not isinstance(guard, Guard):
+            value = self.value(guard)
+            return Named(value.axes, value.array != 0)
+        codes = self.code(guard.variable)
+        labels = self.bound.indexes[self.index_set(guard.variable)]
+        last = len(labels) - 1
+        match guard.position:
+            case "first":
+                holds = codes.array == 0
+            case "last":
+                holds = codes.array == last
+            case "middle":
+                holds = (codes.array > 0) & (codes.array < last)
+            case _:
+                holds = np.isin(codes.array, [labels.index(label) for label in guard.labels if label in labels])
+                if guard.negated:
+                    # A coarse or missing cell has no label, so it is not "none of these" either.
+                    holds = ~holds & (codes.array >= 0) & (codes.array <= last)
+        return Named(codes.axes, holds)
 
     def code(self, expression: Expression, beside: Expression | None = None) -> Named:
         """The position in its index set of a label-valued expression."""

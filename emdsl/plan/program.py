@@ -61,7 +61,9 @@ class Program:
         binder = PieceBinder(derivation.model, bound, batch)
         self._binder = binder
         self.layout = binder.layout
-        self.pieces = {piece.name: binder.bind(piece) for piece in derivation.pieces}
+        self.pieces = {
+            piece.name: binder.bind(piece, alone=binder.by_code_alone(piece, derivation.pieces)) for piece in derivation.pieces
+        }
         self.maps = {item.name: bind_map(item, derivation.model, bound) for item in derivation.maps}
         self.gaussians: dict[str, GaussianPiece] = {}
         self.stationary = {
@@ -96,6 +98,8 @@ class Program:
         cells = max(self._cells(node) for node in self.nodes)
         scans = {node.level + 1 for node in self.nodes if isinstance(node, Scan)}
         self.blocks = make_blocks(bound, cells, scans)
+        #: Numbers in the largest array over all rows.
+        self.largest = cells * bound.levels[-1].size
 
     # --- binding ------------------------------------------------------------------------------------------------------
 

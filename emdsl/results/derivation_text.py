@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from emdsl.ir.derivation import Derivation, Step
 from emdsl.results.unavailable import refuse
 
-#: Rules that are sections of their own, in order, each with its heading. Every other rule is one of the M-step's.
+#: The sections in order: the heading, and the rules of the steps that stand under it. Every other rule is the M-step's.
 SECTIONS = (
-    ("complete-data log-likelihood", "Complete-data log-likelihood"),
-    ("statistics", "Expected statistics (E-step)"),
-    ("posterior", "Posterior of what is hidden (E-step)"),
-    ("Q", "Q, the expected complete-data log-likelihood"),
+    ("Complete-data log-likelihood", ("complete-data log-likelihood",)),
+    ("Its terms", ("log-density", "predictor", "prior")),
+    ("Parameters and data apart", ("separation",)),
+    ("Posterior of what is hidden (E-step)", ("posterior",)),
+    ("Expected statistics (E-step)", ("statistics",)),
+    ("Q, the expected complete-data log-likelihood", ("Q",)),
 )
 M_STEP = "M-step"
 _INDENT = "    "
@@ -52,14 +54,16 @@ class DerivationText:
 
 def derivation_sections(steps: Sequence[Step]) -> list[str]:
     """The text of each section that has steps, under its heading."""
-    named = {rule for rule, _ in SECTIONS}
-    sections = [(heading, [step for step in steps if step.rule == rule], False) for rule, heading in SECTIONS]
-    sections.append((M_STEP, [step for step in steps if step.rule not in named], True))
-    return [
-        "\n".join([heading, "-" * len(heading), *(line for step in found for line in _step(step, rule_shown))])
-        for heading, found, rule_shown in sections
-        if found
-    ]
+    named = {rule for _, rules in SECTIONS for rule in rules}
+    sections = [(heading, [step for step in steps if step.rule in rules]) for heading, rules in SECTIONS]
+    sections.append((M_STEP, [step for step in steps if step.rule not in named]))
+    return [_section(heading, found) for heading, found in sections if found]
+
+
+def _section(heading: str, steps: Sequence[Step]) -> str:
+    """A heading and its steps; where they are of several rules, or the M-step's, each says which."""
+    told_apart = heading == M_STEP or len({step.rule for step in steps}) > 1
+    return "\n".join([heading, "-" * len(heading), *(line for step in steps for line in _step(step, told_apart))])
 
 
 def _step(step: Step, rule_shown: bool) -> list[str]:

@@ -16,8 +16,8 @@ SHORTEST_CUT = 48
 STEP_OVERHEAD = 8_000.0
 #: Numbers that one step of a block of lanes works on: small enough for the second-level cache.
 NUMBERS_A_STEP = 32_768
-#: Multiplications of one matrix product at most: from 2^19 on OpenBLAS splits it among threads, which gains nothing at this
-#: size and, where the other cores are busy, costs ten times the product.
+#: Multiplications of one matrix product at most: from 2^19 on OpenBLAS splits it among threads, which gains little at
+#: this size and, where the other cores are busy, costs ten times the product.
 PRODUCT_SIZE = 2**19 - 1
 
 

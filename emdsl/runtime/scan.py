@@ -34,6 +34,9 @@ from emdsl.runtime.scan_transitions import RowTransitions, StaticTransitions, Tr
 
 #: The least share of its row that the upper bound leaves to a possible state: the product of two is still a number.
 LEAST_SHARE = 1e-150
+#: Where a transition is impossible, a state predicted with less counts as impossible: it could not be divided by in
+#: reverse.
+LEAST_PREDICTED = 1e-290
 #: Logs of transition factors (the largest is 0) above which every state's weight is within 1e30 of every other's.
 LEAST_DENSE = -69.0
 #: Logarithm of the smallest number that scaled probabilities may come to between two rescalings.
@@ -163,7 +166,7 @@ def _whole_chains(factors: ChainFactors, lanes: Lanes, evidence: Array, doubtful
     steps, scales = scaled_emissions(lanes, factors.first, factors.emit)
     may_lose = _may_lose(factors.transitions, steps)
     entry = np.zeros((outer, states, len(lanes)))
-    logs = scaled_forward(factors.transitions, lanes, steps, entry, _rescaling_interval(factors.transitions))
+    logs = scaled_forward(factors.transitions, lanes, steps, entry, *_limits(factors.transitions))
     evidence[:, lanes.chain] = logs + scales
     if may_lose:
         _, bound = _upper_bound(factors, lanes, np.ones((outer, states, 1, len(lanes))))
@@ -180,7 +183,7 @@ def _cut_chains(
 
     Returns the blocks, the chains' evidence and whether it is doubtful, `(O, chains of pieces)`.
     """
-    transitions, every = factors.transitions, _rescaling_interval(factors.transitions)
+    transitions, (every, least) = factors.transitions, _limits(factors.transitions)
     outer, states = factors.first.shape[:2]
     transfers = np.empty((outer, states, states, pieces.size))
     scales = np.empty((outer, pieces.size))
@@ -203,7 +206,7 @@ def _cut_chains(
     blocks = []
     for lanes, steps in zip(parts, emitted, strict=True):
         entry, leave = entries[..., lanes.piece], leaves[..., lanes.piece]
-        logs = scaled_forward(transitions, lanes, steps, entry, every)
+        logs = scaled_forward(transitions, lanes, steps, entry, every, least)
         lost[:, lanes.piece] = _lost_paths(scaled_last(steps), logs, leave, carried, lanes)
         blocks.append(ChainBlock(lanes, steps, entry, leave))
     doubtful |= segment_sum(lost, pieces.starts) > 0.0
@@ -224,20 +227,21 @@ def _lost_paths(last: Array, logs: Array, leave: Array, carried: LogMessages, la
     It can only lose: with `F[k]` what it has in each state at the end of the piece, and `M[k]`, no less, what the
     transfer matrix gives, the paths lost have the posterior probability `sum_k leave[k] * (1 - F[k] / M[k])`.
     """
-    messages = carried.alpha[..., lanes.piece] + carried.growth[:, None, lanes.piece]
+    growth = carried.growth[:, lanes.piece]
+    messages = carried.alpha[..., lanes.piece] + growth[:, None]
     share = last / np.maximum(np.add.reduce(last, axis=1, keepdims=True), LEAST_DIVISOR)
     matter = leave > LEAST_DIVISOR
     with np.errstate(divide="ignore"):
         found = np.log(share) + logs[:, None]
     excess = np.subtract(found, messages, out=np.zeros(found.shape), where=matter)
     missing = np.add.reduce(leave * np.abs(np.expm1(np.minimum(excess, 1.0))), axis=1)
-    matters: NDArray[np.bool_] = missing > _rounding(logs)
+    matters: NDArray[np.bool_] = missing > _rounding(growth)
     return matters
 
 
 def _entered(transitions: Transitions, lanes: Lanes, states: int) -> Array:
-    """Columns at the lanes' first rows, `(O, K, K, lanes)`: one for each state before, or, of a chain's first row, for
-    each state."""
+    """Columns at the lanes' first rows, `(O, K, K, lanes)`: one for each state before, or, of a chain's first row,
+    for each state."""
     columns = transitions.columns(lanes)
     columns[..., lanes.opens] = np.eye(states)[..., None]
     return columns
@@ -257,15 +261,15 @@ def _upper_bound(factors: ChainFactors, lanes: Lanes, columns: Array) -> tuple[A
     return scaled_propagate(factors.lifted_transitions, lanes, steps, columns, 1, LEAST_SHARE)
 
 
-def _rescaling_interval(transitions: Transitions) -> int:
-    """After how many steps sums are brought back to 1.
+def _limits(transitions: Transitions) -> tuple[int, float]:
+    """After how many steps sums are brought back to 1, and the least that a state may be predicted with.
 
     Where all transitions are possible, the state that a row favours most keeps at least the smallest of them of the
-    sum.
+    sum, and no state is predicted with less.
     """
     if not _is_dense(transitions):
-        return 1
-    return int(min(LONGEST_UNSCALED, LOG_RANGE / min(transitions.smallest, -1.0)))
+        return 1, LEAST_PREDICTED
+    return int(min(LONGEST_UNSCALED, LOG_RANGE / min(transitions.smallest, -1.0))), 0.0
 
 
 def _is_dense(transitions: Transitions) -> bool:

@@ -70,12 +70,14 @@ def _add_first(log_first: Array, lanes: Lanes, slab: Array) -> None:
         slab[..., lanes.opens] += log_first if shared else log_first[..., lanes.chain[lanes.opens]]
 
 
-def scaled_forward(transitions: Transitions, lanes: Lanes, steps: list[Array], entry: Array, every: int) -> Array:
+def scaled_forward(
+    transitions: Transitions, lanes: Lanes, steps: list[Array], entry: Array, every: int, least: float = 0.0
+) -> Array:
     """Turns emissions into filtered probabilities, up to a scale, in place.
 
     `entry` `(O, K, lanes)`: filtered probabilities before each lane, of no account where it opens a chain. `every`:
-    after how many steps sums are brought back to 1. Returns the log of what each lane's scales leave of its evidence,
-    `(O, lanes)`.
+    after how many steps sums are brought back to 1. `least`: what is predicted with less counts as impossible. Returns
+    the log of what each lane's scales leave of its evidence, `(O, lanes)`.
     """
     logs = np.zeros((entry.shape[0], entry.shape[-1]))
     predicted = np.empty(entry.shape)
@@ -85,6 +87,8 @@ def scaled_forward(transitions: Transitions, lanes: Lanes, steps: list[Array], e
         width, after = slab.shape[-1], _width_after(steps, step)
         if step:
             transitions.forward(steps[step - 1][..., :width], lanes, step, predicted[..., :width])
+        if least:
+            predicted[..., :width] *= predicted[..., :width] >= least
         slab *= predicted[..., :width]
         if (step + 1) % every == 0:
             total = np.add.reduce(slab, axis=1)

@@ -202,6 +202,41 @@ class TestTraps:
         assert evidence[0, 0] == pytest.approx(-2000.0, abs=1e-8)
         assert np.allclose(scan_reverse(tape, np.ones((1, 1)))[2], 0.5)
 
+    @pytest.mark.parametrize("depth", [200, 640, 667, 680, 690, 695, 703, 709, 715, 735, 745, 760, 1400])
+    @pytest.mark.parametrize("rows", [30, 150])
+    @pytest.mark.parametrize("connected", [False, True])
+    @pytest.mark.parametrize("sudden", [False, True])
+    def test_a_state_that_comes_back(self, depth: int, rows: int, connected: bool, sudden: bool) -> None:
+        # down to the very edge of what scaled probabilities can hold, past it, and back
+        third = rows // 3
+        drops = np.zeros((2, rows))
+        drops[0, :third] = drops[1, third : 2 * third] = -depth / third
+        drops[1, 2 * third :] = -0.5
+        if sudden:
+            for state, first in ((0, 0), (1, third)):
+                drops[state, first : first + third] = 0.0
+                drops[state, first] = -depth
+        starts = offsets([rows])
+        step = logs(np.array([[[0.9, 0.1 * connected], [0.0, 0.8]]]))
+        every = np.repeat(step[..., None], rows, axis=-1)
+        expected, marginals, pairs = row_by_row(np.log([[0.5, 0.5]]), every, drops[None], starts)
+        evidence, tape = scan_forward(np.log([[0.5, 0.5]]), step, drops[None], chain_layout(starts))
+        _, d_step, d_emit = scan_reverse(tape, np.ones((1, 1)))
+        assert np.allclose(evidence, expected, rtol=1e-12)
+        assert np.allclose(d_emit, marginals, rtol=0, atol=1e-10)
+        assert np.allclose(d_step, pairs.sum(axis=-1), rtol=0, atol=1e-9)
+
+    def test_a_first_piece_that_only_the_later_ones_make_possible(self) -> None:
+        # seen from its own piece alone, the state that the rest excludes is the only one; then it is impossible
+        emit = np.zeros((1, 2, 100))
+        emit[0, 1, :10] = -300.0
+        emit[0, 0, 13] = -np.inf
+        layout = chain_layout(offsets([100]))
+        assert is_cut(layout, 1, 2)
+        evidence, tape = scan_forward(np.log([[0.5, 0.5]]), logs(np.eye(2))[None], emit, layout)
+        assert evidence[0, 0] == pytest.approx(np.log(0.5) - 3000.0)
+        assert np.allclose(scan_reverse(tape, np.ones((1, 1)))[2][0, 1], 1.0)
+
     def test_a_state_that_only_later_rows_bring_back(self) -> None:
         # The first row all but excludes the state that the rest, row by row, cannot do without.
         emit = np.full((1, 2, 300), 0.0)

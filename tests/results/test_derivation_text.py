@@ -12,7 +12,9 @@ STEPS = (
     Step("Q", "", "", "sum_j eta_j S_j"),
     Step("complete-data log-likelihood", "x", "log f(x | mu)", "a\n+ b"),
     Step("closed form", "mu, tau", "", "mu = S1 / S0"),
-    Step("complete-data log-likelihood", "z", "", "log p[z]"),
+    Step("separation", "z", "", "T = 1  eta = log p[z]"),
+    Step("log-density", "z", "z ~ Categorical(p)", "log p[z]"),
+    Step("predictor", "x", "", "m = a + b", "below all is done in m"),
 )
 
 TEXT = """\
@@ -24,8 +26,20 @@ x
     log f(x | mu)
     => a
        + b
+
+Its terms
+---------
+z [log-density]
+    z ~ Categorical(p)
+    => log p[z]
+x [predictor]
+    m = a + b
+    below all is done in m
+
+Parameters and data apart
+-------------------------
 z
-    log p[z]
+    T = 1  eta = log p[z]
 
 Q, the expected complete-data log-likelihood
 --------------------------------------------
@@ -48,7 +62,7 @@ def derivation() -> DerivationText:
 def test_the_text() -> None:
     assert str(derivation()) == derivation().to_text() == TEXT
     assert derivation().steps == STEPS
-    assert repr(derivation()) == "<Derivation of Example: 5 steps>"
+    assert repr(derivation()) == "<Derivation of Example: 7 steps>"
 
 
 def test_no_steps_no_sections() -> None:

@@ -31,7 +31,10 @@ def test_an_element_is_read(text: str, name: str, labels: tuple[str, ...]) -> No
 
 @pytest.mark.parametrize(
     "element",
-    [Element("tau"), Element("p", ("C",)), Element("p", ("rs1.2", "b")), Element("p", ('say "x" \\',)), Element("μ", ("é_1",))],
+    [
+        Element("tau"), Element("p", ("C",)), Element("p", ("rs1.2", "b")), Element("p", ('say "x" \\',)),
+        Element("μ", ("é_1",)),
+    ],
 )
 def test_an_element_is_read_as_it_is_written(element: Element) -> None:
     assert read_element(str(element)) == element
@@ -43,7 +46,9 @@ def test_an_element_is_written_as_the_fit_names_it() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["", "1p", "p.", "p..a", "p[", "p[a", 'p["a', "p[]", "p[a,]", "p[a]b", "p q", ".a", "a=b"])
+@pytest.mark.parametrize(
+    "text", ["", "1p", "p.", "p..a", "p[", "p[a", 'p["a', "p[]", "p[a,]", "p[a]b", "p q", ".a", "a=b"]
+)
 def test_what_is_no_element_is_refused(text: str) -> None:
     with pytest.raises(EmmError) as caught:
         read_element(text, "--init")

@@ -19,12 +19,17 @@ ROOT = Path(__file__).resolve().parents[2]
 MOTH, TABLE = ROOT / "models" / "peppered_moth.emm", ROOT / "models" / "data" / "peppered_moth.csv"
 
 
+def public(name: str) -> object:
+    """The attribute of the package, asked for as a program does that does not know its name."""
+    return getattr(emdsl, name)
+
+
 def test_the_public_names() -> None:
     for name in emdsl.__all__:
         assert getattr(emdsl, name) is not None
         assert name in dir(emdsl)
     with pytest.raises(AttributeError, match="module 'emdsl' has no attribute 'nothing'"):
-        emdsl.nothing  # noqa: B018
+        public("nothing")
 
 
 def test_the_version_is_that_of_the_project() -> None:
@@ -74,7 +79,7 @@ def test_a_model_from_a_file_and_from_a_text() -> None:
     fits = [model.fit(TABLE) for model in (emdsl.load(MOTH), emdsl.loads(MOTH.read_text(encoding="utf-8")))]
     assert fits[0].to_dict() == fits[1].to_dict()
     assert fits[0].converged and abs(fits[0].loglik - -600.4809829192322) < 1e-6
-    assert abs(fits[0].params["p"]["C"] - 0.0708) < 1e-4  # type: ignore[call-overload,index,operator]
+    assert abs(fits[0].params["p"]["C"] - 0.0708) < 1e-4  # type: ignore[call-overload,index]
 
 
 def test_files_that_are_no_models(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ def test_the_defaults_are_those_of_the_compiler() -> None:
 
 def test_options_reach_the_request() -> None:
     given = {
-        "set": {"K": 5}, "columns": {"dim": "a", "other": ["b", "c"]}, "map": {"y": "outcome"}, "weight": "w", "na": ".",
-        "init": {"tau": 1}, "fix": {"p.C": 0.5}, "starts": np.int64(4), "seed": 3, "tol": 0, "max_iter": 5.0,
-        "accelerate": "none", "se": "sem", "level": "0.9", "const": {"Q": "q.csv"}, "plan": "exact", "executor": "serial",
+        "set": {"K": 5}, "columns": {"dim": "a", "other": ["b", "c"]}, "map": {"y": "outcome"},
+        "weight": "w", "na": ".", "init": {"tau": 1}, "fix": {"p.C": 0.5}, "starts": np.int64(4),
+        "seed": 3, "tol": 0, "max_iter": 5.0, "accelerate": "none", "se": "sem",
+        "level": "0.9", "const": {"Q": "q.csv"}, "plan": "exact", "executor": "serial",
     }  # fmt: skip
     assert fit_request(model(), given) == FitRequest(
         set={"K": 5}, columns={"dim": ("a",), "other": ("b", "c")}, map={"y": "outcome"}, weight="w", na=(".",),

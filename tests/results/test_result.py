@@ -15,10 +15,11 @@ from emdsl.version import VERSION
 from tests.results.outcomes import bound, example, state, with_prior, without_errors
 
 #: The keys in the order of the language's reference.
-KEYS = (
-    "model data version seed estimator converged iterations stopped_by starts loglik penalized_loglik parameters aic bic "
-    "bic_n params se se_method interval level boundary covariance reports indexes columns warnings"
-).split()
+KEYS = [
+    "model", "data", "version", "seed", "estimator", "converged", "iterations", "stopped_by", "starts", "loglik",
+    "penalized_loglik", "parameters", "aic", "bic", "bic_n", "params", "se", "se_method", "interval", "level",
+    "boundary", "covariance", "reports", "indexes", "columns", "warnings",
+]  # fmt: skip
 
 
 def test_the_json() -> None:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.results.outcomes import Fit, example, model, outcome, state, with_prior, without_errors
+from emdsl.results.result import Fit
+from tests.results.outcomes import example, model, outcome, state, with_prior, without_errors
 
 SUMMARY = """\
 Example: an example

@@ -1,0 +1,134 @@
+"""The other commands, help, and what is not in this version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from emdsl.cli.main import COMMANDS, emdsl, main
+from emdsl.compiler import FitRequest
+from emdsl.ir.derivation import Step
+from emdsl.results.face import Model
+from emdsl.results.options import DEFAULTS, cli_spelling
+from emdsl.results.unavailable import COMMANDS as ABSENT
+from emdsl.results.unavailable import DERIVATION_FORMATS
+from emdsl.results.unavailable import OPTIONS as ABSENT_OPTIONS
+from emdsl.version import VERSION
+from tests.results.outcomes import CompiledStub
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> CompiledStub:
+    """The model that every file is said to hold."""
+    made = CompiledStub(steps=(Step("simplex", "p", "", "p = N / n"),))
+    monkeypatch.setattr("emdsl.results.face.load", lambda path: Model(made))  # type: ignore[arg-type]
+    return made
+
+
+def error(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a wrong command says."""
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    return err
+
+
+def test_check(stub: CompiledStub, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "m.emm"]) == 0
+    assert main(["check", "d.csv", "m.emm", "--set", "K=3", "--fix", "tau=1"]) == 0
+    assert capsys.readouterr() == ("the first line\nthe second\n" * 2, "")
+    assert stub.asked == [(None, FitRequest()), ("d.csv", FitRequest(set={"K": "3"}, fix={"tau": 1.0}))]
+
+
+def test_derive(stub: CompiledStub, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["derive", "m.emm", "--format", "text"]) == 0
+    assert capsys.readouterr() == ("Example: an example\n\nM-step\n------\np [simplex]\n    p = N / n\n", "")
+
+
+@pytest.mark.parametrize("form", DERIVATION_FORMATS)
+def test_other_formats_of_a_derivation(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = f"error[not-available]: `derive --format {form}` is not available in this version of emdsl\n"
+    assert error(capsys, "derive", "m.emm", "--format", form) == text
+
+
+def test_errors_of_derive(capsys: pytest.CaptureFixture[str]) -> None:
+    assert error(capsys, "derive", "m.emm", "--format", "rtf") == (
+        "error[bad-option]: expected one of text, markdown, latex, html, found `rtf`\n --> --format\n"
+    )
+    assert error(capsys, "derive", "m.emm", "d.csv") == (
+        "error[bad-command]: expected a model alone, found also `d.csv`\nhelp: emdsl derive MODEL.emm\n"
+    )
+
+
+def test_compile(stub: CompiledStub, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["compile", "m.emm"]) == 0
+    assert capsys.readouterr() == ("print('fitted')\n", "")
+    assert main(["compile", "m.emm", "-o", str(tmp_path / "m.py")]) == 0
+    assert (tmp_path / "m.py").read_text(encoding="utf-8") == "print('fitted')\n"
+    assert capsys.readouterr() == ("", "")
+    assert "there is no directory" in error(capsys, "compile", "m.emm", "-o", str(tmp_path / "no" / "m.py"))
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_commands_that_are_not_in_this_version(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = f"error[not-available]: the command `{name}` is not available in this version of emdsl\n"
+    assert error(capsys, name, "m.emm", "--anything") == text
+
+
+def test_unknown_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert error(capsys, "fti") == "error[unknown-command]: there is no command `fti`\nhelp: did you mean `fit`?\n"
+    assert error(capsys, "m.emm", "d.csv") == (
+        "error[unknown-command]: there is no command `m.emm`\nhelp: emdsl fit m.emm DATA\n"
+    )
+    assert error(capsys, "frobnicate") == (
+        "error[unknown-command]: there is no command `frobnicate`\nhelp: the commands are fit, check, derive, compile\n"
+    )
+    assert error(capsys, "--frobnicate") == (
+        "error[unknown-option]: there is no option `--frobnicate`\nhelp: emdsl --help lists the options\n"
+    )
+
+
+def test_help_and_version() -> None:
+    runner = CliRunner()
+    result = runner.invoke(emdsl, ["--help"])
+    assert result.exit_code == 0
+    for name, (_, _, line) in COMMANDS.items():
+        assert f"  {name.ljust(7)}  {line}\n" in result.output
+    assert runner.invoke(emdsl, ["--version"]).output == f"emdsl {VERSION}\n"
+
+
+def test_without_arguments_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    assert capsys.readouterr().out.startswith("Usage: emdsl [OPTIONS] COMMAND [ARGS]...\n")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_the_line_of_the_list(name: str) -> None:
+    command = emdsl.get_command(click.Context(emdsl), name)
+    assert command is not None and command.name == name and command.short_help == COMMANDS[name][2]
+    result = CliRunner().invoke(emdsl, [name, "-h"])
+    assert result.exit_code == 0 and result.output.startswith(f"Usage: emdsl {name} [OPTIONS] MODEL")
+
+
+def test_every_option_of_python_is_one_of_the_command() -> None:
+    options = {name for item in fit_command().params for name in item.opts}
+    assert {cli_spelling(name) for name in DEFAULTS} - {"--progress"} <= options
+
+
+def test_help_shows_no_option_that_is_refused() -> None:
+    output = CliRunner().invoke(emdsl, ["fit", "--help"]).output
+    for name, values in ABSENT_OPTIONS.items():
+        if values is None:
+            assert cli_spelling(name) + " " not in output
+        else:
+            assert not any(f"|{value}" in output for value in values)
+
+
+def fit_command() -> click.Command:
+    """The command `fit`."""
+    command = emdsl.get_command(click.Context(emdsl), "fit")
+    assert isinstance(command, click.Command)
+    return command

@@ -1,0 +1,226 @@
+"""The log-likelihood and the posterior of a small data set by enumerating hidden states, straight from the model graph.
+
+Inside a unit every joint value of its hidden variables is written out, the units of a chain all at once; units that
+are independent given the units around them are taken one after the other. Nothing is shared with the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from emdsl.ir.expressions import VariableRef, walk
+from emdsl.ir.model import Factor, Map, Model
+from tests.laws.interpreter import Key, World
+from tests.laws.tables import Columns, Table, Unit
+
+#: The largest number of joint states that is written out at once.
+MOST_STATES = 2_000_000
+
+#: Called at every unit with what it sees there and the posterior weight of each joint state.
+Visitor = Callable[[World, Any], None]
+
+
+@dataclass
+class Enumeration:
+    """One model on one table at one theta."""
+
+    model: Model
+    columns: Columns
+    theta: Mapping[str, Any]
+    given: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.table = Table(self.model, self.columns, self.given)
+        self._looked_at = self._references()
+
+    def _references(self) -> set[str]:
+        """Observed variables that a statement other than their own looks at."""
+        found: set[str] = set()
+        for factor in self.model.factors:
+            own = factor.target.name if factor.target is not None else None
+            found |= {n.name for n in walk(factor.branches) if isinstance(n, VariableRef) and (n.name != own or n.lag)}
+        for item in self.model.maps:
+            found |= {n.name for n in walk(item.value) if isinstance(n, VariableRef)}
+        return found
+
+    # --- what it gives --------------------------------------------------------------------------------------------------
+
+    def loglik(self) -> float:
+        """The log-likelihood, weights included."""
+        with np.errstate(all="ignore"):
+            return float(self._evidence([self.table.whole], {}, {}, 1)[0])
+
+    def visit(self, visitor: Visitor) -> None:
+        """Calls `visitor` for every unit with the joint states it can be in and the posterior weights."""
+        with np.errstate(all="ignore"):
+            self._descend([self.table.whole], {}, {}, np.ones(1), visitor)
+
+    # --- one group of units ---------------------------------------------------------------------------------------------
+
+    def _groups(self, parent: Unit) -> Iterator[list[Unit]]:
+        """The units inside a unit, those together that must be enumerated together: a chain."""
+        units = self.table.units(parent)
+        plate = self.table.plate_below(parent.plate)
+        if plate is not None and plate.ordered:
+            if units:
+                yield units
+        else:
+            yield from ([unit] for unit in units)
+
+    def _unknowns(self, unit: Unit) -> list[tuple[Key, list[int]]]:
+        """What is hidden in a unit: latent variables, and cells of finite observed variables that say less than all."""
+        found: list[tuple[Key, list[int]]] = []
+        targets = {item.target.name for item in self.model.maps}
+        for variable in self.model.variables:
+            if variable.plate != unit.plate or variable.values is None or variable.components:
+                continue
+            for element in self.table.elements(variable):
+                key = (variable.name, unit, element)
+                if variable.kind == "latent":
+                    found.append((key, list(range(len(self.table.indexes[variable.values])))))
+                elif variable.kind == "observed" and variable.name not in targets:
+                    allowed = self.table.allowed(variable, unit, element)
+                    if len(allowed) != 1:
+                        found.append((key, allowed))
+        return found
+
+    def _expand(
+        self, group: list[Unit], outer: Mapping[Key, Any], states: int
+    ) -> tuple[dict[Key, Any], int]:
+        """All joint states of a group beside each joint state around it: hidden values over `states * own`."""
+        unknowns = [item for unit in group for item in self._unknowns(unit)]
+        own = int(np.prod([len(values) for _, values in unknowns])) if unknowns else 1
+        assert states * own <= MOST_STATES, f"{states * own} joint states"
+        combinations = np.array(list(product(*(values for _, values in unknowns))), dtype=int).reshape(own, len(unknowns))
+        hidden = {key: np.repeat(value, own) for key, value in outer.items()}
+        for column, (key, _) in enumerate(unknowns):
+            hidden[key] = np.tile(combinations[:, column], states)
+        return hidden, own
+
+    def _joint(
+        self, group: list[Unit], outer: Mapping[Key, Any], chains: Mapping[str, tuple[Unit, ...]], states: int
+    ) -> tuple[Any, dict[Key, Any], dict[str, tuple[Unit, ...]], int]:
+        """The log-probability of every joint state of a group with all that hangs below it, `(states, own)`."""
+        hidden, own = self._expand(group, outer, states)
+        inside = dict(chains)
+        if group[0].plate is not None:
+            inside[group[0].plate] = tuple(group)
+        total = np.zeros(states * own)
+        for unit in group:
+            part = self._own(World(self.table, self.theta, unit, hidden, {}, (), inside), states * own)
+            for below in self._groups(unit):
+                part = part + self._evidence(below, hidden, inside, states * own)
+            weight = self._weight(unit)
+            assert weight == 1.0 or len(group) == 1, "a weight inside a chain"
+            total = total + part
+        return total.reshape(states, own), hidden, inside, own
+
+    def _evidence(
+        self, group: list[Unit], outer: Mapping[Key, Any], chains: Mapping[str, tuple[Unit, ...]], states: int
+    ) -> Any:
+        """The log-probability of what a group of units shows, for each joint state around it, to the power of its weight."""
+        joint = self._joint(group, outer, chains, states)[0]
+        weight = self._weight(group[0])
+        return weight * logsumexp(joint, axis=1) if weight else np.zeros(states)
+
+    def _descend(
+        self,
+        group: list[Unit],
+        outer: Mapping[Key, Any],
+        chains: Mapping[str, tuple[Unit, ...]],
+        weights: Any,
+        visitor: Visitor,
+    ) -> None:
+        joint, hidden, inside, own = self._joint(group, outer, chains, len(weights))
+        peak = joint.max(axis=1, keepdims=True)
+        share = np.exp(joint - np.where(np.isfinite(peak), peak, 0.0))
+        total = share.sum(axis=1, keepdims=True)
+        share = np.divide(share, total, out=np.zeros_like(share), where=total > 0)
+        spread = (share * (weights * self._weight(group[0]))[:, None]).ravel()
+        for unit in group:
+            visitor(World(self.table, self.theta, unit, hidden, {}, (), inside), spread)
+            for below in self._groups(unit):
+                self._descend(below, hidden, inside, spread, visitor)
+
+    def _weight(self, unit: Unit) -> float:
+        total = 1.0
+        for item in self.model.weights:
+            if item.plate == unit.plate:
+                total *= self.table.number(self.model.variable(item.variable), unit, ())
+        return total
+
+    # --- one unit -------------------------------------------------------------------------------------------------------
+
+    def _own(self, world: World, states: int) -> Any:
+        """The log-probability of a unit's own statements in every joint state."""
+        total = np.zeros(states)
+        for factor in self.model.factors:
+            if factor.plate == world.unit.plate and applies(factor, world.unit):
+                for inner in elements(factor, world):
+                    total = total + self.factor(factor, inner, states)
+        for item in self.model.maps:
+            if item.plate == world.unit.plate:
+                for inner in elements(item, world):
+                    total = total + np.where(self._possible(item, inner), 0.0, -np.inf)
+        return total
+
+    def factor(self, factor: Factor, world: World, states: int) -> Any:
+        """The log-density of one statement for one element; 0 where the number it draws is not seen."""
+        if self.unseen(factor, world):
+            return np.zeros(states)
+        total = np.zeros(states)
+        for branch in factor.branches:
+            here = np.logical_and.reduce([np.broadcast_to(world.holds(guard), states) for guard in branch.guards] or [True])
+            if np.any(here):
+                total = total + np.where(here, world.number(branch.log_density), 0.0)
+        assert not np.isnan(total).any(), f"{factor.name} is no number"
+        return total
+
+    def unseen(self, factor: Factor, world: World) -> bool:
+        """Whether the number that a statement draws is missing; nothing else may depend on it."""
+        if factor.target is None:
+            return False
+        variable = self.model.variable(factor.target.name)
+        if variable.kind != "observed" or variable.values is not None:
+            return False
+        missing = bool(np.isnan(world.variable(factor.target)))
+        assert not missing or variable.name not in self._looked_at, "a missing number that others look at"
+        return missing
+
+    def _possible(self, item: Map, world: World) -> Any:
+        variable = self.model.variable(item.target.name)
+        element = tuple(int(world.place(index)) for index in item.target.indices)
+        if isinstance(item.value, tuple):
+            pairs = self.table.pairs(variable, world.unit, element)
+            left, right = np.broadcast_arrays(*(world.place(side) for side in item.value))
+            flat = [(int(a), int(b)) in pairs for a, b in zip(left.ravel(), right.ravel(), strict=True)]
+            return np.array(flat).reshape(left.shape)
+        if variable.values is not None:
+            labels = self.table.indexes[variable.values]
+            allowed = [labels[place] for place in self.table.allowed(variable, world.unit, element)]
+            return np.isin(world.texts(item.value), allowed)
+        seen = self.table.number(variable, world.unit, element)
+        return np.isnan(seen) | np.isclose(world.number(item.value), seen, rtol=1e-12, atol=0.0)
+
+
+def applies(factor: Factor, unit: Unit) -> bool:
+    """Whether a statement of a chain holds at this place of it."""
+    if factor.when == "always":
+        return True
+    return unit.position < factor.lag if factor.when == "first" else unit.position >= factor.lag
+
+
+def elements(statement: Factor | Map, world: World) -> Iterator[World]:
+    """The world at every element that a statement runs over."""
+    sizes = [range(world.size(binder.index_set)) for binder in statement.elements]
+    for places in product(*sizes):
+        inner = world
+        for binder, place in zip(statement.elements, places, strict=True):
+            inner = inner.at(binder, place)
+        yield inner
