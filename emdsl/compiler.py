@@ -17,10 +17,10 @@ from emdsl.data.binding import bind
 from emdsl.data.bound import Bound
 from emdsl.data.options import BindOptions
 from emdsl.data.reading import read_table
-from emdsl.diagnostics.errors import EmmError
+from emdsl.diagnostics.errors import EmmError, FitError
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.model import Model
-from emdsl.plan.arrange import arrange, report_values
+from emdsl.plan.arrange import arrange, held_in_place, report_values
 from emdsl.plan.given import given_arrays
 from emdsl.plan.problem import BoundProblem
 from emdsl.runtime.fitting import FitOptions, FitState, fit
@@ -104,7 +104,12 @@ class CompiledModel:
             bound = self.bind(data, request)
             problem = self.problem(bound, request)
             with one_blas_thread(problem.program.largest):
-                state = fit(problem, self._options(problem, request))
+                try:
+                    state = fit(problem, self._options(problem, request))
+                except FitError as error:
+                    if isinstance(error.state, FitState):
+                        raise FitError(error.message, self._outcome(bound, error.state, request)) from error
+                    raise
                 return self._outcome(bound, state, request)
 
     def _options(self, problem: BoundProblem, request: FitRequest) -> FitOptions:
@@ -120,9 +125,10 @@ class CompiledModel:
         if not self.model.orders:
             return None
         bound = problem.program.bound
+        stay = held_in_place(self.model, problem.spaces)
 
         def put_in_order(theta: Theta) -> dict[str, Array]:
-            ordered = arrange(self.model, bound, theta)
+            ordered = arrange(self.model, bound, theta, stay)
             before, after = problem.expect(theta).loglik, problem.expect(ordered).loglik
             if not abs(before - after) <= 1e-8 * (1.0 + abs(before)):
                 names = ", ".join(order.index_set for order in self.model.orders)

@@ -46,7 +46,7 @@ def _covariance(
     units, moments = [], []
     for piece, vector, at in zip(pieces, vectors, fixed, strict=True):
         scope = scope_of(piece.piece, reading.model)
-        rest = f"({_name(vector.variable)} - {_mean_text(vector.mean, new)})"
+        rest = residual(vector, new)
         units.append(reading.counted(scope, at))
         moments.append(reading.sum_text(scope, at, f"{rest}*{rest}'"))
     n, r = " + ".join(units), " + ".join(moments)
@@ -63,7 +63,7 @@ def _mean(
     slopes, left, right = [], [], []
     for piece, vector, at in zip(pieces, vectors, fixed, strict=True):
         scope = scope_of(piece.piece, reading.model)
-        inverse, data = f"{reference(vector.covariance)}^-1", _name(vector.variable)
+        inverse, data = f"{reference(vector.covariance)}^-1", reference(vector.variable)
         slopes.append(reading.sum_text(scope, at, f"{inverse}*({data} - {element})"))
         left.append(reading.sum_text(scope, at, inverse) if weighs else reading.counted(scope, at))
         right.append(reading.sum_text(scope, at, f"{inverse}*{data}" if weighs else data))
@@ -76,14 +76,13 @@ def _mean(
     return before, after, "Q is a concave quadratic"
 
 
-def _name(variable: Any) -> str:
-    return reference(variable)
-
-
-def _mean_text(mean: Expression, new: frozenset[str]) -> str:
+def residual(vector: Vector, new: frozenset[str] = frozenset()) -> str:
+    """`(x - mu[z])`, or `x` where the mean is 0."""
+    mean = vector.mean
     if isinstance(mean, ParameterRef):
-        return reference(mean, new=mean.name in new)
-    return wrapped(readable(mean))
+        return f"({reference(vector.variable)} - {reference(mean, new=mean.name in new)})"
+    shown = readable(mean)
+    return reference(vector.variable) if shown == 0 else f"({reference(vector.variable)} - {wrapped(shown)})"
 
 
 def _parameters(expression: Expression) -> set[str]:
@@ -247,7 +246,7 @@ def _newton_in_one(
         first = sp.diff(piece.quantity, piece.atoms[i])
         slope += reading.total(piece, tidy(first), fixed, names)
         bend += reading.total(piece, tidy(sp.diff(first, piece.atoms[i])), fixed, names)
-    before = f"dQ/d{element} = {plain(slope)} = 0\nd2Q/d{element}^2 = {plain(bend)}"
+    before = f"dQ/d{element} = {reading.plain(slope)} = 0\nd2Q/d{element}^2 = {reading.plain(bend)}"
     after = f"{element}_new = {element} - (dQ/d{element})/(d2Q/d{element}^2)"
     return before, f"{after}\nthe step is halved until Q rises; several steps make one update", ""
 
@@ -274,9 +273,10 @@ def _derivatives(piece: Derived, i: int, new: frozenset[str], reading: Reading) 
 
 
 def _signed(weight: str, value: Any, piece: Derived, names: Mapping[Any, str], reading: Reading) -> str:
-    negative = not value.is_Add and value.could_extract_minus_sign()
-    text = product(weight, _factor(reading, piece, -value if negative else value, names))
-    return f"-{text}" if negative else text
+    number, rest = value.as_coeff_Mul()
+    sign = "-" if number < 0 else ""
+    above, below = sp.fraction(abs(number))
+    return sign + product(str(above), weight, _factor(reading, piece, rest, names), f"1/{below}" if below != 1 else "")
 
 
-__all__ = ["gaussian_step", "group_step"]
+__all__ = ["gaussian_step", "group_step", "residual"]

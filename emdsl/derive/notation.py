@@ -27,6 +27,9 @@ from emdsl.ir.expressions import (
 )
 from emdsl.ir.show import show
 
+#: What stands for the logarithm of 0 in formulas that are computed with.
+_LOG_ZERO = -1e299
+
 _SUM, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4
 _COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">=", "and", "or"})
 _SIMPLE: dict[Any, str] = {
@@ -104,11 +107,13 @@ def readable(expression: Expression) -> Any:
         case Apply(op, (left, right)) if op in _COMPARISONS:
             return _symbol(f"({plain(readable(left))} {op} {plain(readable(right))})")
         case Apply(op, args):
-            return _symbol(f"{op}({', '.join(plain(readable(arg)) for arg in args)})")
+            return _symbol(f"{op}({', '.join(unwrapped(plain(readable(arg))) for arg in args)})")
         case Reduce("sum", binder, Number(value)) if value == 1:
             return _symbol(f"size({binder.index_set})")
         case Reduce(op, binder, body):
             return _symbol(f"{op}({binder.name} in {binder.index_set}: {plain(readable(body))})")
+        case Tabulate(_, Number() as same):
+            return readable(same)
         case Tabulate():
             return _symbol(show(expression))
         case Label() | BinderRef() | VariableRef() | ParameterRef() | ConstantRef() | Position() | Stationary() | Choose():
@@ -189,6 +194,12 @@ def _print(e: Any, names: _Names) -> tuple[str, int]:
         case sp.Rational():
             text = str(e.p) if e.q == 1 else f"{e.p}/{e.q}"
             return text, _ATOM if e.q == 1 and e.p >= 0 else _PRODUCT if e.p >= 0 else _SUM
+        case sp.core.numbers.Infinity():
+            return "inf", _ATOM
+        case sp.core.numbers.NegativeInfinity():
+            return "-inf", _SUM
+        case sp.Float() if e <= _LOG_ZERO:
+            return "-inf", _SUM
         case sp.Float():
             return f"{float(e):.6g}", _ATOM if e >= 0 else _SUM
         case sp.Add():
@@ -199,7 +210,7 @@ def _print(e: Any, names: _Names) -> tuple[str, int]:
             return _print_power(e, names)
         case sp.Piecewise():
             (value, condition), (other, _) = e.args[0], e.args[1]
-            texts = (plain(item, names) for item in (condition.lhs, value, other))
+            texts = (unwrapped(plain(item, names)) for item in (condition.lhs, value, other))
             return f"where({', '.join(texts)})", _ATOM
         case sp.polygamma():
             order, argument = e.args

@@ -13,6 +13,7 @@ import sympy as sp
 
 from emdsl.derive.notation import pattern, plain, product, readable, reference, wrapped
 from emdsl.derive.pieces import Derived
+from emdsl.derive.simplification import reads_backwards
 from emdsl.ir.derivation import Atom, Design, Piece
 from emdsl.ir.expressions import (
     AnyPattern,
@@ -68,7 +69,7 @@ def scope_of(piece: Piece, model: Model) -> Scope:
     given: list[str] = []
     for guard in piece.guards:
         subject, text = _condition(guard)
-        if subject is not None and subject in hidden:
+        if subject is not None and subject in (*hidden, *(binder.name for binder in piece.elements)):
             within[subject] = text if subject not in within else f"{within[subject]} and {text}"
         else:
             given.append(text)
@@ -131,8 +132,8 @@ def _condition(guard: Expression | Guard) -> tuple[str | None, str]:
 def _said(guard: Guard) -> tuple[str, str]:
     subject = reference(guard.variable)
     if guard.position:
-        where = "between first and last" if guard.position == "middle" else f"the {guard.position}"
-        return subject, f"{subject} {where}"
+        where = "a middle level" if guard.position == "middle" else f"the {guard.position} level"
+        return subject, f"{subject} is {where}"
     if guard.negated:
         return subject, f"{subject} not in {{{', '.join(guard.labels)}}}"
     return subject, _one_of(subject, guard.labels)
@@ -161,6 +162,7 @@ class Reading:
     model: Model
     pieces: tuple[Derived, ...]
     counts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    displayed: dict[Any, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         model = self.model
@@ -209,7 +211,13 @@ class Reading:
     def display(self, piece: Derived, expression: Any, names: Mapping[Any, str]) -> Any:
         """The expression in symbols that are named as they are written."""
         shown = self.shown(piece, expression)
-        return shown.xreplace({s: sp.Symbol(names[s], positive=s.is_positive, real=True) for s in shown.free_symbols if s in names})
+        found = {s: sp.Symbol(names[s], positive=s.is_positive, real=True) for s in shown.free_symbols if s in names}
+        self.displayed |= {symbol: symbol.name for symbol in found.values()}
+        return shown.xreplace(found)
+
+    def plain(self, expression: Any) -> str:
+        """What `display` and `total` give as text."""
+        return plain(expression, self.displayed)
 
     def total(self, piece: Derived, body: Any, fixed: Mapping[str, str], names: Mapping[Any, str]) -> Any:
         """The weighted sum of `body` over the piece's units and over all of its cell but what is `fixed` (axis to text): what is the
@@ -220,7 +228,7 @@ class Reading:
         outside, rest = body.as_independent(*inside, as_Add=False) if inside else (body, sp.Integer(1))
         number_, rest = rest.as_coeff_Mul()
         outside = number_ * outside
-        if rest.is_Add and rest.could_extract_minus_sign() and outside.could_extract_minus_sign():
+        if rest.is_Add and reads_backwards(rest, set(piece.atoms)):
             outside, rest = -outside, -rest
         scope = scope_of(piece.piece, self.model)
         shown = self.display(piece, outside, names)

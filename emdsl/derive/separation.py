@@ -28,28 +28,40 @@ def separate(log_density: Any, atoms: frozenset[Any], rows: frozenset[Any]) -> S
         eta, statistic = term.as_independent(*rows, as_Add=False) if rows else (term, sp.Integer(1))
         if statistic.free_symbols & atoms:
             return None
-        number, eta = eta.as_independent(*atoms, as_Add=False) if atoms else (eta, sp.Integer(1))
+        number, eta = eta.as_coeff_Mul()
         by_eta[eta] = by_eta.get(eta, sp.Integer(0)) + number * statistic
     by_statistic: dict[Any, Any] = {}
     for eta, statistic in by_eta.items():
         if statistic == 0:
             continue
-        factor, key = _normal(statistic, rows)
+        factor, key = _normal(statistic)
         by_statistic[key] = by_statistic.get(key, sp.Integer(0)) + factor * eta
     return Separated(tuple(by_statistic.values()), tuple(by_statistic))
 
 
 def expand(expression: Any) -> Any:
     """Sums of products, logarithms of products taken apart."""
-    return sp.expand(sp.expand_log(sp.expand(expression), force=True))
+    return sp.expand(sp.expand(expression).replace(sp.log, _log_of_product))
 
 
-def _normal(statistic: Any, rows: frozenset[Any]) -> tuple[Any, Any]:
-    # A statistic is kept up to a factor that does not vary by row.
-    terms = sp.Add.make_args(statistic)
-    first = terms[0].as_independent(*rows, as_Add=False)[0] if rows else terms[0]
-    if len(terms) == 1:
-        return first, sp.simplify(statistic / first)
+def _log_of_product(argument: Any) -> Any:
+    """log of a product as a sum, as for positive factors: inside a log-density they are. A minus sign stays with the factor of
+    unknown sign that makes up for it, as in log(-log(1 - t))."""
+    coefficient, rest = argument.as_coeff_Mul()
+    factors = list(sp.Mul.make_args(rest))
+    if coefficient < 0:
+        place = next((k for k, factor in enumerate(factors) if not factor.is_positive), 0)
+        coefficient, factors[place] = -coefficient, -factors[place]
+    total = sp.log(coefficient)
+    for factor in factors:
+        base, power = factor.as_base_exp()
+        total += power * sp.log(base) if not base.is_number else sp.log(factor)
+    return total
+
+
+def _normal(statistic: Any) -> tuple[Any, Any]:
+    # Statistics that differ by a number are one.
+    first, _ = sp.Add.make_args(statistic)[0].as_coeff_Mul()
     return first, sp.expand(statistic / first)
 
 
@@ -67,7 +79,7 @@ def centre(log_density: Any, found: Separated, rows: frozenset[Any], fresh: Any)
     others = sum((e * t for e, t in zip(found.etas, found.statistics, strict=True) if t in rest_statistics), sp.Integer(0))
     polynomial = log_density.subs(base, g) - others
     if polynomial.free_symbols & rows:
-        polynomial = sp.expand_log(log_density, force=True).subs(base, g) - others
+        polynomial = log_density.replace(sp.log, _log_of_product).subs(base, g) - others
         if polynomial.free_symbols & rows:
             return found
     etas = [

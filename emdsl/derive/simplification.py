@@ -12,18 +12,24 @@ from emdsl.derive.notation import plain
 from emdsl.derive.pieces import Derived
 
 
+#: Above this many operations a formula is left as it is.
+MOST_OPERATIONS = 40
+
+
 def as_written(piece: Derived) -> Derived:
     """The piece with its log-density in one row, uncentred, in the place of its part of Q."""
     return replace(piece, quantity=piece.raw, statistics=())
 
 
 def tidy(expression: Any) -> Any:
-    """The shortest of a few equal forms."""
-    flipped = expression.replace(
-        lambda e: isinstance(e, functions.logistic) and e.args[0].could_extract_minus_sign(),
-        lambda e: 1 - functions.logistic(-e.args[0]),
-    )
-    forms = [expression, sp.factor_terms(expression), flipped, sp.expand(flipped), sp.factor_terms(sp.expand(flipped))]
+    """The shortest of a few equal forms (of long expressions only those that are found at once)."""
+    forms = [expression]
+    if sp.count_ops(expression) <= MOST_OPERATIONS:
+        flipped = expression.replace(
+            lambda e: isinstance(e, functions.logistic) and e.args[0].could_extract_minus_sign(),
+            lambda e: 1 - functions.logistic(-e.args[0]),
+        )
+        forms += [sp.factor_terms(expression), flipped, sp.expand(flipped), sp.factor_terms(sp.expand(flipped))]
     return min((turned(form) for form in forms), key=lambda form: len(plain(form)))
 
 
@@ -35,3 +41,24 @@ def turned(product: Any) -> Any:
     if inner is None:
         return product
     return sp.Mul(-sp.Mul(*[f for f in product.args if f is not inner]), sp.expand(-inner))
+
+
+def positive_ratio(expression: Any) -> Any:
+    """`-a/(-b - c)` as `a/(b + c)`."""
+    numerator, denominator = sp.fraction(expression)
+    negative = [term.could_extract_minus_sign() for term in sp.Add.make_args(denominator)]
+    return (-numerator) / (-denominator) if all(negative) else expression
+
+
+def reads_backwards(total: Any, parameters: Any) -> bool:
+    """Whether a sum reads better with all its signs changed: `1 - y` for `y - 1`, `x - mu` for `mu - x`."""
+    terms = [(term.could_extract_minus_sign(), term) for term in sp.Add.make_args(total)]
+    negatives = [term for negative, term in terms if negative]
+    positives = [term for negative, term in terms if not negative]
+    if len(negatives) != len(positives):
+        return not positives
+    if not total.free_symbols & parameters:
+        return any(term.is_number for term in negatives)
+    return all(term.free_symbols & parameters for term in positives) and not any(
+        term.free_symbols & parameters for term in negatives
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 import sympy as sp
 
+from emdsl.derive.group_steps import residual
 from emdsl.derive.notation import is_sum, joined, plain, product, readable, reference, wrapped
 from emdsl.derive.pieces import Derived
 from emdsl.derive.posterior_steps import law_text, posterior_steps
@@ -117,8 +118,7 @@ def _log_density(piece: Derived, reading: Reading) -> str:
 
 
 def _normal_density(vector: Vector) -> str:
-    covariance, data = reference(vector.covariance), reference(vector.variable)
-    rest = f"({data} - {wrapped(readable(vector.mean))})"
+    covariance, rest = reference(vector.covariance), residual(vector)
     constant = "" if vector.constant is None else plain(readable(vector.constant))
     return joined([*([constant] if constant else []), f"-log(det({covariance}))/2 - {rest}'*{covariance}^-1*{rest}/2"])
 
@@ -256,5 +256,5 @@ def _q_steps(reading: Reading) -> Iterator[Step]:
         for eta, statistic in _terms(piece):
             total += reading.total(piece, statistic, cell, names) * reading.display(piece, eta, names)
         ranges = ", ".join(scope.within.get(axis, axis) for axis in cell)
-        text = f"sum({ranges}: {plain(total)})" if ranges else plain(total)
+        text = f"sum({ranges}: {reading.plain(total)})" if ranges else reading.plain(total)
         yield Step("Q", piece.piece.factor, "", text + (" + constant" if _free_of_parameters(piece) != 0 else ""))

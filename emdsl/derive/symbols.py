@@ -15,7 +15,7 @@ from emdsl.ir.expressions import BinderRef, ConstantRef, Expression, Label, Vari
 from emdsl.ir.model import Model
 
 #: Names that generated code uses itself.
-_RESERVED = re.compile(r"^(S\d+|R\d+|w|np|pi|inf|self|theta|[a-z_]+_)$")
+_RESERVED = re.compile(r"^(S\d*|R\d+|np|pi|theta|flat|here|table|piece|pieces|weights|[A-Za-z_]+_)$")
 _FUNCTIONS = frozenset(
     "exp log sqrt sin cos tan lgamma digamma trigamma polygamma logistic log_logistic Phi log_Phi probit where sign "
     "atan2 log_i0 i1_over_i0 abs min max sum".split()

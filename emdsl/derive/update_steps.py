@@ -8,14 +8,14 @@ from typing import Any
 import sympy as sp
 
 from emdsl.derive.group_steps import gaussian_step, group_step
-from emdsl.derive.notation import plain, reference
+from emdsl.derive.notation import reference
 from emdsl.derive.pieces import Derived
 from emdsl.derive.scopes import Reading, bare_axes
-from emdsl.derive.simplification import as_written, tidy
+from emdsl.derive.simplification import as_written, positive_ratio, tidy
 from emdsl.derive.solving import solve_stationarity
 from emdsl.derive.updates import Candidate, by_basis, without_common_factor
 from emdsl.ir.derivation import Atom, Step
-from emdsl.ir.expressions import BinderRef, Label, VariableRef
+from emdsl.ir.expressions import BinderRef, Expression, Label, VariableRef
 from emdsl.ir.model import Parameter
 
 _LETTERS = "ijklh"
@@ -108,21 +108,19 @@ def _simplex(candidate: Candidate, by_name: Mapping[str, Derived], reading: Read
         symbol = piece.atoms[contribution.atom]
         body = sp.simplify(sp.expand(symbol * sp.diff(piece.raw, symbol)))
         count += reading.total(piece, body, at, reading.names(piece))
-    text, where = plain(count), ""
+    text, where = reading.plain(count), ""
     event = len(parameter.domain.axes)
     if len(contributions) > 1 or count.is_Add:
         name = _fresh("n", reading)
         text, where = f"{name}[{', '.join(indices)}]", f"{name}[{', '.join(indices)}] = {text}"
-    over = ", ".join(_ranged(i, axis) for i, axis in zip(indices[-event:], parameter.domain.axes, strict=True))
+    generic = any(axis != at[axis] for at in fixed for axis in at)
+    axes = zip(indices[-event:], parameter.domain.axes, strict=True)
+    over = ", ".join(f"{index} in {axis}" if generic else index for index, axis in axes)
     multiplier = _fresh("lambda", reading)
     lagrangian = f"L = sum({over}: {text}*log({element})) + {multiplier}*(1 - sum({over}: {element}))"
     before = [lagrangian, f"dL/d{element} = {text}/{element} - {multiplier} = 0, so that {multiplier} = sum({over}: {text})"]
     after = [f"{element} = {text}/sum({over}: {text})", *([f"with {where}"] if where else [])]
     return "\n".join(before), "\n".join(after), f"d2L/d{element}^2 = -{text}/{element}^2 < 0"
-
-
-def _ranged(index: str, axis: str) -> str:
-    return f"{index} in {axis}" if index in _LETTERS else index
 
 
 def _fresh(name: str, reading: Reading) -> str:
@@ -138,34 +136,41 @@ def _closed_form(
     candidate: Candidate, by_name: Mapping[str, Derived], new: frozenset[str], reading: Reading
 ) -> tuple[str, str, str]:
     parameter = reading.model.parameter(candidate.update.parameters[0])
-    contributions = candidate.update.contributions
-    pieces = [as_written(by_name[c.piece]) for c in contributions]
-    positions = [c.atom for c in contributions]
-    element, fixed, _ = element_of(parameter, [p.piece.atoms[i] for p, i in zip(pieces, positions, strict=True)])
+    places = [(as_written(by_name[c.piece]), c.atom) for c in candidate.update.contributions]
+    by_label: dict[tuple[Expression, ...], list[tuple[Derived, int]]] = {}
+    for piece, i in places:
+        by_label.setdefault(piece.piece.atoms[i].terms[0].parameter.indices, []).append((piece, i))
+    apart = all(isinstance(index, Label) for indices in by_label for index in indices)
+    reads = [_one_element(parameter, group, new, reading) for group in (by_label.values() if apart else [places])]
+    before, after, second = ("\n".join(texts) for texts in zip(*reads, strict=True))
+    return before, after, second
+
+
+def _one_element(
+    parameter: Parameter, places: Sequence[tuple[Derived, int]], new: frozenset[str], reading: Reading
+) -> tuple[str, str, str]:
+    """Stationarity in one element, its solution, and the second derivative there."""
+    element, fixed, _ = element_of(parameter, [piece.piece.atoms[i] for piece, i in places])
+    shown = [{**reading.names(piece, new), piece.atoms[i]: element} for piece, i in places]
     slope = bend = sp.Integer(0)
-    for piece, i, at in zip(pieces, positions, fixed, strict=True):
-        names = {**reading.names(piece, new), piece.atoms[i]: element}
-        slope += reading.total(piece, tidy(sp.diff(piece.quantity, piece.atoms[i])), at, names)
-        bend += reading.total(piece, tidy(sp.diff(piece.quantity, piece.atoms[i], 2)), at, names)
-    before = f"dQ/d{element} = {plain(slope)} = 0"
-    second = f"d2Q/d{element}^2 = {plain(bend)}, negative there"
+    for (piece, i), at, names in zip(places, fixed, shown, strict=True):
+        first = sp.diff(piece.quantity, piece.atoms[i])
+        slope += reading.total(piece, tidy(first), at, names)
+        bend += reading.total(piece, tidy(sp.diff(first, piece.atoms[i])), at, names)
+    before = f"dQ/d{element} = {reading.plain(slope)} = 0"
+    second = f"d2Q/d{element}^2 = {reading.plain(bend)}, negative there"
     x = sp.Symbol("x_", positive=True) if parameter.domain.kind in ("positive", "unit") else sp.Symbol("x_", real=True)
-    found = without_common_factor([(p, i, by_basis(p, i, x)) for p, i in zip(pieces, positions, strict=True)])
+    found = without_common_factor([(piece, i, by_basis(piece, i, x)) for piece, i in places])
     basis = tuple(dict.fromkeys(v for _, _, terms in found for v in terms))
     accumulators = tuple(sp.Symbol(f"R{m}", real=True) for m in range(len(basis)))
     solution = solve_stationarity(x, basis, accumulators)
     if solution is None:
-        raise AssertionError(f"the closed form of {parameter.name} is not found again")
+        return before, f"{element} is the root of this", second
     sums = {}
     for v, accumulator in zip(basis, accumulators, strict=True):
-        sums[accumulator] = sum(
-            (
-                reading.total(p, tidy(terms[v]), at, {**reading.names(p, new), p.atoms[i]: element})
-                for (p, i, terms), at in zip(found, fixed, strict=True)
-                if v in terms
-            ),
-            sp.Integer(0),
-        )
+        parts = zip(found, fixed, shown, strict=True)
+        totals = [reading.total(p, tidy(terms[v]), at, names) for (p, _, terms), at, names in parts if v in terms]
+        sums[accumulator] = sum(totals, sp.Integer(0))
     if solution.is_Pow and solution.exp == sp.Rational(1, 2):
-        return before, f"{element}^2 = {plain(solution.base.xreplace(sums))}", second
-    return before, f"{element} = {plain(solution.xreplace(sums))}", second
+        return before, f"{element}^2 = {reading.plain(positive_ratio(solution.base.xreplace(sums)))}", second
+    return before, f"{element} = {reading.plain(positive_ratio(solution.xreplace(sums)))}", second

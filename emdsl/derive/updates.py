@@ -90,7 +90,7 @@ def simplex_rule(parameter: Parameter, own: list[Derived], model: Model) -> Cand
 def closed_form_rule(parameter: Parameter, own: list[Derived], model: Model) -> Candidate | str:
     """The derivative of Q in one element has a root in closed form, all else given."""
     if parameter.domain.kind not in ("real", "positive", "unit", "interval") or not own:
-        return ""
+        return _TIED.get(parameter.domain.kind, "") if own else ""
     found: list[tuple[Derived, int, dict[Any, Any]]] = []
     x = sp.Symbol("x_", positive=True) if parameter.domain.kind in ("positive", "unit") else sp.Symbol("x_", real=True)
     for piece in own:
@@ -120,6 +120,13 @@ def closed_form_rule(parameter: Parameter, own: list[Derived], model: Model) -> 
     update = Update("closed form", (parameter.name,), contributions, source(solution), over_rows=over_rows)
     equation = found if len(found) == 1 else None
     return Candidate(update, frozenset(depends - {parameter.name}), equation, solution)
+
+
+#: Why no element of a domain can be updated by itself.
+_TIED = {
+    "contrast": "its first element is held at 0", "ordered": "its elements are ordered",
+    "covariance": "its elements make one matrix", "correlation": "its elements make one matrix",
+}  # fmt: skip
 
 
 def by_basis(piece: Derived, i: int, x: Any) -> dict[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,13 +10,29 @@ import numpy as np
 from emdsl.data.bound import Bound
 from emdsl.ir.model import Model, Order
 from emdsl.plan.evaluation import Evaluator
-from emdsl.runtime.problem import Array, Theta
+from emdsl.runtime.problem import Array, Space, Theta
 
 
-def arrange(model: Model, bound: Bound, theta: Theta) -> dict[str, Array]:
-    """Theta with every ordered index set relabelled so that its key increases."""
+def held_in_place(model: Model, spaces: Sequence[Space]) -> frozenset[str]:
+    """Index sets whose labels must stay as they are: along them, some elements of a parameter are fixed and others not, or to
+    different values."""
+    found = set()
+    for parameter, space in zip(model.parameters, spaces, strict=True):
+        if parameter.domain.kind == "contrast":
+            continue
+        for position, axis in enumerate(parameter.array_axes):
+            moved = np.moveaxis(space.fixed, position, 0)
+            if space.fixed.any() and not (space.zero == space.fixed).all() or (moved != moved[:1]).any():
+                found.add(axis)
+    return frozenset(found)
+
+
+def arrange(model: Model, bound: Bound, theta: Theta, stay: frozenset[str] = frozenset()) -> dict[str, Array]:
+    """Theta with every ordered index set (but those that `stay`) relabelled so that its key increases."""
     current = {name: np.asarray(value, dtype=float) for name, value in theta.items()}
     for order in model.orders:
+        if order.index_set in stay:
+            continue
         current = _permuted(model, current, order, _ranks(model, bound, current, order))
     return current
 

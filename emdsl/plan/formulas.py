@@ -16,14 +16,14 @@ def names_in(*sources: str) -> set[str]:
     return {name for source in sources for name in _NAME.findall(source)}
 
 
-def assigned(piece: Piece, used: set[str], *, place: str = "c") -> list[str]:
-    """Lines that bind the atoms and knowns that are used; `c` is the bound piece, `v` the vector of all parameters."""
+def assigned(piece: Piece, used: set[str], *, place: str = "here") -> list[str]:
+    """Lines that bind the atoms and knowns that are used; `place` is the bound piece, `flat` the vector of all parameters."""
     lines = []
     for i, atom in enumerate(piece.atoms):
         if atom.symbol not in used:
             continue
         name = atom.terms[0].parameter.name
-        lines.append(f"    {atom.symbol} = {place}.atom({i}, theta, v)  # {_describe(piece, i, name)}")
+        lines.append(f"    {atom.symbol} = {place}.atom({i}, theta, flat)  # {_describe(piece, i, name)}")
     for known in piece.knowns:
         if known.symbol in used:
             lines.append(f"    {known.symbol} = {place}.knowns[{known.symbol!r}]")
@@ -40,32 +40,32 @@ def _describe(piece: Piece, i: int, name: str) -> str:
 
 
 def eta_function(piece: Piece) -> list[str]:
-    """`eta_PIECE(theta, v, c)`: the table `(*cells, terms)` that the statistics are multiplied with."""
+    """`eta_PIECE(theta, flat, here)`: the table `(*cells, terms)` that the statistics are multiplied with."""
     used = names_in(*(term.eta for term in piece.terms))
-    lines = [f"def eta_{identifier(piece.name)}(theta, v, c):", *assigned(piece, used), "    t = np.empty(c.eta_shape)"]
-    lines += [f"    t[..., {j}] = {term.eta}  # times {term.statistic}" for j, term in enumerate(piece.terms)]
-    lines += ["    if c.outside is not None:", "        t[c.outside] = 0.0", "    return t"]
+    lines = [f"def eta_{identifier(piece.name)}(theta, flat, here):", *assigned(piece, used), "    table = np.empty(here.eta_shape)"]
+    lines += [f"    table[..., {j}] = {term.eta}  # times {term.statistic}" for j, term in enumerate(piece.terms)]
+    lines += ["    if here.outside is not None:", "        table[here.outside] = 0.0", "    return table"]
     return lines
 
 
 def statistic_function(piece: Piece) -> list[str]:
-    """`statistics_PIECE(c)`: the columns `T_j` of a piece, evaluated once when data are bound."""
+    """`statistics_PIECE(here)`: the columns `T_j` of a piece, evaluated once when data are bound."""
     used = names_in(*(term.statistic for term in piece.terms), *(shift.base for shift in piece.shifts))
-    lines = [f"def statistics_{identifier(piece.name)}(c):", *assigned(piece, used)]
+    lines = [f"def statistics_{identifier(piece.name)}(here):", *assigned(piece, used)]
     for shift in piece.shifts:
-        lines.append(f"    {shift.symbol} = c.standardised({shift.centre!r}, {shift.scale!r}, {shift.base})")
+        lines.append(f"    {shift.symbol} = here.standardised({shift.centre!r}, {shift.scale!r}, {shift.base})")
     lines.append(f"    return ({', '.join(term.statistic for term in piece.terms)},)")
     return lines
 
 
 def density_function(piece: Piece) -> list[str]:
-    """`density_PIECE(theta, v, c)`: the log-density (or the inner expression of a log-sum-exp) by cell and row."""
-    lines = [f"def density_{identifier(piece.name)}(theta, v, c):", *assigned(piece, names_in(piece.log_density))]
+    """`density_PIECE(theta, flat, here)`: the log-density (or the inner expression of a log-sum-exp) by cell and row."""
+    lines = [f"def density_{identifier(piece.name)}(theta, flat, here):", *assigned(piece, names_in(piece.log_density))]
     return [*lines, f"    return {piece.log_density}"]
 
 
 def derivative_functions(piece: Piece) -> list[str]:
-    """`value_`, `gradient_` and `hessian_PIECE(theta, v, c, S)`: of the piece's part of Q in its atoms."""
+    """`value_`, `gradient_` and `hessian_PIECE(theta, flat, here, S)`: of the piece's part of Q in its atoms."""
     name = identifier(piece.name)
     value = piece.log_density
     if piece.form == "separable":
@@ -76,7 +76,7 @@ def derivative_functions(piece: Piece) -> list[str]:
         ("gradient", piece.gradient),
         ("hessian", tuple(source for _, _, source in piece.hessian)),
     ):
-        lines += [f"def {kind}_{name}(theta, v, c, S):", *_statistics(piece, sources), *assigned(piece, names_in(*sources))]
+        lines += [f"def {kind}_{name}(theta, flat, here, S):", *_statistics(piece, sources), *assigned(piece, names_in(*sources))]
         lines += [f"    return ({', '.join(sources)}{',' if len(sources) == 1 else ''})" if sources else "    return ()", "", ""]
     return lines[:-2]
 
@@ -87,26 +87,26 @@ def _statistics(piece: Piece, sources: Iterable[str]) -> list[str]:
 
 
 def update_function(update: Update, pieces: dict[str, Piece]) -> list[str]:
-    """`update_PARAMETER(theta, v, S, c)`: the accumulators of a simplex or closed-form update, and its formula."""
+    """`update_PARAMETER(theta, flat, S, pieces)`: the accumulators of a simplex or closed-form update, and its formula."""
     (parameter,) = update.parameters
     count = len(update.contributions[0].sources) if update.contributions else 0
-    lines = [f"def update_{identifier(parameter)}(theta, v, S, c):", f'    """{update.rule}: {parameter}."""']
+    lines = [f"def update_{identifier(parameter)}(theta, flat, S, pieces):", f'    """{update.rule}: {parameter}."""']
     started: set[int] = set()
     for contribution in update.contributions:
         piece = pieces[contribution.piece]
         name = identifier(piece.name)
         used = names_in(*contribution.sources)
-        lines += [f"    p = c[{piece.name!r}]", *assigned(piece, used, place="p")]
+        lines += [f"    piece = pieces[{piece.name!r}]", *assigned(piece, used, place="piece")]
         if piece.form == "separable":
             lines += [f"    S{j} = S[{piece.name!r}][..., {j}]" for j in range(len(piece.terms)) if f"S{j}" in used]
         else:
-            lines.append(f"    w = p.row_weights(S[{piece.name!r}])")
+            lines.append(f"    weights = piece.row_weights(S[{piece.name!r}])")
         for m, source in enumerate(contribution.sources):
             if source == "0":
                 continue
-            body = source if piece.form == "separable" else f"p.over_rows(w, {source})"
+            body = source if piece.form == "separable" else f"piece.over_rows(weights, {source})"
             plus = f"R{m} + " if m in started else ""
-            lines.append(f"    R{m} = {plus}p.addresses[{contribution.atom}].scatter({body})  # {name}")
+            lines.append(f"    R{m} = {plus}piece.addresses[{contribution.atom}].scatter({body})  # {name}")
             started.add(m)
     for m in range(count):
         if m not in started:

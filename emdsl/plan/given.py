@@ -10,7 +10,7 @@ import numpy as np
 from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
 from emdsl.diagnostics.suggest import closest
-from emdsl.ir.model import Model, Parameter
+from emdsl.ir.model import Model
 from emdsl.runtime.problem import Array
 
 
@@ -32,7 +32,7 @@ def given_arrays(model: Model, bound: Bound, values: Mapping[str, Any], option: 
         shape = tuple(len(bound.indexes[axis]) for axis in parameter.array_axes)
         array = np.full(shape, np.nan)
         _fill(array, value, parameter.array_axes, bound, name, option)
-        found[name] = _completed(parameter, array)
+        found[name] = _mirrored(array) if parameter.domain.kind in ("covariance", "correlation") else array
     return found
 
 
@@ -54,13 +54,16 @@ def _fill(array: Array, value: Any, axes: tuple[str, ...], bound: Bound, path: s
             else:
                 _fill(array[place], inner, axes[1:], bound, f"{path}.{label}", option)
         return
-    given = np.asarray(_numbers(value, path, option))
     try:
-        array[...] = given
+        given = np.asarray(_numbers(value, path, option), dtype=float)
     except ValueError:
+        raise EmmError("wrong-shape", f"--{option} gives `{path}` rows of different lengths") from None
+    if given.shape not in ((), array.shape):
         raise EmmError(
-            "wrong-shape", f"--{option} gives `{path}` the shape {_size(given.shape)}, but its shape is {_size(array.shape)}"
-        ) from None
+            "wrong-shape", f"--{option} gives `{path}` the shape {_size(given.shape)}, but its shape is {_size(array.shape)}",
+            help=f"give one number for all its elements, or {_size(array.shape)} of them",
+        )  # fmt: skip
+    array[...] = given
 
 
 def _size(shape: tuple[int, ...]) -> str:
@@ -84,14 +87,6 @@ def _numbers(value: Any, path: str, option: str) -> Any:
     return _number(value, path, option)
 
 
-def _completed(parameter: Parameter, array: Array) -> Array:
-    """The last element of a simplex follows from the others."""
-    if parameter.domain.kind != "simplex" or not np.isnan(array).any():
-        return array
-    cells = int(np.prod(array.shape[len(array.shape) - len(parameter.domain.array_axes) :]))
-    flat = array.reshape(-1, cells)
-    for row in flat:
-        open_ = np.isnan(row)
-        if open_.sum() == 1:
-            row[open_] = 1.0 - row[~open_].sum()
-    return flat.reshape(array.shape)
+def _mirrored(array: Array) -> Array:
+    """Both triangles of symmetric matrices, where one of them is given."""
+    return np.where(np.isnan(array), np.swapaxes(array, -1, -2), array)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -106,10 +108,17 @@ class BoundProblem:
         statistics = self.program.expect_random(theta, potentials, multiplier)
         return Expectation(float("nan"), self._with_priors(statistics))
 
+    def rough(self) -> BoundProblem:
+        """The same problem with at most two Newton steps in an M-step (a generalised EM algorithm)."""
+        other = copy(self)
+        other._groups = {names: replace(group, most_steps=2) for names, group in self._groups.items()}
+        return other
+
     def batched(self, count: int) -> BoundProblem | None:
         """The same problem for `count` starts at once, where that pays: every update is in closed form, and the arrays are small."""
         numbers = sum(size for size in self.program.sizes.values()) + self.program.bound.levels[-1].size
-        if any(iterated(update) for update in self.derivation.updates) or numbers * count > MOST_BATCHED:
+        fixed_mean = self.program.gaussians and any(space.fixed.any() for space in self.spaces)
+        if any(iterated(update) for update in self.derivation.updates) or fixed_mean or numbers * count > MOST_BATCHED:
             return None
         return BoundProblem(self.derivation, self.program.bound, *self._given, batch=count)
 

@@ -36,6 +36,8 @@ def _space(parameter: Parameter, evaluator: Evaluator, bound: Bound, fixed: Arra
         zero = np.broadcast_to(evaluator.value(parameter.only).aligned(names) == 0, shape).copy()
     held = zero.copy()
     if fixed is not None:
+        if parameter.domain.kind in ("covariance", "correlation"):
+            _check_whole(parameter, fixed)
         held |= ~np.isnan(fixed)
     if parameter.domain.kind == "contrast":
         held[..., 0] = True
@@ -43,6 +45,16 @@ def _space(parameter: Parameter, evaluator: Evaluator, bound: Bound, fixed: Arra
     labels = tuple(bound.indexes[axis] for axis in axes)
     event = len(parameter.domain.array_axes)
     return Space(parameter.name, parameter.domain.kind, shape, event, labels, held, zero, low, high)
+
+
+def _check_whole(parameter: Parameter, fixed: Array) -> None:
+    given = ~np.isnan(fixed)
+    whole = given.all(axis=(-1, -2)) | ~given.any(axis=(-1, -2))
+    if not whole.all():
+        raise EmmError(
+            "not-supported-yet", f"single elements of the matrix `{parameter.name}` cannot be fixed yet",
+            help="fix a whole matrix, or none of its elements",
+        )  # fmt: skip
 
 
 def _bounds(parameter: Parameter, evaluator: Evaluator) -> tuple[float, float]:
@@ -60,11 +72,29 @@ def _start(
     if fixed is not None:
         held = np.where(np.isnan(fixed), held, fixed)
     value = np.array(neutral(space, held), dtype=float)
+    if given is not None and space.kind == "simplex":
+        given = _completed(given, value, space)
     for source in (_declared(parameter, space, evaluator), given):
         if source is not None:
             value = np.where(np.isnan(source) | space.fixed, value, source)
     _check(parameter, space, value)
     return np.asarray(value, dtype=float)
+
+
+def _completed(given: Array, neutral_value: Array, space: Space) -> Array:
+    """Elements of a simplex that are not given share what those given and those fixed leave."""
+    cells = int(np.prod(space.shape[len(space.shape) - space.event :]))
+    rows = []
+    for row, base, fixed in zip(
+        given.reshape(-1, cells), neutral_value.reshape(-1, cells), space.fixed.reshape(-1, cells), strict=True
+    ):
+        row = np.where(fixed, base, row)
+        open_ = np.isnan(row)
+        left = 1.0 - row[~open_].sum()
+        if open_.any() and not open_.all() and left >= 0:
+            row = np.where(open_, left * base / max(float(base[open_].sum()), 1e-300), row)
+        rows.append(row)
+    return np.asarray(rows).reshape(space.shape)
 
 
 def _declared(parameter: Parameter, space: Space, evaluator: Evaluator) -> Array | None:

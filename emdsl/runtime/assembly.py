@@ -23,29 +23,63 @@ _Formula = Callable[[Theta, Array, PieceData, Any], tuple[Any, ...]]
 class Place:
     """Where one atom's slots lie in the vector of all parameters.
 
-    `positions` `(cells, slots)`, or `(cells, slots, rows)` where they vary by row; `design` `(slots, rows or 1)`, or with a leading axis of
-    cells; None for a bare element (coefficient 1).
+    `positions` `(cells, slots)`, or `(cells, slots, rows)` where they vary by row; `design` `(slots, rows or 1)`, or with a leading
+    axis of cells; `bare`: one slot with coefficient 1.
     """
 
     positions: NDArray[np.intp]
-    design: Array | None
+    design: Array
+    bare: bool
 
     @property
     def by_row(self) -> bool:
         """Whether positions vary by row."""
         return self.positions.ndim == 3
 
+    def at(self, cells: NDArray[np.intp]) -> Place:
+        """The place for some cells, repeated as they are listed."""
+        design = self.design if self.design.ndim == 2 else self.design[cells]
+        return Place(self.positions[cells], design, self.bare)
+
     def spread(self, values: Array) -> Array:
         """`values` `(cells, rows)` summed over rows with the design: `(cells, slots)`; by row: `(cells, slots, rows)`."""
-        if self.design is None:
-            return values.sum(axis=-1)[:, None]
         if self.by_row:
-            return np.broadcast_to(values[:, None, :] * self.design, np.broadcast_shapes(self.positions.shape, (1, 1, values.shape[-1])))
+            full: Array = values[:, None, :] * self.design
+            return np.broadcast_to(full, (*self.positions.shape[:2], values.shape[-1]))
+        if self.bare:
+            return np.asarray(values.sum(axis=-1)[:, None])
+        if self.design.shape[-1] == 1:
+            return np.asarray(values.sum(axis=-1)[:, None] * self.design[..., 0])
         if self.design.ndim == 2:
-            if self.design.shape[-1] == 1:
-                return values.sum(axis=-1)[:, None] * self.design[:, 0]
-            return values @ self.design.T
-        return np.einsum("cr,csr->cs", values, np.broadcast_to(self.design, (*self.design.shape[:-1], values.shape[-1])))
+            return np.asarray(values @ self.design.T)
+        return np.asarray((self.design @ values[:, :, None])[..., 0])
+
+    def outer(self, other: Place, values: Array) -> Array:
+        """`sum_rows values x y'`: `(cells, slots, other's slots)`; with places by row `(cells, rows, slots, other's slots)`."""
+        x, y = self.design, other.design
+        if self.by_row or other.by_row:
+            left = np.swapaxes(np.broadcast_to(x, (*x.shape[:-1], values.shape[-1])), -1, -2)
+            right = np.swapaxes(np.broadcast_to(y, (*y.shape[:-1], values.shape[-1])), -1, -2)
+            return np.asarray(values[:, :, None, None] * left[..., :, None] * right[..., None, :])
+        if x.shape[-1] == 1 and y.shape[-1] == 1:
+            return np.asarray(values.sum(axis=-1)[:, None, None] * x * np.swapaxes(y, -1, -2))
+        rows = max(values.shape[-1], x.shape[-1], y.shape[-1])
+        left = values[:, None, :] * x
+        if y.shape[-1] != rows:
+            y = np.broadcast_to(y, (*y.shape[:-1], rows))
+        if left.shape[-1] != rows:
+            left = np.broadcast_to(left, (*left.shape[:-1], rows))
+        return np.asarray(left @ np.swapaxes(y, -1, -2))
+
+    def pair(self, other: Place, shape: tuple[int, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The parameters' places of every entry of a block of that shape."""
+        rows, columns = self.positions, other.positions
+        if len(shape) == 4:
+            rows = np.swapaxes(rows, 1, 2)[..., None] if self.by_row else rows[:, None, :, None]
+            columns = np.swapaxes(columns, 1, 2)[:, :, None, :] if other.by_row else columns[:, None, None, :]
+        else:
+            rows, columns = rows[:, :, None], columns[:, None, :]
+        return np.broadcast_to(rows, shape), np.broadcast_to(columns, shape)
 
 
 @dataclass(frozen=True)
@@ -87,14 +121,17 @@ class Assembly:
         cells = self.data.cells
         array = np.asarray(values)
         if not self.data.by_row:
-            return np.broadcast_to(array, cells).reshape(-1, 1)
+            return (array if array.shape == cells else np.broadcast_to(array, cells)).reshape(-1, 1)
         rows = array.shape[-1] if array.ndim else 1
-        array = array if array.ndim else array.reshape((1,) * (len(cells) + 1))
-        return np.broadcast_to(array, (*cells, rows)).reshape(-1, rows)
+        if array.shape != (*cells, rows):
+            array = np.broadcast_to(array if array.ndim else array.reshape((1,) * (len(cells) + 1)), (*cells, rows))
+        return array.reshape(-1, rows)
 
     def _full(self, values: Any) -> Array:
         flat = self._flat(values)
-        return np.broadcast_to(flat, (flat.shape[0], self.data.rows)) if self.data.by_row else flat
+        if not self.data.by_row or flat.shape[1] == self.data.rows:
+            return flat
+        return np.broadcast_to(flat, (flat.shape[0], self.data.rows))
 
     # --- value, gradient, Hessian ---------------------------------------------------------------------------------------
 
@@ -142,85 +179,72 @@ class Assembly:
         positions = np.broadcast_to(place.positions, values.shape)
         out += np.bincount(positions.ravel(), weights=values.ravel(), minlength=len(out))
 
-    def hessian(self, theta: Theta, v: Array, statistics: Any, local: NDArray[np.intp], out: Array) -> None:
-        """Adds second derivatives to `out` `(group, group)`; `local` gives each parameter's place in the group, -1 outside."""
+    def hessian(
+        self, theta: Theta, v: Array, statistics: Any, local: NDArray[np.intp], out: Array, cache: dict[Any, Any]
+    ) -> None:
+        """Adds second derivatives to `out` `(group, group)`; `local` gives each parameter's place in the group, -1 outside.
+
+        `cache` keeps the places of blocks between calls with the same `local`.
+        """
         entries = self.formulas[2](theta, v, self.data, statistics)
         weights = self._gradient_weights(theta, v, statistics)
         for (i, j), entry in zip(self.hessian_entries, entries, strict=True):
-            self._add_block(i, j, self._product(weights, self._flat(entry)), local, out)
+            self._add_block(i, j, self._product(weights, self._flat(entry)), local, out, cache)
         if self.reduced:
-            self._log_sum_exp_terms(theta, v, statistics, weights, local, out)
+            self._log_sum_exp_terms(theta, v, statistics, weights, local, out, cache)
 
     def _log_sum_exp_terms(
-        self, theta: Theta, v: Array, statistics: Any, weights: Array, local: NDArray[np.intp], out: Array
+        self, theta: Theta, v: Array, statistics: Any, weights: Array, local: NDArray[np.intp], out: Array, cache: dict[Any, Any]
     ) -> None:
         """`sum_k p_k g_k g_k' - (sum_k p_k g_k)(sum_k p_k g_k)'` of a log-sum-exp."""
         gradient = [self._full(entry) for entry in self.formulas[1](theta, v, self.data, statistics)]
-        atoms = range(len(gradient))
-        for i in atoms:
+        for i in range(len(gradient)):
             for j in range(i, len(gradient)):
-                self._add_block(i, j, weights * gradient[i] * gradient[j], local, out)
-        size = self.data.elements[-1]
+                self._add_block(i, j, weights * gradient[i] * gradient[j], local, out, cache)
+        size, rows = self.data.elements[-1], self.data.rows
         share = self._share(theta, v, statistics)
-        base = self._weights(statistics)
-        for i in atoms:
-            for j in atoms:
-                left = gradient[i].reshape(-1, size, self.data.rows) * share
-                right = gradient[j].reshape(-1, size, self.data.rows) * share
-                for k in range(size):
-                    for m in range(size):
-                        product = -base * left[:, k] * right[:, m]
-                        self._add_cross(self.places[i], self.places[j], k, m, size, product, local, out)
+        base = self._weights(statistics)[:, None, None, :]
+        for i in range(len(gradient)):
+            for j in range(len(gradient)):
+                left = (gradient[i].reshape(-1, size, rows) * share)[:, :, None, :]
+                right = (gradient[j].reshape(-1, size, rows) * share)[:, None, :, :]
+                product = (-base * left * right).reshape(-1, rows)
+                first, second = self._crossed(i, j, size, cache)
+                place(first, second, product, local, out, cache, (self.data.name, "cross", i, j), symmetric=False)
 
-    def _add_block(self, i: int, j: int, values: Array, local: NDArray[np.intp], out: Array) -> None:
-        first, second = self.places[i], self.places[j]
-        for cell in range(len(values)):
-            block, rows, columns = _outer(first, second, cell, cell, values[cell])
-            _place(block, local[rows], local[columns], out, symmetric=i != j)
+    def _add_block(self, i: int, j: int, values: Array, local: NDArray[np.intp], out: Array, cache: dict[Any, Any]) -> None:
+        place(
+            self.places[i], self.places[j], values, local, out, cache, (self.data.name, "block", i, j), symmetric=i != j
+        )
 
-    def _add_cross(
-        self, first: Place, second: Place, k: int, m: int, size: int, values: Array, local: NDArray[np.intp], out: Array
-    ) -> None:
-        for cell in range(len(values)):
-            block, rows, columns = _outer(first, second, cell * size + k, cell * size + m, values[cell])
-            _place(block, local[rows], local[columns], out, symmetric=False)
-
-
-def _outer(first: Place, second: Place, a: int, b: int, values: Array) -> tuple[Array, Any, Any]:
-    """The block of slots by slots of two atoms, and the parameters' places: `(slots, slots)`, or by row with rows first."""
-    x, y = _design(first, a), _design(second, b)
-    rows, columns = first.positions[a], second.positions[b]
-    if first.by_row or second.by_row:
-        full = len(values)
-        left = np.broadcast_to(x, (x.shape[0], full)).T[:, :, None]
-        right = np.broadcast_to(y, (y.shape[0], full)).T[:, None, :]
-        block = values[:, None, None] * left * right
-        rows = np.broadcast_to(rows if first.by_row else rows[:, None], (len(x), full)).T[:, :, None]
-        columns = np.broadcast_to(columns if second.by_row else columns[:, None], (len(y), full)).T[:, None, :]
-        return block, np.broadcast_to(rows, block.shape), np.broadcast_to(columns, block.shape)
-    if x.shape[-1] == 1 and y.shape[-1] == 1:
-        block = values.sum() * (x @ y.T)
-    else:
-        block = (x * values) @ np.broadcast_to(y, (y.shape[0], max(len(values), y.shape[-1]))).T
-    return block, np.broadcast_to(rows[:, None], block.shape), np.broadcast_to(columns[None, :], block.shape)
+    def _crossed(self, i: int, j: int, size: int, cache: dict[Any, Any]) -> tuple[Place, Place]:
+        """The places of atoms i and j for every pair of values of the reduced axis, as if each pair were a cell."""
+        key = (self.data.name, "pairs", i, j)
+        if key not in cache:
+            count = len(self.places[i].positions) // size
+            cell, k, m = np.meshgrid(np.arange(count), np.arange(size), np.arange(size), indexing="ij")
+            cache[key] = (self.places[i].at((cell * size + k).ravel()), self.places[j].at((cell * size + m).ravel()))
+        found: tuple[Place, Place] = cache[key]
+        return found
 
 
-def _design(place: Place, cell: int) -> Array:
-    if place.design is None:
-        return np.ones((1, 1))
-    if place.design.ndim == 2:
-        return place.design
-    return place.design[cell if len(place.design) > 1 else 0]
-
-
-def _place(block: Array, rows: Any, columns: Any, out: Array, *, symmetric: bool) -> None:
-    inside = (rows >= 0) & (columns >= 0)
-    size = len(out)
-    flat = (rows * size + columns)[inside]
-    out += np.bincount(flat, weights=block[inside], minlength=size * size).reshape(size, size)
+def place(
+    first: Place, second: Place, values: Array, local: NDArray[np.intp], out: Array, cache: dict[Any, Any], key: Any, *, symmetric: bool
+) -> None:
+    """Adds `sum_rows values x_first x_second'`, slots by slots and cell by cell, to the group's matrix; `values` `(cells, rows)`."""
+    block = first.outer(second, values)
+    if key not in cache:
+        rows, columns = first.pair(second, block.shape)
+        a, b = local[rows].ravel(), local[columns].ravel()
+        inside = (a >= 0) & (b >= 0)
+        size = len(out)
+        cache[key] = (None if inside.all() else inside, (a * size + b)[inside], (b * size + a)[inside])
+    inside, flat, mirrored = cache[key]
+    numbers = block.ravel() if inside is None else block.ravel()[inside]
+    target = out.reshape(-1)
+    target += np.bincount(flat, weights=numbers, minlength=target.size)
     if symmetric:
-        flat = (columns * size + rows)[inside]
-        out += np.bincount(flat, weights=block[inside], minlength=size * size).reshape(size, size)
+        target += np.bincount(mirrored, weights=numbers, minlength=target.size)
 
 
 def make_place(data: PieceData, i: int, offsets: Mapping[str, int]) -> Place:
@@ -230,7 +254,7 @@ def make_place(data: PieceData, i: int, offsets: Mapping[str, int]) -> Place:
     if direct is not None:
         shape = [data.cells[k] if k in direct.axes else 1 for k in range(len(data.cells))]
         flat = np.broadcast_to(direct.flat.reshape(shape), data.cells).reshape(count, 1)
-        return Place(offsets[direct.parameter] + flat, None)
+        return Place(offsets[direct.parameter] + flat, np.ones((1, 1)), True)
     slots = data.slots[i]
     assert slots is not None
     cells = len(data.cells)
@@ -241,7 +265,7 @@ def make_place(data: PieceData, i: int, offsets: Mapping[str, int]) -> Place:
     else:
         full = (*data.cells, *slots.coefficients.shape[-2:])
         design = np.broadcast_to(slots.coefficients, full).reshape(count, *slots.coefficients.shape[-2:])
-    return Place(np.ascontiguousarray(positions), design)
+    return Place(np.ascontiguousarray(positions), design, False)
 
 
 def assemble_gradient(

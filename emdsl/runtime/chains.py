@@ -103,11 +103,6 @@ class ChainLayout:
         return np.diff(self.starts)
 
     @cached_property
-    def chain_of_row(self) -> RowNumbers:
-        """The chain that each row belongs to."""
-        return np.repeat(np.arange(self.chains), self.lengths)
-
-    @cached_property
     def first_rows(self) -> RowNumbers:
         """The first row of each chain that has one."""
         return self.starts[:-1][self.lengths > 0]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from emdsl.runtime.assembly import Assembly
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.problem import Array, Theta
+from emdsl.runtime.stationary import StationaryPart
 
 #: Newton steps in one M-step; the next M-step goes on where this one stopped (a generalised EM algorithm).
 MOST_STEPS = 12
@@ -25,13 +26,15 @@ class Group:
     """Parameters that are updated together: their free coordinates, the pieces they occur in, their places in the vector of all."""
 
     coordinates: Coordinates
-    assemblies: Sequence[Assembly]
+    assemblies: Sequence[Assembly | StationaryPart]
     offsets: Mapping[str, int]
     quadratic: bool
+    most_steps: int = MOST_STEPS
 
     def __post_init__(self) -> None:
         spaces = self.coordinates.spaces
         self.members = np.concatenate([self.offsets[s.name] + np.arange(int(np.prod(s.shape))) for s in spaces])
+        self._cache: dict[Any, Any] = {}
         self.linear = all(space.kind in ("real", "contrast") for space in spaces)
 
     def maximize(self, theta: Theta, statistics: Mapping[str, Any], vector: Any) -> dict[str, Array]:
@@ -42,7 +45,7 @@ class Group:
         if not len(u):
             return {name: current[name] for name in names}
         value = self._value(current, vector(current), statistics)
-        for _ in range(1 if self.quadratic and self.linear else MOST_STEPS):
+        for _ in range(1 if self.quadratic and self.linear else self.most_steps):
             gradient, hessian = self._derivatives(current, vector(current), statistics)
             step = ascent(gradient, hessian)
             promised = float(gradient @ step)
@@ -73,20 +76,34 @@ class Group:
 
     def _derivatives(self, theta: Theta, v: Array, statistics: Mapping[str, Any]) -> tuple[Array, Array]:
         full = np.zeros(len(v))
-        local = np.full(len(v), -1, dtype=np.intp)
-        local[self.members] = np.arange(len(self.members))
+        local = self._local(len(v))
         raw = np.zeros((len(self.members), len(self.members)))
         for item in self.assemblies:
             statistic = statistics[item.data.name]
             item.gradient(theta, v, statistic, full)
-            item.hessian(theta, v, statistic, local, raw)
+            item.hessian(theta, v, statistic, local, raw, self._cache)
         element = full[self.members]
         gradient = self.coordinates.pullback(theta, self._split(element))
+        if self.linear:
+            # Real parameters are their own coordinates: only the fixed ones drop out.
+            free = self._free()
+            return gradient, raw[np.ix_(free, free)]
         jacobian = self.coordinates.jacobian(theta)
-        hessian = jacobian.T @ raw @ jacobian
-        if not self.linear:
-            hessian += self._curvature(theta, element)
-        return gradient, hessian
+        return gradient, jacobian.T @ raw @ jacobian + self._curvature(theta, element)
+
+    def _free(self) -> NDArray[np.intp]:
+        if "free" not in self._cache:
+            self._cache["free"] = np.flatnonzero(~np.concatenate([s.fixed.ravel() for s in self.coordinates.spaces]))
+        found: NDArray[np.intp] = self._cache["free"]
+        return found
+
+    def _local(self, size: int) -> NDArray[np.intp]:
+        if "local" not in self._cache:
+            local = np.full(size, -1, dtype=np.intp)
+            local[self.members] = np.arange(len(self.members))
+            self._cache["local"] = local
+        found: NDArray[np.intp] = self._cache["local"]
+        return found
 
     def _curvature(self, theta: Theta, element: Array) -> Array:
         """The Hessian's part from the bend of the coordinates, `sum_k g_k d2 x_k / du du'`, by central differences of `J(u)' g`."""
@@ -126,8 +143,5 @@ def ascent(gradient: Array, hessian: Array) -> Array:
         step: Array = vectors @ ((vectors.T @ (gradient / scale)) / values) / scale
         return step
     half = np.linalg.solve(factor, gradient / scale)
-    step = np.linalg.solve(factor.T, half) / scale
-    return step
+    return np.asarray(np.linalg.solve(factor.T, half) / scale)
 
-
-__all__ = ["Group", "NDArray", "ascent"]

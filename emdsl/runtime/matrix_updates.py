@@ -30,7 +30,7 @@ def mean_update(name: str, own: Sequence[tuple[Any, Array]], theta: Theta, space
     """Weighted means. Where cells with different covariances share a mean, the generalised least-squares equations
     `sum C^-1 n m = sum C^-1 S` are solved; with one covariance for each mean these reduce to `S / n`."""
     shared = all(_own_covariance(piece) for piece, _ in own) and len(own) == 1
-    if shared:
+    if shared and not space.fixed.any():
         piece, statistics = own[0]
         n, first = piece.data.first_moment(statistics)
         total = piece.mean.scatter(first)

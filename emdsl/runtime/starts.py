@@ -175,6 +175,9 @@ def search(
     gains are below 1e-5. Then each other start that is still moving is followed to its end, so that `at_best` counts
     starts by where they end and not by where they stood after SHORT iterations.
     """
+    rough = getattr(problem, "rough", None)
+    if rough is not None:
+        problem = rough()
     starts = []
     for start in short_starts(problem, theta0, count, seed, given=given):
         starts.append(start)

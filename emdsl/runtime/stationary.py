@@ -77,7 +77,9 @@ class StationaryPart:
         slope = self.matrix.scatter(np.broadcast_to(stationary_slope(matrix, statistics[..., 0]), self.matrix.cells))
         out[self.offset : self.offset + slope.size] += slope.ravel()
 
-    def hessian(self, theta: Theta, v: Array, statistics: Any, local: NDArray[np.intp], out: Array) -> None:
+    def hessian(
+        self, theta: Theta, v: Array, statistics: Any, local: NDArray[np.intp], out: Array, cache: dict[Any, Any]
+    ) -> None:
         """Adds second derivatives by central differences, each entry of A moved by itself."""
         base = np.asarray(theta[self.matrix.parameter], dtype=float)
         width = 1e-6

@@ -219,7 +219,7 @@ def delta_method(
     for name, estimate in centre.items():
         slope = np.stack(slopes[name], axis=-1) if slopes[name] else np.zeros((*estimate.shape, 0))
         variance = np.einsum("...j,jk,...k->...", slope, spread_of.free_covariance, slope)
-        tight = spread_of.bend.free_of_flat(slope.reshape(-1, coordinates.size)).reshape(estimate.shape)
+        tight = spread_of.bend.free_of_flat(slope.reshape(estimate.size, coordinates.size)).reshape(estimate.shape)
         se = np.where(tight, np.sqrt(np.maximum(variance, 0.0)), np.nan)
         out[name] = (estimate, se, bounded_interval(estimate, se, quantile, -np.inf, np.inf))
     return out

@@ -1,0 +1,182 @@
+"""What a file that `emdsl compile` wrote does when it is run, or imported: it fits its model, as `emdsl fit` does.
+
+This module travels in every such file: nothing that it imports at its top needs more than NumPy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from emdsl.cli.progress import Progress
+from emdsl.cli.standalone_options import CommandLine, read_command_line
+from emdsl.cli.streams import check_writable, flush, give, say, write_whole
+from emdsl.compiler import CompiledModel, FitRequest
+from emdsl.data.bound import Bound
+from emdsl.diagnostics.errors import EmmError, FitError
+from emdsl.ir.codec import decode
+from emdsl.plan import program
+from emdsl.plan.problem import BoundProblem
+from emdsl.results.face import Model
+from emdsl.results.given import read_assignments
+from emdsl.results.options import DEFAULTS, cli_spelling
+from emdsl.results.result import Fit
+
+DONE, FAILED, WRONG, INTERNAL, INTERRUPTED = 0, 1, 2, 70, 130
+
+
+def fingerprint(source: str) -> str:
+    """What tells one planned program from another."""
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class StandaloneModel(CompiledModel):
+    """A model whose program stands in a file: `program` is the module, `planned` the fingerprint of what was planned for it.
+
+    `note` takes a line about a fit that cannot run it.
+    """
+
+    program: ModuleType
+    planned: str
+    note: Callable[[str], None]
+
+    def problem(self, bound: Bound, request: FitRequest) -> BoundProblem:
+        """Bound data to a program: the file's own wherever the planner comes to the same."""
+        with _in_place_of_planned(self.program, self.planned):
+            problem = super().problem(bound, request)
+        if fingerprint(problem.program.source) != self.planned:
+            self.note("note: for these sizes the E-step is planned anew; the program in the file is not what runs")
+        return problem
+
+
+@contextmanager
+def _in_place_of_planned(module: ModuleType, planned: str) -> Iterator[None]:
+    """Inside the block a program with this fingerprint is not made from its source: the module is taken."""
+    make = program.load_module
+
+    def load(source: str) -> ModuleType:
+        return module if fingerprint(source) == planned else make(source)
+
+    program.load_module = load
+    try:
+        yield
+    finally:
+        program.load_module = make
+
+
+class Standalone:
+    """The file's model, to be fitted from Python (`fit`) or from a command line (`main`).
+
+    `text` and `file` are the model's, `derivation` is its derivation as JSON.
+    """
+
+    def __init__(self, text: str, file: str, derivation: str, program: ModuleType, planned: str) -> None:
+        self._make = lambda note: Model(StandaloneModel(text, file, decode(derivation), program, planned, note))
+        self.program = program
+
+    def fit(self, data: Any, **options: Any) -> Fit:
+        """Fit the model to a CSV or TSV file or a dict of arrays; the options are those of `emdsl.Model.fit`."""
+        return self._make(say).fit_with(data, options)
+
+    def main(self, arguments: Sequence[str]) -> int:
+        """Run the command line (without the program's name); the exit code. Nothing ends in a traceback."""
+        try:
+            code = self._run(read_command_line(arguments))
+            flush()
+            return code
+        except EmmError as error:
+            say(str(error))
+            return WRONG
+        except FitError as error:
+            say(f"error[fit-failed]: {error.message}")
+            return FAILED
+        except KeyboardInterrupt:
+            say("interrupted")
+            return INTERRUPTED
+        except MemoryError:
+            say("error[out-of-memory]: there is not enough memory for this fit")
+            return FAILED
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] != "scipy":
+                return _internal(error, "--verbose" in arguments)
+            say(str(EmmError("no-scipy", "this model calls a special function of SciPy", help="pip install scipy")))
+            return WRONG
+        except Exception as error:  # noqa: BLE001 - the last resort, which says so and fails
+            return _internal(error, "--verbose" in arguments)
+
+    def _run(self, line: CommandLine) -> int:
+        if "help" in line.flags:
+            give((self.program.__doc__ or "").strip())
+            return DONE
+        data, given = _data(line.files), line.given
+        output = given.pop("output", None)
+        if output is not None:
+            check_writable(output, "--output")
+        quiet = "quiet" in line.flags
+        model = self._make(_silent if quiet else say)
+        for name in ("init", "fix"):
+            if name in given:
+                given[name] = read_assignments(given[name], model.compiled.model, cli_spelling(name))
+        progress = Progress(quiet, "verbose" in line.flags)
+        try:
+            fit = model.fit_with(data, {**given, "progress": progress.callback}, cli_spelling)
+        except FitError as error:
+            if isinstance(error.state, Fit):
+                _write(error.state, line, output)
+            raise
+        finally:
+            progress.close()
+        _write(fit, line, output)
+        return DONE if fit.converged or _did_as_told(fit, given) else FAILED
+
+
+def _data(files: Sequence[str]) -> str:
+    if len(files) != 1:
+        found = f"{len(files)} of them" if files else "nothing"
+        raise EmmError("bad-command", f"expected one table, found {found}", help=f"python {sys.argv[0]} data.csv")
+    return files[0]
+
+
+def _silent(line: str) -> None:
+    """Says nothing: --quiet."""
+
+
+def _write(fit: Fit, line: CommandLine, output: str | None) -> None:
+    """The file, then the result on standard output, then on standard error what must be known of it."""
+    text = json.dumps(fit.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
+    if output is not None:
+        write_whole(output, text + "\n", "--output")
+    quiet = "quiet" in line.flags
+    if not quiet:
+        for name, labels in fit.outcome.bound.leftover.items():
+            say(f"note: `{name}` took every numeric column left over: {', '.join(labels)}")
+    give(text if "json" in line.flags else fit.summary(everything="verbose" in line.flags, warnings=False))
+    if not quiet:
+        for warning in fit.warnings:
+            say(f"warning: {warning}")
+
+
+def _did_as_told(fit: Fit, given: Mapping[str, Any]) -> bool:
+    """Whether a fixed number of iterations was asked for (`--tol 0`, or `--max-iter 0`) and was run."""
+    tol, limit = (float(given.get(name, DEFAULTS[name])) for name in ("tol", "max_iter"))
+    return (tol == 0 or limit == 0) and fit.iterations >= limit
+
+
+def _internal(error: Exception, verbose: bool) -> int:
+    """Report an error that is none of the user's."""
+    if verbose:
+        import traceback
+
+        say("".join(traceback.format_exception(error)).rstrip())
+    text = " ".join(str(error).split())
+    say(f"error[internal]: this is a bug in emdsl: {type(error).__name__}{f': {text}' if text else ''}")
+    if not verbose:
+        say("help: the same command with --verbose shows the traceback; please report it with the model")
+    return INTERNAL
