@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from emdsl.cli.arguments import VERBOSITY, model_and_data, options
+from emdsl.cli.arguments import MODEL_ENDING, VERBOSITY, model_and_data, options
 from emdsl.cli.streams import check_writable, give, write_whole
+from emdsl.diagnostics.errors import EmmError
 
 
 @click.command("compile", short_help="a Python module that fits the model and needs NumPy alone")
@@ -18,9 +21,20 @@ def compile_model(files: tuple[str, ...], output: str | None, quiet: bool, verbo
 
     model_file, _ = model_and_data(files, "compile", "none")
     if output is not None:
+        _refuse_model(output)
         check_writable(output, "--output")
     source = load(model_file).compile()
     if output is None:
         give(source.rstrip("\n"))
     else:
         write_whole(output, source.rstrip("\n") + "\n", "--output")
+
+
+def _refuse_model(output: str) -> None:
+    """Raises `overwrites-model` for a file (or a link to one) whose name is a model's."""
+    target = Path(output).expanduser().resolve()
+    if target.suffix.lower() == MODEL_ENDING:
+        raise EmmError(
+            "overwrites-model", f"`{output}` is the name of a model, not of a Python file", place="--output",
+            help=f"--output {Path(output).stem}.py",
+        )  # fmt: skip

@@ -140,9 +140,9 @@ def _predictor(expression: Expression, symbols: Symbols, *, linear: bool) -> Any
     if not terms or any(_partial(term, symbols) for term in terms):
         return None
     sign = -1 if negated(terms) else 1
-    if linear and (flip(terms) if sign < 0 else terms) not in symbols.wanted:
-        return None
     summed = any(term.over for term in terms)
+    if linear and not summed and (flip(terms) if sign < 0 else terms) not in symbols.wanted:
+        return None
     several = len({term.parameter for term in terms}) > 1
     if not summed and not several:
         return None

@@ -15,6 +15,7 @@ from emdsl.ir.expressions import ParameterRef, Position, VariableRef, walk
 from emdsl.ir.model import Model
 from emdsl.plan.evaluation import Evaluator, axis_of
 from emdsl.plan.named import ROW, START, Named, union
+from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.pieces import PieceData, Slots
 from emdsl.runtime.problem import Array
 from emdsl.runtime.scatter import Address, address
@@ -255,7 +256,8 @@ class PieceBinder:
         extra = set(value.axes) - set(names)
         if extra:
             raise EmmError("internal", f"axes {extra} of {known.symbol} are not cell axes")
-        return np.asarray(value.aligned(names), dtype=np.float64)
+        # Impossible is -1e300 wherever it may be multiplied: 0 times minus infinity is NaN.
+        return np.maximum(np.asarray(value.aligned(names), dtype=np.float64), LOG_ZERO)
 
     def _guards(self, bound: BoundPiece, evaluator: Evaluator) -> None:
         mask: Named | None = None

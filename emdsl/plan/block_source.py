@@ -174,7 +174,9 @@ def _reverse(node: Node) -> list[str]:
             return [f"S[{node.number}][..., {_rows(node)}] = weighted({a}, {_rows(node)}, {node.level}, b)"]
         case Quadratic():
             return [f"S[{node.number}] += t[{node.number}].reverse(weighted({a}, {_rows(node)}, {node.level}, b), {_rows(node)})"]
-        case Potential() | Indicator():
+        case Potential():
+            return [f"S[{node.number}][..., {_rows(node)}] = {a}"]
+        case Indicator():
             return []
         case Add():
             return [f"a{item.number} = {_reduced(a, node, item)}" for item in node.inputs]

@@ -13,7 +13,6 @@ ENTRY = "emdsl.cli.standalone"
 LEFT_OUT = (
     "emdsl.derive", "emdsl.families", "emdsl.graph", "emdsl.syntax",  # the derivation travels as data
     "emdsl.plan.check", "emdsl.results.derivation_text",  # `emdsl check` and `emdsl derive`
-    "emdsl.results.frames",  # data frames
     "emdsl.standalone.layout", "emdsl.standalone.nominal",  # `emdsl compile` itself
 )  # fmt: skip
 
@@ -21,10 +20,13 @@ LEFT_OUT = (
 IN_PLACE_OF = {"emdsl.data.large": "emdsl.standalone.tables", "emdsl.data.arrow": "emdsl.standalone.tables"}
 
 
-def library() -> dict[str, str]:
-    """The source of each module by its name, sorted by name. Every package's own module is among them."""
+def library(imports: str) -> dict[str, str]:
+    """The source of each module by its name, sorted by name. Every package's own module is among them.
+
+    `imports` are those of the program that stands in the file.
+    """
     sources: dict[str, str] = {}
-    waiting = [ENTRY]
+    waiting = [ENTRY, *imported("the program", imports)]
     while waiting:
         name = waiting.pop()
         if name in sources:

@@ -1,0 +1,225 @@
+"""The order in which hidden variables are summed out, the tables that this takes, and what an E-step costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from emdsl.data.bound import Bound
+from emdsl.data.wording import count_of
+from emdsl.ir.derivation import Derivation, Piece
+from emdsl.ir.expressions import ConstantRef, Expression, Number, VariableRef, walk
+from emdsl.ir.model import Labels, Model, Range
+from emdsl.plan.evaluation import axis_of
+from emdsl.plan.nodes import Add, Affine, LogSumExp, Node, Quadratic, RowDensity, Scan, SegmentSum, Take
+from emdsl.plan.program import Program
+
+
+@dataclass(frozen=True)
+class Elimination:
+    """Some hidden variables of a plate summed out of a table over `axes` (a hidden variable, `z@1` for the unit before)."""
+
+    plate: str | None
+    variables: tuple[str, ...]
+    axes: tuple[str, ...]
+    chained: bool = False
+
+
+def sizes_without_data(model: Model) -> dict[str, int | None]:
+    """The number of labels of each index set; None where only the data tell."""
+    return {item.name: _size(item.source, model) for item in model.index_sets}
+
+
+def _size(source: object, model: Model) -> int | None:
+    match source:
+        case Labels(labels):
+            return len(labels)
+        case Range(low, high):
+            ends = _whole(low, model), _whole(high, model)
+            return None if ends[0] is None or ends[1] is None else ends[1] - ends[0] + 1
+    return None
+
+
+def _whole(expression: Expression, model: Model) -> int | None:
+    match expression:
+        case Number(value) if value == int(value):
+            return int(value)
+        case ConstantRef(name, ()):
+            value = model.constant(name).value
+            return _whole(value, model) if isinstance(value, Number | ConstantRef) else None
+    return None
+
+
+# --- from the structure alone -----------------------------------------------------------------------------------------
+
+
+def eliminations(derivation: Derivation) -> list[Elimination]:
+    """The plan as the model's structure gives it, innermost plate first, sizes unknown."""
+    model = derivation.model
+    scopes: dict[str | None, list[set[str]]] = {}
+    for piece in derivation.pieces:
+        if not piece.prior:
+            scopes.setdefault(piece.plate, []).append(_hidden(piece, model))
+    for item in model.maps:
+        scopes.setdefault(item.plate, []).append(_hidden_in(item.value, model))
+    found: list[Elimination] = []
+    outer: list[set[str]] = []
+    for plate in [*(item.name for item in reversed(model.plates)), None]:
+        tables = [scope for scope in [*scopes.get(plate, []), *outer] if scope]
+        latents = [v.name for v in model.variables if v.kind == "latent" and v.plate == plate and not v.components]
+        chain = [name for name in latents if any(f"{name}@1" in scope for scope in tables)]
+        for name in sorted((n for n in latents if n not in chain), key=lambda n: _joint(n, tables)):
+            axes = _union([scope for scope in tables if name in scope]) | {name}
+            found.append(Elimination(plate, (name,), _ordered(axes, model)))
+            tables = [scope for scope in tables if name not in scope] + [axes - {name}]
+        if chain:
+            axes = _union(tables) | set(chain)
+            found.append(Elimination(plate, tuple(chain), _ordered(axes, model), chained=True))
+            tables = [axes - set(chain) - {f"{name}@1" for name in chain}]
+        outer = [scope for scope in tables if scope]
+    return found
+
+
+def _joint(name: str, tables: Sequence[set[str]]) -> int:
+    return len(_union([scope for scope in tables if name in scope]))
+
+
+def _union(scopes: Sequence[set[str]]) -> set[str]:
+    return set().union(*scopes)
+
+
+def _hidden(piece: Piece, model: Model) -> set[str]:
+    parts = (piece.atoms, tuple(k.value for k in piece.knowns), piece.guards, piece.vector, piece.stationary)
+    return _hidden_in(parts, model)
+
+
+def _hidden_in(parts: object, model: Model) -> set[str]:
+    nodes = (node for node in walk(parts) if isinstance(node, VariableRef))
+    return {axis_of(node) for node in nodes if model.variable(node.name).kind == "latent"}
+
+
+def _ordered(axes: set[str], model: Model) -> tuple[str, ...]:
+    order = {variable.name: at for at, variable in enumerate(model.variables)}
+    return tuple(sorted(axes, key=lambda axis: (order[axis.split("@")[0]], "@" not in axis)))
+
+
+# --- from the program -------------------------------------------------------------------------------------------------
+
+
+def planned(program: Program) -> Iterator[Elimination]:
+    """The plan that a program carries out."""
+    for node in program.nodes:
+        plate = _plate(program.bound, node)
+        match node:
+            case LogSumExp(source=source, over=over):
+                yield Elimination(plate, over, source.axes)
+            case Scan(step=step, states=states, level=level):
+                inner = program.bound.levels[level + 1].plate
+                yield Elimination(inner, states, step.axes, chained=True)
+
+
+def _plate(bound: Bound, node: Node) -> str | None:
+    return bound.levels[node.level].plate
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def plan_lines(found: Sequence[Elimination], sizes: Mapping[str, int | None]) -> list[str]:
+    """One line for each elimination; `sizes` by axis, None where unknown."""
+    if not found:
+        return ["nothing is hidden: there is no posterior to compute"]
+    return [f"{number}. {_line(item, sizes)}" for number, item in enumerate(found, start=1)]
+
+
+def _line(item: Elimination, sizes: Mapping[str, int | None]) -> str:
+    names = ", ".join(item.variables)
+    place = f"in each {item.plate}" if item.plate is not None else "for the whole data set"
+    table = f"a table over {', '.join(map(axis_text, item.axes))} ({_cells(item.axes, sizes)})"
+    if item.chained:
+        return f"{names}: forward and backward along the chain of each {item.plate}, {table} at each step"
+    return f"{names}: summed out {place}, {table}"
+
+
+def axis_text(axis: str) -> str:
+    """`prev(z)` for `z@1`."""
+    name, _, lag = axis.partition("@")
+    return name if not lag else f"prev({name})" if lag == "1" else f"prev({name}, {lag})"
+
+
+def _cells(axes: Sequence[str], sizes: Mapping[str, int | None]) -> str:
+    known = [sizes.get(axis) for axis in axes]
+    if any(size is None for size in known):
+        return "its size is known with the data"
+    total = 1
+    for size in known:
+        total *= size or 1
+    return count_of(total, "cell")
+
+
+# --- cost -------------------------------------------------------------------------------------------------------------
+
+
+def cost_lines(program: Program) -> list[str]:
+    """The largest table, the operations of an E-step, and the memory that the data take."""
+    largest = max(_width(program, node) for node in program.nodes)
+    block = max((size for item in program.blocks for size in item.n), default=0)
+    return [
+        f"largest table: {count_of(largest, 'number')} a unit",
+        f"one E-step: about {_short(2 * sum(_operations(program, node) for node in program.nodes))} operations",
+        f"memory: {_bytes(_held(program))} for the data, about {_bytes(8 * largest * block)} for the largest array of a block",
+        f"{count_of(len(program.blocks), 'block')} of at most {count_of(block, 'row')}",
+    ]
+
+
+def _width(program: Program, node: Node) -> int:
+    total = 1
+    for axis in node.axes:
+        total *= program.sizes.get(axis, 1)
+    return total
+
+
+def _operations(program: Program, node: Node) -> int:
+    """Multiplications and the like of the forward pass, an exponential counted as ten."""
+    rows = program.bound.levels[node.level].size if node.rows else 1
+    width = _width(program, node)
+    match node:
+        case Add(inputs=inputs):
+            return rows * width * len(inputs)
+        case Affine(piece=name):
+            return rows * width * program.pieces[name].data.terms
+        case Take(pieces=names):
+            return rows * width * program.pieces[names[0]].data.terms
+        case Quadratic(piece=name):
+            return rows * width * program.gaussians[name].data.monomials
+        case RowDensity():
+            return rows * width * 20
+        case LogSumExp(source=source):
+            return rows * _width(program, source) * 10
+        case Scan(step=step, level=level):
+            return program.bound.levels[level + 1].size * _width(program, step) * 2
+        case SegmentSum(source=source):
+            return program.bound.levels[source.level].size * width
+    return rows * width
+
+
+def _held(program: Program) -> int:
+    total = 0
+    for item in program.pieces.values():
+        arrays = [item.data.statistics, item.data.code, *item.data.knowns.values()]
+        total += sum(array.nbytes for array in arrays if array is not None)
+    return total + sum(piece.data.x.nbytes for piece in program.gaussians.values())
+
+
+def _short(number: float) -> str:
+    for size, word in ((1e12, "million million"), (1e9, "thousand million"), (1e6, "million"), (1e3, "thousand")):
+        if number >= size:
+            return f"{number / size:.3g} {word}"
+    return str(int(number))
+
+
+def _bytes(number: float) -> str:
+    for size, word in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if number >= size:
+            return f"{number / size:.3g} {word}"
+    return f"{int(number)} bytes"

@@ -1,0 +1,64 @@
+"""Every shipped model, compiled and run where emdsl is absent: the same JSON, to the last digit, as the fit in emdsl."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import emdsl
+from emdsl.compiler import FitRequest
+from emdsl.plan.program import Program
+from emdsl.standalone.layout import fingerprint, program_parts
+from emdsl.standalone.nominal import nominal_bound
+from tests.standalone.isolation import ROOT, run
+
+MODELS = sorted((ROOT / "models").glob("*.emm"))
+
+
+def named_data(model: Path) -> Path:
+    """The file that a model's comment `# data: …` names."""
+    lines = model.read_text(encoding="utf-8").splitlines()
+    return ROOT / next(line for line in lines if line.startswith("# data: ")).removeprefix("# data: ")
+
+
+def assert_same(found: Any, expected: Any, path: str = "") -> None:
+    """Equal, numbers to a relative 1e-9: BLAS may add in another order on another number of threads."""
+    if isinstance(expected, dict):
+        assert list(found) == list(expected), path
+        for key, value in expected.items():
+            assert_same(found[key], value, f"{path}.{key}")
+    elif isinstance(expected, list):
+        assert len(found) == len(expected), path
+        for position, value in enumerate(expected):
+            assert_same(found[position], value, f"{path}[{position}]")
+    elif isinstance(expected, float):
+        assert isinstance(found, float) and math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-12), path
+    else:
+        assert found == expected, path
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stem)
+def test_the_same_fit_without_emdsl(model: Path, tmp_path: Path, numpy_and_scipy: Path) -> None:
+    loaded = emdsl.load(str(model))
+    file = tmp_path / f"{model.stem}.py"
+    file.write_text(loaded.compile(), encoding="utf-8")
+    data = str(named_data(model))
+    result = run(file, numpy_and_scipy, data, "--json", "--seed", "1", "--starts", "8")
+    assert result.returncode == 0 and "Traceback" not in result.stderr, result.stderr
+    assert "planned anew" not in result.stderr
+    assert_same(json.loads(result.stdout), loaded.fit(data, seed=1, starts=8).to_dict())
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stem)
+def test_the_program_is_the_one_that_the_data_call_for(model: Path) -> None:
+    compiled = emdsl.load(str(model)).compiled
+    request = FitRequest()
+    planned = compiled.problem(compiled.bind(str(named_data(model)), request), request).program.source
+    assert Program(compiled.derivation, nominal_bound(compiled.model)).source == planned
+    text = compiled.compile_source()
+    assert program_parts(planned)[1] in text and program_parts(planned)[0] in text
+    assert f"PLANNED = {fingerprint(planned)!r}" in text
