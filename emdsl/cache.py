@@ -1,6 +1,7 @@
 """Derivations on disk, as JSON, by the text of the model and the version of the compiler.
 
-A cache that cannot be read or written is as good as none: the model is derived again, and the fit does not depend on it.
+A cache that cannot be read or written is as good as none: the model is derived again, and the fit does not depend on
+it.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def directory() -> Path:
 
 
 def _compiler_version() -> str:
-    """The version, and the newest change of the stages that a derivation comes from (so that a checkout never reads stale ones)."""
+    """The version, and the newest change of the stages that a derivation comes from (so that a checkout never reads
+    stale ones).
+    """
     from emdsl.version import VERSION
 
     root = Path(__file__).parent

@@ -1,6 +1,6 @@
 """The driver: text to derivation (or from the cache), derivation and data to a fit. Its body is the architecture.
 
-    text -> tree -> graph -> derivation | data -> program -> fit
+text -> tree -> graph -> derivation | data -> program -> fit
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class FitRequest:
 class FitOutcome:
     """A fit with what is needed to report it.
 
-    `reports` by name: estimate, standard error (None where there is none), interval. `bic_n` is the weighted number of rows with
-    an observed cell, `units` the weighted number of outermost units.
+    `reports` by name: estimate, standard error (None where there is none), interval. `bic_n` is the weighted number
+    of rows with an observed cell, `units` the weighted number of outermost units.
     """
 
     model: Model
@@ -88,7 +88,12 @@ class CompiledModel:
         """Data to arrays."""
         table = read_table(data, request.na)
         options = BindOptions(
-            set=request.set, const=request.const, columns=request.columns, map=request.map, weight=request.weight, na=request.na
+            set=request.set,
+            const=request.const,
+            columns=request.columns,
+            map=request.map,
+            weight=request.weight,
+            na=request.na,
         )
         return bind(self.model, table, options)
 
@@ -188,7 +193,9 @@ class _places:
 
 
 def load_text(text: str, file: str | None = None, overrides: Mapping[str, Any] | None = None) -> CompiledModel:
-    """A model's text, derived or read from the cache. Raises EmmError with every error of the first stage that finds any."""
+    """A model's text, derived or read from the cache. Raises EmmError with every error of the first stage that finds
+    any.
+    """
     found = cached_derivation(text)
     if found is not None:
         return CompiledModel(text, file, found)
@@ -231,18 +238,18 @@ def weighted_rows(model: Model, bound: Bound) -> float:
         if own is not None:
             weights = weights * own[parent]
         parent = bound.levels[number].parent[parent]
-    seen = np.zeros(len(weights), dtype=bool)
+    seen: Any = np.zeros(len(weights), dtype=bool)
     for variable in model.variables:
         if variable.kind != "observed" or variable.name not in bound.values:
             continue
         array = np.asarray(bound.values[variable.name].array)
-        present = ~np.isnan(array) if np.issubdtype(array.dtype, np.floating) else array >= 0
+        present: Any = ~np.isnan(array) if np.issubdtype(array.dtype, np.floating) else array >= 0
         present = present.reshape(-1, array.shape[-1]).any(axis=0)
         level = next(k for k, item in enumerate(bound.levels) if item.plate == variable.plate)
         place = np.arange(len(weights))
         for number in range(row_level, level, -1):
             place = bound.levels[number].parent[place]
-        seen |= present[place]
+        seen = seen | present[place]
     return float(weights[seen].sum())
 
 

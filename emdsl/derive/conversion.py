@@ -1,8 +1,8 @@
-"""Resolved expressions to SymPy, for one cell: parameters become atoms, data and constants knowns, and whatever is affine
-in parameters inside a function becomes one predictor.
+"""Resolved expressions to SymPy, for one cell: parameters become atoms, data and constants knowns, and whatever is
+affine in parameters inside a function becomes one predictor.
 
-A sum in which the log-density is itself linear is left alone: there each parameter separates by itself, and one symbol for
-the sum would hide that.
+A sum in which the log-density is itself linear is left alone: there each parameter separates by itself, and one
+symbol for the sum would hide that.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ def convert(expression: Expression, symbols: Symbols, *, linear: bool) -> Any:
         case Apply("neg", (inner,)):
             return -convert(inner, symbols, linear=linear)
         case Apply("*", (left, right)):
-            inner = linear and not (has_parameters(left) and has_parameters(right))
-            return convert(left, symbols, linear=inner) * convert(right, symbols, linear=inner)
+            still = linear and not (has_parameters(left) and has_parameters(right))
+            return convert(left, symbols, linear=still) * convert(right, symbols, linear=still)
         case Apply("/", (left, right)):
-            inner = linear and not has_parameters(right)
-            return convert(left, symbols, linear=inner) / convert(right, symbols, linear=False)
+            still = linear and not has_parameters(right)
+            return convert(left, symbols, linear=still) / convert(right, symbols, linear=False)
         case Apply("log", (inner,)):
             return _log(inner, symbols)
         case Apply(op, args) if op in _FUNCTIONS:
@@ -131,7 +131,8 @@ def _known(expression: Expression, symbols: Symbols) -> Any:
 def _predictor(expression: Expression, symbols: Symbols, *, linear: bool) -> Any | None:
     """The expression as predictor plus known offset, if it is affine in several parameters or over an index set.
 
-    Where the log-density is linear in it, only if it is a predictor elsewhere. One parameter with known coefficients needs none: its powers separate.
+    Where the log-density is linear in it, only if it is a predictor elsewhere. One parameter with known coefficients
+    needs none: its powers separate.
     """
     form = affine(expression)
     if form is None or isinstance(expression, ParameterRef):
@@ -158,9 +159,7 @@ def _partial(term: Design, symbols: Symbols) -> bool:
 
 def _wanted(terms: tuple[Design, ...], symbols: Symbols) -> bool:
     by_row = any(
-        isinstance(node, VariableRef) and node.name in symbols.data
-        for term in terms
-        for node in walk(term.coefficient)
+        isinstance(node, VariableRef) and node.name in symbols.data for term in terms for node in walk(term.coefficient)
     )
     real = all(symbols.model.parameter(term.parameter.name).domain.kind in _REAL for term in terms)
     return by_row or real

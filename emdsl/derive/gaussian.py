@@ -13,7 +13,9 @@ from emdsl.ir.model import Model
 
 
 def gaussian_vector(expression: Expression, model: Model) -> Vector | None:
-    """The vector, mean and covariance of a Gaussian log-density, or None where it holds neither of the two matrix terms."""
+    """The vector, mean and covariance of a Gaussian log-density, or None where it holds neither of the two matrix
+    terms.
+    """
     if not any(isinstance(node, Apply) and node.op in ("logdet", "mahalanobis") for node in walk(expression)):
         return None
     constant: Expression | None = None

@@ -1,4 +1,4 @@
-"""Updates of several parameters at once to read: normal equations, weighted moments, Newton's method in the predictor."""
+"""Updates of several parameters at once, to read: normal equations, weighted moments, Newton's method."""
 
 from __future__ import annotations
 
@@ -237,8 +237,9 @@ def _place_of(piece: Derived, reading: Reading) -> list[str]:
 
 
 def _newton_in_one(
-    places: Sequence[tuple[Derived, int]], design: Design, fixed: Mapping[str, str], new: frozenset[str], reading: Reading
-) -> Reads:
+    places: Sequence[tuple[Derived, int]], design: Design, fixed: Mapping[str, str],
+    new: frozenset[str], reading: Reading,
+) -> Reads:  # fmt: skip
     element = reference(design.parameter)
     slope = bend = sp.Integer(0)
     for piece, i in places:
@@ -252,7 +253,7 @@ def _newton_in_one(
 
 
 def _derivatives(piece: Derived, i: int, new: frozenset[str], reading: Reading) -> list[str]:
-    """The part of one unit and cell in gradient and Hessian, in one atom (and it with every later atom of the piece)."""
+    """What one unit and cell adds to gradient and Hessian, in one atom (and it with every later one of the piece)."""
     names = reading.names(piece, new)
     weight = reading.posterior_weight(scope_of(piece.piece, reading.model), {})
     atom = names[piece.atoms[i]]
@@ -262,7 +263,8 @@ def _derivatives(piece: Derived, i: int, new: frozenset[str], reading: Reading) 
         inner = plain(reading.shown(piece, piece.quantity), names)
         sign = "-" if piece.piece.sign < 0 else ""
         slope = product(weight, "pi", _factor(reading, piece, tidy(gradient), names))
-        return [f"dQ/d{atom} = {sign}{slope} with pi = exp({inner})/sum({index.name} in {index.index_set}: exp({inner}))"]
+        share = f"exp({inner})/sum({index.name} in {index.index_set}: exp({inner}))"
+        return [f"dQ/d{atom} = {sign}{slope} with pi = {share}"]
     lines = [f"dQ/d{atom} = {_signed(weight, tidy(gradient), piece, names, reading)}"]
     for j in range(i, len(piece.atoms)):
         second = tidy(sp.diff(gradient, piece.atoms[j]))

@@ -1,4 +1,4 @@
-"""Formulas as a statistician writes them on one line: `mu[z]`, `x^2`, `sqrt(n)`; from resolved expressions and from SymPy."""
+"""Formulas on one line as a statistician writes them, `mu[z]`, `x^2`: from resolved expressions and from SymPy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ _SIMPLE: dict[Any, str] = {
 }  # fmt: skip
 #: Functions that stand for more than one of those that are written.
 _COMPOSED: dict[Any, str] = {
-    functions.log_logistic: "log(logistic({}))", functions.log_Phi: "log(Phi({}))", functions.log_i0: "log(besseli0({}))",
+    functions.log_logistic: "log(logistic({}))", functions.log_Phi: "log(Phi({}))",
+    functions.log_i0: "log(besseli0({}))",
 }  # fmt: skip
 
 
@@ -47,7 +48,7 @@ _COMPOSED: dict[Any, str] = {
 
 
 def reference(expression: Expression, *, new: bool = False) -> str:
-    """An index, label, variable, constant or parameter element, as the user names it; `new` marks an updated parameter."""
+    """An index, label, variable, constant or parameter element, as the user names it; `new` marks an updated one."""
     match expression:
         case Label(_, label):
             return label
@@ -116,7 +117,9 @@ def readable(expression: Expression) -> Any:
             return readable(same)
         case Tabulate():
             return _symbol(show(expression))
-        case Label() | BinderRef() | VariableRef() | ParameterRef() | ConstantRef() | Position() | Stationary() | Choose():
+        case Label() | BinderRef() | VariableRef() | ParameterRef() | ConstantRef():
+            return _symbol(reference(expression))
+        case Position() | Stationary() | Choose():
             return _symbol(reference(expression))
         case _:
             assert_never(expression)
@@ -140,7 +143,7 @@ def wrapped(expression: Any, names: Mapping[Any, str] | None = None) -> str:
 
 
 def product(*factors: str) -> str:
-    """The product of some texts, each a factor as `wrapped` gives it; "" counts for nothing, `1/x` divides, at the end."""
+    """The product of some texts, each as `wrapped` gives it; "" counts for nothing, `1/x` divides, at the end."""
     kept = [factor for factor in factors if factor and factor != "1"]
     above = [factor for factor in kept if not factor.startswith("1/")]
     below = [factor[1:] for factor in kept if factor.startswith("1/")]
@@ -277,6 +280,6 @@ def _print_power(e: Any, names: _Names) -> tuple[str, int]:
 
 
 def _parameters_lead(base: Any, names: _Names) -> bool:
-    """Whether it would read `(mu - x)^2`: everything with a positive sign is a parameter, nothing with a negative one."""
+    """Whether it would read `(mu - x)^2`: all that is added is a parameter, nothing that is subtracted."""
     signs = [(term.could_extract_minus_sign(), bool(term.free_symbols & set(names))) for term in base.args]
     return all(parameter is not negative for negative, parameter in signs)

@@ -24,8 +24,8 @@ from emdsl.ir.model import Branch, Factor, Model, Parameter
 class Derived:
     """A piece with the SymPy objects behind it, which the rules of the M-step work on.
 
-    `quantity` is what gradient and Hessian are of: `sum_j eta_j S_j`, or the log-density by row. `raw` is the log-density
-    before centring and `separation` its uncentred separation, both for reading.
+    `quantity` is what gradient and Hessian are of: `sum_j eta_j S_j`, or the log-density by row. `raw` is the
+    log-density before centring and `separation` its uncentred separation, both for reading.
     """
 
     piece: Piece

@@ -1,4 +1,4 @@
-"""How the posterior of what is hidden comes about, read off the structure of the model: mixtures, chains, nested plates."""
+"""How the posterior of what is hidden comes about, read off the model's structure: mixtures, chains, nested plates."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def _parents_first(nodes: Sequence[VariableRef], model: Model) -> list[VariableR
 def laws(model: Model) -> tuple[Law, ...]:
     """Every factor and map as a law."""
     found = []
-    for item in (*model.factors, *model.maps):
+    items: tuple[Factor | Map, ...] = (*model.factors, *model.maps)
+    for item in items:
         body = item.value if isinstance(item, Map) else item.branches
         seen = {(n.name, n.lag) for n in walk((item.target, body)) if isinstance(n, VariableRef)}
         when = "always" if isinstance(item, Map) else item.when
@@ -65,7 +66,8 @@ def laws(model: Model) -> tuple[Law, ...]:
 
 def hidden_of(plate: str | None, model: Model) -> list[Variable]:
     """The finite hidden variables of a plate."""
-    return [v for v in model.variables if v.kind == "latent" and v.plate == plate and v.values is not None and not v.components]
+    own = (v for v in model.variables if v.kind == "latent" and v.plate == plate)
+    return [variable for variable in own if variable.values is not None and not variable.components]
 
 
 def chained(model: Model, plate: str | None) -> list[str]:
@@ -128,8 +130,9 @@ def _mixture_step(
 
 
 def _chain_step(
-    plate: Plate, own: Sequence[Law], chain: Sequence[str], hidden: Sequence[str], inner: str, model: Model, reading: Reading
-) -> Step:
+    plate: Plate, own: Sequence[Law], chain: Sequence[str], hidden: Sequence[str], inner: str,
+    model: Model, reading: Reading,
+) -> Step:  # fmt: skip
     states = ", ".join(chain)
     previous = ", ".join(f"prev({n})" for n in chain)
     first = "*".join(law.text for law in own if law.when == "first" and any(law.at(n) for n in chain))

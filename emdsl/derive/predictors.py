@@ -24,8 +24,8 @@ def affine(expression: Expression) -> tuple[Expression | None, tuple[Design, ...
             return _sum(affine(left), affine(right), Fraction(1))
         case Apply("-", (left, right)):
             return _sum(affine(left), affine(right), Fraction(-1))
-        case Apply("neg", (inner,)):
-            return _scale(affine(inner), number(-1))
+        case Apply("neg", (negated_part,)):
+            return _scale(affine(negated_part), number(-1))
         case Apply("*", (left, right)) if not has_parameters(left):
             return _scale(affine(right), left)
         case Apply("*", (left, right)) if not has_parameters(right):
@@ -33,10 +33,10 @@ def affine(expression: Expression) -> tuple[Expression | None, tuple[Design, ...
         case Apply("/", (left, right)) if not has_parameters(right):
             return _scale(affine(left), fold(Apply("/", (ONE, right))))
         case Reduce("sum", binder, body):
-            inner = affine(body)
-            if inner is None:
+            within = affine(body)
+            if within is None:
                 return None
-            offset, terms = inner
+            offset, terms = within
             return (
                 None if offset is None else Reduce("sum", binder, offset),
                 tuple(replace(term, over=(binder, *term.over)) for term in terms),

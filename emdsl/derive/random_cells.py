@@ -111,8 +111,10 @@ def _bound(expression: Expression | None, default: float) -> float:
 
 @dataclass(frozen=True)
 class Cells:
-    """The symbols of one piece over some cells: by cell `(cells, 1)`, by row `(cells, ROWS)`; the parameter element that stands
-    for each atom in each cell; and the weights of the rows."""
+    """The symbols of one piece over some cells: by cell `(cells, 1)`, by row `(cells, ROWS)`.
+
+    `places` says for each atom which parameter element it is in each cell; `weights` `(cells, ROWS)` are of the rows.
+    """
 
     piece: Piece
     symbols: Mapping[str, Any]
@@ -140,8 +142,8 @@ def draw_cells(piece: Piece, draws: Draws, needed: frozenset[str]) -> Cells:
     rows = 1 if piece.prior else ROWS
     for known in piece.knowns:
         if known.symbol in needed:
-            columns = [np.broadcast_to(_known(known.value, cell, k, piece, draws), ROWS)[:rows] for k, cell in enumerate(cells)]
-            symbols[known.symbol] = np.array(columns)
+            columns = (_known(known.value, cell, k, piece, draws) for k, cell in enumerate(cells))
+            symbols[known.symbol] = np.array([np.broadcast_to(column, ROWS)[:rows] for column in columns])
     for shift in piece.shifts:
         base = np.broadcast_to(value(shift.base, symbols), weights.shape)
         mean, spread = base.mean(axis=1, keepdims=True), base.std(axis=1, keepdims=True)
@@ -153,9 +155,8 @@ def _axes(piece: Piece, model: Model) -> list[str]:
     """The variables and bound indices that tell the cells apart."""
     found: dict[str, None] = {}
     for node in walk((piece.atoms, tuple(known.value for known in piece.knowns), piece.elements)):
-        if isinstance(node, VariableRef) and (model.variable(node.name).kind == "latent"):
-            found[repr(node)] = None
-        elif isinstance(node, BinderRef):
+        hidden = isinstance(node, VariableRef) and model.variable(node.name).kind == "latent"
+        if hidden or isinstance(node, BinderRef):
             found[repr(node)] = None
     for atom in piece.atoms:
         for node in walk(tuple(term.parameter.indices for term in atom.terms)):
@@ -173,7 +174,7 @@ def _place(atom: Atom, cell: Mapping[str, int], model: Model) -> tuple[str, tupl
 
 
 def _index(index: Expression, cell: Mapping[str, int], model: Model) -> int:
-    """The value of an index: of an axis its own, of a label one of its own, of anything computed one that depends on its parts."""
+    """The value of an index: that of its axis, one of its own for a label, else one that depends on its parts."""
     if repr(index) in cell:
         return cell[repr(index)]
     if isinstance(index, Label):

@@ -1,4 +1,4 @@
-"""What a piece's part of Q is summed over: the units of its plate, its hidden variables, its elements; in symbols to read.
+"""What a piece's part of Q is summed over, in symbols to read: units, hidden variables, elements.
 
 A sum over hidden values carries the posterior weight `w[z]`; a pure count of units has the name `N[z]`.
 """
@@ -35,9 +35,9 @@ _ONE = number(1)
 class Scope:
     """The cell and the units of one piece, as texts.
 
-    `units` is what a row is ("" for a prior), `hidden` the hidden variables of the cell, `elements` its bound indices, `data` the
-    observed variables that index parameters. `within` says to which values a hidden variable is held, `given` is what must
-    hold of the data or of several variables together. `weights` are the columns that count a unit.
+    `units` is what a row is ("" for a prior), `hidden` the hidden variables of the cell, `elements` its bound indices,
+    `data` the observed variables that index parameters. `within` says to which values one of the first two is held,
+    `given` is what must hold of the data or of several variables together. `weights` are the columns that count a unit.
     """
 
     units: str
@@ -74,8 +74,8 @@ def scope_of(piece: Piece, model: Model) -> Scope:
         else:
             given.append(text)
     return Scope(
-        units=_units(piece), hidden=hidden, elements=tuple(b.name for b in piece.elements), data=tuple(data), within=within,
-        given=tuple(given), weights=() if piece.prior else weight_names(piece.plate, model),
+        units=_units(piece), hidden=hidden, elements=tuple(b.name for b in piece.elements), data=tuple(data),
+        within=within, given=tuple(given), weights=() if piece.prior else weight_names(piece.plate, model),
     )  # fmt: skip
 
 
@@ -88,9 +88,10 @@ def _units(piece: Piece) -> str:
 
 
 def _hidden(piece: Piece, model: Model) -> tuple[str, ...]:
+    parts = (piece.atoms, tuple(k.value for k in piece.knowns), piece.guards, piece.vector, piece.stationary)
     found = {
         node
-        for node in walk((piece.atoms, tuple(k.value for k in piece.knowns), piece.guards, piece.vector, piece.stationary))
+        for node in walk(parts)
         if isinstance(node, VariableRef) and model.variable(node.name).kind == "latent"
     }
     order = {variable.name: at for at, variable in enumerate(model.variables)}
@@ -156,8 +157,10 @@ def _free(candidates: Iterable[str], taken: set[str]) -> str:
 
 @dataclass
 class Reading:
-    """The symbols of one derivation: names of weights, counts and predictors that clash with none of the user's, and the counts
-    that have been used so far (`counts`: name to definition)."""
+    """The symbols of one derivation: names of weights, counts and predictors that clash with none of the user's.
+
+    `counts` are the counts used so far, name to definition; `displayed` the symbols that stand for parameters.
+    """
 
     model: Model
     pieces: tuple[Derived, ...]
@@ -206,7 +209,7 @@ class Reading:
         """A SymPy expression of a piece as text."""
         return plain(self.shown(piece, expression), self.names(piece, new))
 
-    # --- sums -------------------------------------------------------------------------------------------------------------
+    # --- sums ---------------------------------------------------------------------------------------------------------
 
     def display(self, piece: Derived, expression: Any, names: Mapping[Any, str]) -> Any:
         """The expression in symbols that are named as they are written."""
@@ -220,8 +223,10 @@ class Reading:
         return plain(expression, self.displayed)
 
     def total(self, piece: Derived, body: Any, fixed: Mapping[str, str], names: Mapping[Any, str]) -> Any:
-        """The weighted sum of `body` over the piece's units and over all of its cell but what is `fixed` (axis to text): what is the
-        same for every term, times a symbol that is named by the sum's text."""
+        """The weighted sum of `body` over the piece's units and all of its cell but what is `fixed` (axis to text).
+
+        It is what all terms have in common, times a symbol that is named by the text of the sum over the rest.
+        """
         if body == 0:
             return sp.Integer(0)
         inside = self._varying(piece, fixed)
@@ -258,7 +263,8 @@ class Reading:
         items = self._items(scope, fixed)
         definition = (self.indicator(scope, general), self.sum_text(scope, general))
         first = scope.units.split()[0] == "first"
-        suffixes = ("_first" if first else "", f"_{scope.units.replace(' ', '_')}", f"_{scope.units.replace(' ', '_')}_too")
+        units = f"_{scope.units.replace(' ', '_')}"
+        suffixes = ("_first" if first else "", units, f"{units}_too")
         for suffix in suffixes:
             name = self.count + suffix + _bracketed(self._items(scope, general))
             if self.counts.setdefault(name, definition) == definition:
@@ -319,7 +325,7 @@ def _refers(value: Expression) -> bool:
 
 
 def bare_axes(parameter: ParameterRef) -> dict[str, str]:
-    """The axes of a cell that a parameter element is told by: indices that are a variable or a bound index themselves."""
+    """The axes of a cell that a parameter element is told by: indices that are a variable or a bound index."""
     return {reference(i): reference(i) for i in parameter.indices if isinstance(i, VariableRef | BinderRef)}
 
 

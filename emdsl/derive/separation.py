@@ -20,8 +20,8 @@ class Separated:
 def separate(log_density: Any, atoms: frozenset[Any], rows: frozenset[Any]) -> Separated | None:
     """Split by the symbols of `atoms` and of `rows` (numeric data), or None where a term mixes them for good.
 
-    Terms are gathered first by eta (so Bernoulli keeps `log p` and `log(1 - p)`, each with its own statistic, and 0 times
-    log 0 never arises), then etas whose statistics are proportional are added.
+    Terms are gathered first by eta (so Bernoulli keeps `log p` and `log(1 - p)`, each with its own statistic, and 0
+    times log 0 never arises), then etas whose statistics are proportional are added.
     """
     by_eta: dict[Any, Any] = {}
     for term in sp.Add.make_args(expand(log_density)):
@@ -45,8 +45,9 @@ def expand(expression: Any) -> Any:
 
 
 def _log_of_product(argument: Any) -> Any:
-    """log of a product as a sum, as for positive factors: inside a log-density they are. A minus sign stays with the factor of
-    unknown sign that makes up for it, as in log(-log(1 - t))."""
+    """log of a product as a sum, as for positive factors: inside a log-density they are. A minus sign stays with the
+    factor of unknown sign that makes up for it, as in log(-log(1 - t)).
+    """
     coefficient, rest = argument.as_coeff_Mul()
     factors = list(sp.Mul.make_args(rest))
     if coefficient < 0:
@@ -68,24 +69,24 @@ def _normal(statistic: Any) -> tuple[Any, Any]:
 def centre(log_density: Any, found: Separated, rows: frozenset[Any], fresh: Any) -> Separated:
     """The same separation in centred and scaled statistics, wherever a base (a datum or its logarithm) occurs squared.
 
-    With `g = c + s u`, the eta of `u^k` is the Taylor coefficient `s^k / k! d^k/dg^k log f` at `g = c`, which is exact for a
-    polynomial and keeps differences like `mu - c` together: no digits are lost where data lie far from 0.
+    With `g = c + s u`, the eta of `u^k` is the Taylor coefficient `s^k / k! d^k/dg^k log f` at `g = c`, which is
+    exact for a polynomial and keeps differences like `mu - c` together: no digits are lost where data lie far from 0.
     """
     base = _quadratic_base(found, rows)
     if base is None:
         return found
-    g, u, c, s = sp.Dummy("g", real=True), *fresh()
+    g = sp.Dummy("g", real=True)
+    u, c, s = fresh()
     rest_statistics = [t for t in found.statistics if not t.has(base) and t != 1]
-    others = sum((e * t for e, t in zip(found.etas, found.statistics, strict=True) if t in rest_statistics), sp.Integer(0))
+    others = sum(
+        (e * t for e, t in zip(found.etas, found.statistics, strict=True) if t in rest_statistics), sp.Integer(0)
+    )
     polynomial = log_density.subs(base, g) - others
     if polynomial.free_symbols & rows:
         polynomial = log_density.replace(sp.log, _log_of_product).subs(base, g) - others
         if polynomial.free_symbols & rows:
             return found
-    etas = [
-        s**k / sp.factorial(k) * sp.diff(polynomial, g, k).subs(g, c)
-        for k in (2, 1, 0)
-    ]
+    etas = [s**k / sp.factorial(k) * sp.diff(polynomial, g, k).subs(g, c) for k in (2, 1, 0)]
     kept = [(e, t) for e, t in zip(found.etas, found.statistics, strict=True) if t in rest_statistics]
     statistics = (u**2, u, sp.Integer(1), *(t for _, t in kept))
     return Separated((*map(sp.sympify, etas), *(e for e, _ in kept)), statistics, ((u, c, s, base),))

@@ -11,7 +11,6 @@ from emdsl.derive import functions
 from emdsl.derive.notation import plain
 from emdsl.derive.pieces import Derived
 
-
 #: Above this many operations a formula is left as it is.
 MOST_OPERATIONS = 40
 

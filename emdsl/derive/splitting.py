@@ -25,7 +25,8 @@ from emdsl.ir.expressions import (
 )
 from emdsl.ir.model import Branch, Guard, Labels, Model
 
-#: Finite hidden variables used as numbers are substituted value by value up to this many values, kept as a table above it.
+#: Finite hidden variables used as numbers are substituted value by value up to this many values, kept as a table
+#: above it.
 MOST_VALUES = 8
 
 

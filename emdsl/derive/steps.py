@@ -1,4 +1,4 @@
-"""The derivation as steps to read, in the order of a textbook: log-likelihood, its parts, posterior, statistics, Q, M-step."""
+"""The derivation as steps to read, in the order of a textbook, from the log-likelihood to the M-step."""
 
 from __future__ import annotations
 
@@ -44,14 +44,15 @@ def derivation_steps(model: Model, pieces: Sequence[Derived], candidates: Sequen
     )
 
 
-# --- complete-data log-likelihood ---------------------------------------------------------------------------------------
+# --- complete-data log-likelihood -------------------------------------------------------------------------------------
 
 
 def _complete(reading: Reading) -> Step:
     model = reading.model
     laws, densities = "", ""
     for plate in [*(item.name for item in reversed(model.plates)), None]:
-        own = [item for item in (*model.factors, *model.maps) if item.plate == plate]
+        items: tuple[Factor | Map, ...] = (*model.factors, *model.maps)
+        own = [item for item in items if item.plate == plate]
         symbols = [f"log {_placed(law_text(item, model), item)}" for item in own] + ([laws] if laws else [])
         parts = [text for factor in model.factors if factor.plate == plate for text in _written(factor, reading)]
         parts += [densities] if densities else []
@@ -65,7 +66,7 @@ def _complete(reading: Reading) -> Step:
     densities = joined([densities, *priors])
     notes = []
     if model.maps:
-        notes.append("the map from hidden to observed values adds the logarithm of 1 or 0: it only says which values are possible")
+        notes.append("the map from hidden to observed values adds the logarithm of 1 or 0: it says which are possible")
     if priors:
         notes.append("with the log-priors, so that Q has its maximum at the posterior mode")
     return Step("complete-data log-likelihood", "", laws, densities, "\n".join(notes))
@@ -99,7 +100,8 @@ def _written(factor: Factor, reading: Reading) -> Iterator[str]:
         if piece.piece.when == "first":
             conditions.append(scope.units)
         elif piece.piece.when == "after":
-            conditions.append(f"not {'first' if piece.piece.lag == 1 else f'first {piece.piece.lag} of'} {piece.piece.plate}")
+            lead = "first" if piece.piece.lag == 1 else f"first {piece.piece.lag} of"
+            conditions.append(f"not {lead} {piece.piece.plate}")
         product = f"1{{{', '.join(conditions)}}}*{_wrapped_sum(text)}" if conditions else text
         elements = ", ".join(scope.elements)
         yield f"sum({elements}: {product})" if elements and piece.piece.form != "log-sum-exp" else product
@@ -172,7 +174,7 @@ def _design(term: Design) -> str:
     return f"sum({over}: {text})" if over else text
 
 
-# --- separation, statistics, Q --------------------------------------------------------------------------------------------
+# --- separation, statistics, Q ----------------------------------------------------------------------------------------
 
 
 def _separation_steps(reading: Reading) -> Iterator[Step]:
@@ -181,7 +183,7 @@ def _separation_steps(reading: Reading) -> Iterator[Step]:
             continue
         where, subject = _where(piece, reading), piece.piece.factor
         if piece.separation is None:
-            kept = "the data enter through the predictor, row by row" if _by_row_predictor(piece) else "no sum of products"
+            kept = "the data enter through the predictor" if _has_predictor(piece) else "no sum of products"
             note = f"{kept}: parameters and data do not come apart"
             yield Step("separation", subject, "", "kept whole, row by row", "\n".join(filter(None, [where, note])))
             continue
@@ -194,7 +196,7 @@ def _separation_steps(reading: Reading) -> Iterator[Step]:
         yield Step("separation", subject, before, "\n".join(lines), "\n".join(filter(None, [where, note])))
 
 
-def _by_row_predictor(piece: Derived) -> bool:
+def _has_predictor(piece: Derived) -> bool:
     return any(atom.is_predictor for atom in piece.piece.atoms)
 
 

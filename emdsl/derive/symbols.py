@@ -9,16 +9,40 @@ from typing import Any
 
 import sympy as sp
 
-from emdsl.derive.expressions import numeric_variables, walk
+from emdsl.derive.expressions import numeric_variables
 from emdsl.ir.derivation import Atom, Design, Known
-from emdsl.ir.expressions import BinderRef, ConstantRef, Expression, Label, VariableRef
+from emdsl.ir.expressions import BinderRef, ConstantRef, Expression, Label, VariableRef, walk
 from emdsl.ir.model import Model
 
 #: Names that generated code uses itself.
 _RESERVED = re.compile(r"^(S\d*|R\d+|np|pi|theta|flat|here|table|piece|pieces|weights|[A-Za-z_]+_)$")
 _FUNCTIONS = frozenset(
-    "exp log sqrt sin cos tan lgamma digamma trigamma polygamma logistic log_logistic Phi log_Phi probit where sign "
-    "atan2 log_i0 i1_over_i0 abs min max sum".split()
+    [
+        "exp",
+        "log",
+        "sqrt",
+        "sin",
+        "cos",
+        "tan",
+        "lgamma",
+        "digamma",
+        "trigamma",
+        "polygamma",
+        "logistic",
+        "log_logistic",
+        "Phi",
+        "log_Phi",
+        "probit",
+        "where",
+        "sign",
+        "atan2",
+        "log_i0",
+        "i1_over_i0",
+        "abs",
+        "min",
+        "max",
+        "sum",
+    ]
 )
 
 #: Domains whose elements are positive numbers.

@@ -43,9 +43,10 @@ def _notes(candidate: Candidate, new: frozenset[str], bend: str) -> list[str]:
     notes = []
     if update.reason:
         lead = "no closed form" if update.rule == "newton" else "solved together"
-        notes.append(f"{lead}: {'; '.join(_reasons(update.reason))}")
+        notes.append(f"{lead}: {update.why}")
     if new:
-        notes.append(f"{_listed(f'{name}_new' for name in sorted(new))}: the values that this M-step has already updated")
+        names = _listed(f"{name}_new" for name in sorted(new))
+        notes.append(f"{names}: the values that this M-step has already updated")
     if update.conditional:
         names = _listed(update.conditional)
         verb = "are" if len(update.conditional) > 1 else "is"
@@ -55,15 +56,6 @@ def _notes(candidate: Candidate, new: frozenset[str], bend: str) -> list[str]:
     if update.note:
         notes.append(update.note)
     return notes
-
-
-def _reasons(reason: str) -> list[str]:
-    """`a: why; b: why` as `a, b: why`."""
-    gathered: dict[str, list[str]] = {}
-    for part in reason.split("; "):
-        name, _, why = part.partition(": ")
-        gathered.setdefault(why, []).append(name)
-    return [f"{', '.join(names)}: {why}" if why else ", ".join(names) for why, names in gathered.items()]
 
 
 def _listed(names: Any) -> str:
@@ -77,7 +69,8 @@ def _listed(names: Any) -> str:
 def element_of(parameter: Parameter, atoms: Sequence[Atom]) -> tuple[str, list[dict[str, str]], tuple[str, ...]]:
     """How the updated element is written, what it fixes in each contribution's cell, and its indices.
 
-    The indices as they stand, where every contribution has the same plain ones; else letters, `p[i]`, with `z = i` in each cell.
+    The indices as they stand, where every contribution has the same plain ones; else letters, `p[i]`, with `z = i` in
+    each cell.
     """
     references = [atom.terms[0].parameter for atom in atoms]
     first = references[0]
@@ -118,9 +111,9 @@ def _simplex(candidate: Candidate, by_name: Mapping[str, Derived], reading: Read
     over = ", ".join(f"{index} in {axis}" if generic else index for index, axis in axes)
     multiplier = _fresh("lambda", reading)
     lagrangian = f"L = sum({over}: {text}*log({element})) + {multiplier}*(1 - sum({over}: {element}))"
-    before = [lagrangian, f"dL/d{element} = {text}/{element} - {multiplier} = 0, so that {multiplier} = sum({over}: {text})"]
+    condition = f"dL/d{element} = {text}/{element} - {multiplier} = 0, so that {multiplier} = sum({over}: {text})"
     after = [f"{element} = {text}/sum({over}: {text})", *([f"with {where}"] if where else [])]
-    return "\n".join(before), "\n".join(after), f"d2L/d{element}^2 = -{text}/{element}^2 < 0"
+    return f"{lagrangian}\n{condition}", "\n".join(after), f"d2L/d{element}^2 = -{text}/{element}^2 < 0"
 
 
 def _fresh(name: str, reading: Reading) -> str:

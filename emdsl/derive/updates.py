@@ -12,7 +12,7 @@ from emdsl.derive.pieces import Derived
 from emdsl.derive.printing import source
 from emdsl.derive.separation import expand
 from emdsl.derive.solving import solve_stationarity
-from emdsl.ir.derivation import Contribution, Update
+from emdsl.ir.derivation import Contribution, Rule, Update
 from emdsl.ir.expressions import Expression, ParameterRef, VariableRef, walk
 from emdsl.ir.model import Model, Parameter
 
@@ -113,7 +113,7 @@ def closed_form_rule(parameter: Parameter, own: list[Derived], model: Model) -> 
         for piece, i, terms in found
     )
     depends: set[str] = set()
-    for piece, i, terms in found:
+    for piece, _, terms in found:
         for value in terms.values():
             depends |= _parameters_in(value, piece)
     over_rows = any(piece.piece.form == "rows" for piece, _, _ in found)
@@ -130,8 +130,9 @@ _TIED = {
 
 
 def by_basis(piece: Derived, i: int, x: Any) -> dict[Any, Any]:
-    """dQ/dx as `sum u v(x)`, keyed by v. A term is expanded only if it does not factor as it stands, so that residuals like
-    `(centre - mu)^2` stay whole."""
+    """dQ/dx as `sum u v(x)`, keyed by v. A term is expanded only if it does not factor as it stands, so that
+    residuals like `(centre - mu)^2` stay whole.
+    """
     symbol = piece.atoms[i]
     terms: dict[Any, Any] = {}
     for statistic in piece.statistics or (sp.Integer(1),):
@@ -215,7 +216,7 @@ def matrix_rule(parameter: Parameter, own: list[Derived], model: Model) -> Candi
         if covariance or not _drops_out(vector.mean, vector.covariance, len(vectors)):
             depends |= names
     contributions = tuple(Contribution(piece.piece.name, 0, ()) for piece in own)
-    rule = "matrix" if covariance else "linear"
+    rule: Rule = "matrix" if covariance else "linear"
     return Candidate(Update(rule, (parameter.name,), contributions, formula="gaussian"), frozenset(depends))
 
 
@@ -253,14 +254,15 @@ def _iterative(names: list[str], pieces: Sequence[Derived], model: Model, reason
         quadratic = quadratic and piece.piece.form != "stationary"
         over_rows = over_rows or piece.piece.form in ("rows", "log-sum-exp")
         depends |= _weights(piece, members, len(own))
-    rule = "linear" if quadratic else "newton"
+    rule: Rule = "linear" if quadratic else "newton"
     why = "; ".join(f"{name}: {reasons[name]}" for name in names if name in reasons)
     return Candidate(Update(rule, tuple(names), over_rows=over_rows, reason=why), frozenset(depends - group))
 
 
 def _weights(piece: Derived, members: list[Any], own: int) -> set[str]:
-    """Parameters that the group's equations depend on: all in the gradient, but for a factor that every equation shares and
-    that is the same for all cells of a group's element."""
+    """Parameters that the group's equations depend on: all in the gradient, but for a factor that every equation
+    shares and that is the same for all cells of a group's element.
+    """
     gradient = [sp.factor(sp.diff(piece.quantity, member)) for member in members]
     others = set(piece.atoms) - set(members)
     if own == 1 and gradient:
@@ -298,7 +300,9 @@ def _absorb(
 
     kept = list(closed)
     while True:
-        moved = [c for c in kept if len(c.update.parameters) == 1 and c.depends & set(parent) and _scalar_pieces(c, pieces)]
+        moved = [
+            c for c in kept if len(c.update.parameters) == 1 and c.depends & set(parent) and _scalar_pieces(c, pieces)
+        ]
         moved = [c for c in moved if not _triangular(c, parent, pieces)]
         if not moved:
             break
@@ -338,7 +342,9 @@ def _triangular(candidate: Candidate, open_names: dict[str, str], pieces: Sequen
 
 
 def _ordered(groups: list[Candidate]) -> tuple[Candidate, ...]:
-    """Each after those that it depends on; where that is circular, linear groups first, and what is used at its old value is noted."""
+    """Each after those that it depends on; where that is circular, linear groups first, and what is used at its old
+    value is noted.
+    """
     waiting = list(groups)
     done: list[Candidate] = []
     while waiting:

@@ -1,6 +1,6 @@
 """Verification at compile time: does an update without iteration zero the gradient of Q, and is it a maximum?
 
-Each is run on the statistics of random weighted data inside the support, in several cells with different parameters, exactly as
+Each is run on the statistics of random weighted data inside the support, in several cells with different parameters, as
 the program will run it: by the sources of its contributions, by the gradients of the pieces, by assembly.
 """
 
@@ -23,6 +23,7 @@ ATTEMPTS = 12
 #: A Newton step from the update is at most this share of the parameter.
 TOLERANCE = 1e-6
 
+CHECKED = "checked on random data: there"
 FAILED = "its closed form failed verification"
 
 _Place = tuple[str, tuple[int, ...]]
@@ -109,11 +110,12 @@ def _shares(counts: Mapping[_Place, float], event: int) -> dict[_Place, float]:
 
 
 def _inside(x: float, domain: Domain) -> bool:
-    low, high = {"positive": (0.0, np.inf), "unit": (0.0, 1.0), "simplex": (0.0, 1.0)}.get(domain.kind, (-np.inf, np.inf))
+    bounds = {"positive": (0.0, np.inf), "unit": (0.0, 1.0), "simplex": (0.0, 1.0)}
+    low, high = bounds.get(domain.kind, (-np.inf, np.inf))
     if domain.kind == "interval":
         low = float(getattr(domain.low, "value", low))
         high = float(getattr(domain.high, "value", high))
-    return bool(np.isfinite(x)) and low < x < high or (domain.kind == "simplex" and x == 1.0)
+    return (bool(np.isfinite(x)) and low < x < high) or (domain.kind == "simplex" and x == 1.0)
 
 
 # --- gradient and second derivative -----------------------------------------------------------------------------------
@@ -148,8 +150,8 @@ def _judge(update: Update, world: Mapping[str, Cells], draws: Draws, new: Mappin
         if bends[place] > 0:
             return Verdict(name, False, "on random data the update is no maximum of Q")
     if any(bend == 0 for bend in bends.values()):
-        return Verdict(name, True, "checked on random data: the gradient is 0 there; so is the second derivative: not identified")
-    return Verdict(name, True, "checked on random data: there the gradient is 0 and the second derivative negative")
+        return Verdict(name, True, f"{CHECKED} the gradient is 0, and so is the second derivative: not identified")
+    return Verdict(name, True, f"{CHECKED} the gradient is 0 and the second derivative negative")
 
 
 def _along_the_simplex(slopes: Mapping[_Place, float], new: Mapping[_Place, float], event: int) -> dict[_Place, float]:
@@ -157,7 +159,7 @@ def _along_the_simplex(slopes: Mapping[_Place, float], new: Mapping[_Place, floa
     groups: dict[tuple[int, ...], list[_Place]] = {}
     for place in slopes:
         groups.setdefault(place[1][: len(place[1]) - event], []).append(place)
-    left = {}
+    left: dict[_Place, float] = {}
     for places in groups.values():
         mean = sum(slopes[place] * new[place] for place in places) / sum(new[place] for place in places)
         left |= {place: slopes[place] - mean for place in places}
@@ -174,8 +176,8 @@ def _by_cell(cells: Cells, source: str) -> Any:
             if f"S{j}" in used:
                 statistic = np.broadcast_to(value(term.statistic, symbols), cells.weights.shape)
                 symbols[f"S{j}"] = (cells.weights * statistic).sum(axis=1, keepdims=True)
-        result = np.asarray(value(source, {key: _first(entry) for key, entry in symbols.items() if key in used}), dtype=float)
-        return np.broadcast_to(result, (len(cells.weights), 1))[:, 0]
+        by_cell = {key: _first(entry) for key, entry in symbols.items() if key in used}
+        return np.broadcast_to(value(source, by_cell), (len(cells.weights), 1))[:, 0]
     by_row = np.broadcast_to(value(source, symbols), cells.weights.shape)
     return (cells.weights * by_row).sum(axis=1)
 

@@ -87,8 +87,8 @@ class Piece:
     gaussian       constant + -1/2 log det C - 1/2 (x - m)' C^-1 (x - m), `vector` naming its parts
     stationary     log of the stationary probability of a state, `stationary` naming matrix and state
 
-    `gradient[i]` is the derivative in atom i; `hessian` lists `(i, j, source)`, i <= j, where it is not 0.
-    `guards` are conditions on finite things (`Guard`, or an expression that is 0 or 1); the piece holds where all are 1.
+    `gradient[i]` is the derivative in atom i; `hessian` lists `(i, j, source)`, i <= j, where it is not 0. `guards`
+    are conditions on finite things (`Guard`, or an expression that is 0 or 1); the piece holds where all are 1.
     `prior` marks a log-prior: no data, weight 1.
     """
 
@@ -118,7 +118,9 @@ class Piece:
 
 @dataclass(frozen=True)
 class Vector:
-    """The parts of a Gaussian piece: the vector variable over `axis`, its mean (a partial parameter reference) and covariance."""
+    """The parts of a Gaussian piece: the vector variable over `axis`, its mean (a partial parameter reference) and
+    covariance.
+    """
 
     axis: str
     variable: VariableRef
@@ -151,8 +153,8 @@ class Update:
     linear        one Newton step solves it: Q is quadratic in the group (weighted Gram matrix of the design)
     matrix        C = R / n for covariances in Gaussian pieces
     newton        Newton's method on Q, halved until Q rises
-    `conditional` lists the parameters whose current values it uses and that are updated later (ECM). `reason` says why nothing
-    simpler applies, `note` how the update was verified.
+    `conditional` lists the parameters whose current values it uses and that are updated later (ECM). `reason` says why
+    nothing simpler applies (`a: why; b: why`), `note` how the update was verified.
     """
 
     rule: Rule
@@ -163,6 +165,15 @@ class Update:
     conditional: tuple[str, ...] = ()
     reason: str = ""
     note: str = ""
+
+    @property
+    def why(self) -> str:
+        """The reason with parameters that share one put together: `a, b: why`."""
+        gathered: dict[str, list[str]] = {}
+        for part in filter(None, self.reason.split("; ")):
+            name, _, why = part.partition(": ")
+            gathered.setdefault(why, []).append(name)
+        return "; ".join(f"{', '.join(names)}: {why}" for why, names in gathered.items())
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,16 @@ from emdsl.runtime.problem import Array, Space, Theta
 
 
 def held_in_place(model: Model, spaces: Sequence[Space]) -> frozenset[str]:
-    """Index sets whose labels must stay as they are: along them, some elements of a parameter are fixed and others not, or to
-    different values."""
+    """Index sets whose labels must stay as they are: along them, some elements of a parameter are fixed and others
+    not, or to different values.
+    """
     found = set()
     for parameter, space in zip(model.parameters, spaces, strict=True):
         if parameter.domain.kind == "contrast":
             continue
         for position, axis in enumerate(parameter.array_axes):
             moved = np.moveaxis(space.fixed, position, 0)
-            if space.fixed.any() and not (space.zero == space.fixed).all() or (moved != moved[:1]).any():
+            if (space.fixed.any() and not (space.zero == space.fixed).all()) or (moved != moved[:1]).any():
                 found.add(axis)
     return frozenset(found)
 

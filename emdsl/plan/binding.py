@@ -44,8 +44,8 @@ class Axes:
 class BoundPiece:
     """One piece with everything that does not change during a fit.
 
-    `carrier` says how it enters the E-step: `static` (no data), `affine` (statistics times eta), `coded` (tables by code),
-    `rows` (a density by row), `log-sum-exp`, `gaussian`, or `prior` (not at all).
+    `carrier` says how it enters the E-step: `static` (no data), `affine` (statistics times eta), `coded` (tables by
+    code), `rows` (a density by row), `log-sum-exp`, `gaussian`, or `prior` (not at all).
     """
 
     piece: Piece
@@ -103,7 +103,8 @@ class PieceBinder:
         self.plain = Evaluator(model, bound)
 
     def bind(self, piece: Piece, *, alone: bool) -> BoundPiece:
-        """`alone`: all pieces of its factor are tables by the same codes, so that missing and coarse cells can be summed over.
+        """`alone`: all pieces of its factor are tables by the same codes, so that missing and coarse cells can be
+        summed over.
 
         The piece with its axes, addresses, masks and codes (its statistics follow once the program is generated)."""
         level = self._level(piece)
@@ -134,7 +135,9 @@ class PieceBinder:
         siblings = [other for other in pieces if other.factor == piece.factor]
         codes = {self._coded(other) for other in siblings}
         constant = all(term.statistic == "1" for other in siblings for term in other.terms)
-        return constant and len(codes) == 1 and bool(codes.pop()) and all(other.form == "separable" for other in siblings)
+        return (
+            constant and len(codes) == 1 and bool(codes.pop()) and all(other.form == "separable" for other in siblings)
+        )
 
     # --- axes ---------------------------------------------------------------------------------------------------------
 
@@ -151,13 +154,16 @@ class PieceBinder:
         return self.model.variable(reference.name).values is not None
 
     def _coded(self, piece: Piece) -> frozenset[VariableRef]:
-        """Finite data whose codes become axes: those that index parameters in a separable piece, and, where no statistic varies by
-        row, those that its guards look at."""
+        """Finite data whose codes become axes: those that index parameters in a separable piece, and, where no
+        statistic varies by row, those that its guards look at.
+        """
         if piece.form != "separable" or piece.prior:
             return frozenset()
         found = {r for atom in piece.atoms for term in atom.terms for r in self._data_indices(term.parameter)}
         if all(term.statistic == "1" for term in piece.terms):
-            found |= {r for guard in piece.guards for r in walk(guard) if isinstance(r, VariableRef) and self._is_data(r)}
+            found |= {
+                r for guard in piece.guards for r in walk(guard) if isinstance(r, VariableRef) and self._is_data(r)
+            }
         return frozenset(found)
 
     def _data_indices(self, reference: ParameterRef) -> set[VariableRef]:
@@ -247,7 +253,8 @@ class PieceBinder:
         joined = _concatenate(positions)
         return Slots(joined if by_row else joined[..., 0], _concatenate(coefficients), by_row)
 
-    # --- knowns, guards, statistics --------------------------------------------------------------------------------------
+    # --- knowns, guards, statistics
+    # --------------------------------------------------------------------------------------
 
     def _known(self, known: Known, axes: Axes, evaluator: Evaluator, with_rows: bool) -> Array:
         plain = self.plain if known.by_row else evaluator
@@ -274,7 +281,9 @@ class PieceBinder:
         bound.data.row_mask = self._row_mask(bound, rows)
 
     def _row_mask(self, bound: BoundPiece, guard: Named | None) -> Any:
-        """`(*elements, rows)`: 1 where the piece applies to a row: it is seen, its guards on data hold, its place in the chain fits."""
+        """`(*elements, rows)`: 1 where the piece applies to a row: it is seen, its guards on data hold, its place in
+        the chain fits.
+        """
         piece, level = bound.piece, self.bound.levels[bound.level]
         parts: list[Named] = []
         if guard is not None:
@@ -300,17 +309,22 @@ class PieceBinder:
         return np.asarray(total.aligned((*bound.axes.elements, ROW)), dtype=bool)
 
     def _seen(self, target: VariableRef) -> Named | None:
-        """Where the target has a value. Raises EmmError where a cell leaves some values open: only tables by code can sum over them."""
+        """Where the target has a value. Raises EmmError where a cell leaves some values open: only tables by code can
+        sum over them.
+        """
         if not self._finite(target):
             value = self.plain.value(target) if len(target.indices) == len(self._variable_axes(target)) else None
-            return None if value is None or not np.isnan(value.array).any() else Named(value.axes, ~np.isnan(value.array))
+            return (
+                None if value is None or not np.isnan(value.array).any() else Named(value.axes, ~np.isnan(value.array))
+            )
         code = self.plain.code(target)
         size = len(self.bound.indexes[self.plain.index_set(target)])
         seen = (code.array >= 0) & (code.array < size)
         sets = self.bound.values[target.name].sets
         if sets is not None and not sets[np.unique(code.array[code.array >= size]) - size].all():
             raise EmmError(
-                "not-supported-yet", f"coarse cells of `{target.name}`, whose law depends on other data, have no plan yet"
+                "not-supported-yet",
+                f"coarse cells of `{target.name}`, whose law depends on other data, have no plan yet",
             )
         return None if seen.all() else Named(code.axes, seen)
 
@@ -342,8 +356,9 @@ class PieceBinder:
             bound.carrier = piece.form
 
     def _codes(self, bound: BoundPiece, coded: frozenset[VariableRef]) -> None:
-        """One code for each row (and element): the position in the product of the code axes, and beyond it the rows of `sets`, for
-        coarse and missing cells of the target."""
+        """One code for each row (and element): the position in the product of the code axes, and beyond it the rows
+        of `sets`, for coarse and missing cells of the target.
+        """
         references = sorted(coded, key=axis_of)
         sizes = [bound.axes.sizes[axis_of(r)] for r in references]
         target = bound.piece.target
@@ -359,7 +374,9 @@ class PieceBinder:
         alone = bound.carrier == "coded"
         if not regular.all() and alone:
             code, bound.data.sets = self._coarse(references, columns, sizes, regular, code, total, target)
-        applies = np.ones(shape, dtype=bool) if bound.data.row_mask is None else np.broadcast_to(bound.data.row_mask, shape)
+        applies = (
+            np.ones(shape, dtype=bool) if bound.data.row_mask is None else np.broadcast_to(bound.data.row_mask, shape)
+        )
         if not alone and (applies & ~regular).any():
             self._coarse(references, columns, sizes, regular, code, total, None)
         if not applies.all() and all(term.statistic == "1" for term in bound.piece.terms):

@@ -105,9 +105,7 @@ def _aligned(name: str, node: Node, axes: Sequence[str], rows: bool) -> str:
 
 def _add(node: Add) -> list[str]:
     n = f"n{node.number}"
-    base = next(
-        (i for i in node.inputs if isinstance(i, _FRESH) and i.axes == node.axes and i.rows == node.rows), None
-    )
+    base = next((i for i in node.inputs if isinstance(i, _FRESH) and i.axes == node.axes and i.rows == node.rows), None)
     lines = []
     rest = [item for item in node.inputs if item is not base]
     if base is not None:
@@ -126,25 +124,19 @@ def _add(node: Add) -> list[str]:
     return lines
 
 
-def _split(node: Scan) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    return node.axes, node.previous, node.states
-
-
 def _scan(node: Scan) -> list[str]:
     number = node.number
-    outer, previous, states = _split(node)
     k = f"k{number}"
-    lines = [
-        f"o{number}, {k} = {_product(outer)}, {_product(states)}",
+    return [
+        f"o{number}, {k} = {_product(node.axes)}, {_product(node.states)}",
         f"n{number}, s{number} = scan_forward(",
         f"    n{node.first.number}.reshape(o{number}, {k}{', -1' if node.first.rows else ''}),",
         f"    n{node.step.number}.reshape(o{number}, {k}, {k}{', -1' if node.step.rows else ''}),",
         f"    {_emission(node)},",
         f"    b.layouts[{node.level + 1}],",
         ")",
-        f"n{number} = n{number}.reshape({_shape(outer)}-1){_comment(node)}",
+        f"n{number} = n{number}.reshape({_shape(node.axes)}-1){_comment(node)}",
     ]
-    return lines
 
 
 def _emission(node: Scan) -> str:
@@ -173,7 +165,8 @@ def _reverse(node: Node) -> list[str]:
         case RowDensity():
             return [f"S[{node.number}][..., {_rows(node)}] = weighted({a}, {_rows(node)}, {node.level}, b)"]
         case Quadratic():
-            return [f"S[{node.number}] += t[{node.number}].reverse(weighted({a}, {_rows(node)}, {node.level}, b), {_rows(node)})"]
+            weights = f"weighted({a}, {_rows(node)}, {node.level}, b)"
+            return [f"S[{node.number}] += t[{node.number}].reverse({weights}, {_rows(node)})"]
         case Potential():
             return [f"S[{node.number}][..., {_rows(node)}] = {a}"]
         case Indicator():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from emdsl.data.bound import Bound
@@ -33,7 +35,7 @@ def make_blocks(bound: Bound, cells: int, scans: set[int]) -> list[Block]:
             cuts.append(min(outer, max(stop, cuts[-1] + 1)))
     else:
         cuts.append(outer)
-    return [_block(bound, begin, end, scans) for begin, end in zip(cuts[:-1], cuts[1:], strict=True)]
+    return [_block(bound, begin, end, scans) for begin, end in pairwise(cuts)]
 
 
 def _ends(bound: Bound) -> list[np.ndarray]:

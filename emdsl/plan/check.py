@@ -8,7 +8,7 @@ from emdsl.data.bound import Bound
 from emdsl.data.summary import bound_summary
 from emdsl.data.wording import count_of, plain
 from emdsl.ir.derivation import Derivation, Update
-from emdsl.ir.model import Model, Parameter, Plate, Variable
+from emdsl.ir.model import Factor, Map, Model, Parameter, Plate, Variable
 from emdsl.ir.show import show_domain
 from emdsl.plan.posterior_plan import cost_lines, eliminations, plan_lines, planned, sizes_without_data
 from emdsl.plan.program import Program
@@ -112,7 +112,8 @@ def _statements(plate: str | None, model: Model) -> list[str]:
     drawn = {name for v in model.variables for name in v.components}
     lines = []
     for variable in model.variables:
-        if variable.plate == plate and variable.kind != "weight" and variable.name not in drawn and "." not in variable.name:
+        hidden_draw = variable.name in drawn or "." in variable.name
+        if variable.plate == plate and variable.kind != "weight" and not hidden_draw:
             lines.append(f"{variable.kind} {_law(variable, model)}{_values(variable)}")
     extra = [f for f in model.factors if f.plate == plate and f.target is None]
     return lines + [f"factor {' '.join(factor.text.split())}" for factor in extra]
@@ -120,8 +121,11 @@ def _statements(plate: str | None, model: Model) -> list[str]:
 
 def _law(variable: Variable, model: Model) -> str:
     made_by = {variable.name, *variable.components}
-    for item in (*model.factors, *model.maps):
-        if item.target is not None and (item.target.name in made_by or variable.name in model.variable(item.target.name).joint):
+    statements: tuple[Factor | Map, ...] = (*model.factors, *model.maps)
+    for item in statements:
+        if item.target is None:
+            continue
+        if item.target.name in made_by or variable.name in model.variable(item.target.name).joint:
             return " ".join(item.text.split())
     axes = f"[{', '.join(variable.axes)}]" if variable.axes else ""
     return f"{variable.name}{axes}"
@@ -142,7 +146,8 @@ def _update(update: Update, model: Model) -> Iterator[str]:
     names = ", ".join(update.parameters)
     yield f"{names}: {_rule(update)}"
     if update.conditional:
-        yield f"{_INDENT}at the current {' and '.join(update.conditional)}, updated later (conditional maximisation, ECM)"
+        names = " and ".join(update.conditional)
+        yield f"{_INDENT}at the current {names}, updated later (conditional maximisation, ECM)"
     if update.over_rows:
         yield f"{_INDENT}takes a pass over the data"
     if update.note:
@@ -164,5 +169,4 @@ def _rule(update: Update) -> str:
             return "closed form, the weighted mean"
         case "linear":
             return "closed form, one weighted linear system"
-    reason = f": {update.reason}" if update.reason else ""
-    return f"no closed form, Newton's method on Q{reason}"
+    return "no closed form, Newton's method on Q" + (f" ({update.why})" if update.why else "")

@@ -40,14 +40,14 @@ def degenerate(program: Program, statistics: dict[str, Any]) -> str | None:
 
 def _dimensions(item: BoundPiece, program: Program) -> int:
     if item.carrier == "gaussian":
-        return program.gaussians[item.piece.name].data.d
+        return int(program.gaussians[item.piece.name].data.d)
     slots = [s.coefficients.shape[-2] for s in item.data.slots if s is not None]
-    return max([1, *slots])
+    return max(1, *slots) if slots else 1
 
 
 def _counts(name: str, program: Program, statistics: dict[str, Any]) -> Array | None:
     """Expected number of units at each value of a hidden variable, from the statistics of its own law."""
-    total: Any = None
+    total: Array | None = None
     for item in program.pieces.values():
         piece = item.piece
         target = piece.target
@@ -58,7 +58,7 @@ def _counts(name: str, program: Program, statistics: dict[str, Any]) -> Array | 
             continue
         values = statistics[piece.name][..., constant]
         axis = item.axes.hidden.index(name)
-        own = values.sum(axis=tuple(k for k in range(values.ndim) if k != axis))
+        own: Array = values.sum(axis=tuple(k for k in range(values.ndim) if k != axis))
         total = own if total is None else total + own
     return total
 

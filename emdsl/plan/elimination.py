@@ -1,4 +1,6 @@
-"""From factors to the program of an E-step: hidden variables are summed out from the innermost plate to the outermost."""
+"""From factors to the program of an E-step: hidden variables are summed out from the innermost plate to the
+outermost.
+"""
 
 from __future__ import annotations
 
@@ -50,8 +52,8 @@ class Eliminator:
 
     def build(self) -> Node:
         """The node of the log-evidence of the data set."""
-        for item in (*self.pieces, *self.maps):
-            self.sizes.update(item.axes.sizes)
+        for axes in (*(piece.axes for piece in self.pieces), *(item.axes for item in self.maps)):
+            self.sizes.update(axes.sizes)
         tables: dict[int, list[Node]] = {level: [] for level in range(len(self.bound.levels))}
         for node in self._leaves():
             tables[node.level].append(node)
@@ -177,7 +179,7 @@ class Eliminator:
         plate = self.bound.levels[level].plate
         if isinstance(node, Scan):
             return node
-        if plate in self.bound.weights:
+        if plate is not None and plate in self.bound.weights:
             node = Power(next(self.numbers), node.axes, level, True, node, plate)
         return SegmentSum(next(self.numbers), node.axes, level - 1, True, node)
 
@@ -188,18 +190,24 @@ class Eliminator:
         assert plate is not None
         if plate in self.bound.weights:
             raise EmmError(
-                "weighted-chain", f"the units of the chain `{plate}` cannot be weighted", help="weight the plate around it"
+                "weighted-chain",
+                f"the units of the chain `{plate}` cannot be weighted",
+                help="weight the plate around it",
             )
         previous = tuple(f"{name}@1" for name in chained)
         deeper = {axis for node in tables for axis in node.axes if "@" in axis} - set(previous)
         if deeper:
             raise EmmError("not-supported-yet", "a hidden chain of second order has no plan yet")
         first = [node for node in tables if self.roles.get(node.number) == "first"]
-        step = [n for n in tables if n not in first and (self.roles.get(n.number) == "after" or set(previous) & set(n.axes))]
+        step = [
+            n for n in tables if n not in first and (self.roles.get(n.number) == "after" or set(previous) & set(n.axes))
+        ]
         emit = [node for node in tables if node not in first and node not in step]
         if not first or not step:
             raise EmmError(
-                "no-first-law", f"the hidden chain over `{plate}` needs a law for its first unit", help="write `D1 first, D2 after`"
+                "no-first-law",
+                f"the hidden chain over `{plate}` needs a law for its first unit",
+                help="write `D1 first, D2 after`",
             )
         outer = tuple(a for a in union(*(n.axes for n in tables)) if a not in chained and a not in previous)
         start = self._add(first, level, (*outer, *chained))

@@ -48,11 +48,11 @@ class Evaluator:
     def value(self, expression: Expression) -> Named:
         """The number (or truth, 0 or 1) of an expression in every cell and row it varies over."""
         match expression:
-            case Number(value):
-                return Named((), np.asarray(float(value)))
+            case Number(exact):
+                return Named((), np.asarray(float(exact)))
             case BinderRef(binder):
                 return Named((binder.name,), self._numbers(binder.index_set))
-            case Label(index_set, label):
+            case Label(_, label):
                 return Named((), np.asarray(float(label)))
             case ConstantRef(name, indices):
                 return self._table(Named((), self.bound.constants[name]), indices)
@@ -125,8 +125,10 @@ class Evaluator:
         table = self.value(matrix)
         codes = self.code(state)
         law = stationary_law(table.array)
-        return self._table(Named((*table.axes[:-2], "state"), law), (state,)) if not table.axes[:-2] else combine(
-            lambda index, law=law: law[..., index], codes
+        return (
+            self._table(Named((*table.axes[:-2], "state"), law), (state,))
+            if not table.axes[:-2]
+            else combine(lambda index, law=law: law[..., index], codes)
         )
 
     def _is_label(self, expression: Expression) -> bool:

@@ -17,7 +17,9 @@ def names_in(*sources: str) -> set[str]:
 
 
 def assigned(piece: Piece, used: set[str], *, place: str = "here") -> list[str]:
-    """Lines that bind the atoms and knowns that are used; `place` is the bound piece, `flat` the vector of all parameters."""
+    """Lines that bind the atoms and knowns that are used; `place` is the bound piece, `flat` the vector of all
+    parameters.
+    """
     lines = []
     for i, atom in enumerate(piece.atoms):
         if atom.symbol not in used:
@@ -42,7 +44,11 @@ def _describe(piece: Piece, i: int, name: str) -> str:
 def eta_function(piece: Piece) -> list[str]:
     """`eta_PIECE(theta, flat, here)`: the table `(*cells, terms)` that the statistics are multiplied with."""
     used = names_in(*(term.eta for term in piece.terms))
-    lines = [f"def eta_{identifier(piece.name)}(theta, flat, here):", *assigned(piece, used), "    table = np.empty(here.eta_shape)"]
+    lines = [
+        f"def eta_{identifier(piece.name)}(theta, flat, here):",
+        *assigned(piece, used),
+        "    table = np.empty(here.eta_shape)",
+    ]
     lines += [f"    table[..., {j}] = {term.eta}  # times {term.statistic}" for j, term in enumerate(piece.terms)]
     lines += ["    if here.outside is not None:", "        table[here.outside] = 0.0", "    return table"]
     return lines
@@ -59,7 +65,9 @@ def statistic_function(piece: Piece) -> list[str]:
 
 
 def density_function(piece: Piece) -> list[str]:
-    """`density_PIECE(theta, flat, here)`: the log-density (or the inner expression of a log-sum-exp) by cell and row."""
+    """`density_PIECE(theta, flat, here)`: the log-density (or the inner expression of a log-sum-exp) by cell and
+    row.
+    """
     lines = [f"def density_{identifier(piece.name)}(theta, flat, here):", *assigned(piece, names_in(piece.log_density))]
     return [*lines, f"    return {piece.log_density}"]
 
@@ -76,8 +84,16 @@ def derivative_functions(piece: Piece) -> list[str]:
         ("gradient", piece.gradient),
         ("hessian", tuple(source for _, _, source in piece.hessian)),
     ):
-        lines += [f"def {kind}_{name}(theta, flat, here, S):", *_statistics(piece, sources), *assigned(piece, names_in(*sources))]
-        lines += [f"    return ({', '.join(sources)}{',' if len(sources) == 1 else ''})" if sources else "    return ()", "", ""]
+        lines += [
+            f"def {kind}_{name}(theta, flat, here, S):",
+            *_statistics(piece, sources),
+            *assigned(piece, names_in(*sources)),
+        ]
+        lines += [
+            f"    return ({', '.join(sources)}{',' if len(sources) == 1 else ''})" if sources else "    return ()",
+            "",
+            "",
+        ]
     return lines[:-2]
 
 
@@ -87,7 +103,9 @@ def _statistics(piece: Piece, sources: Iterable[str]) -> list[str]:
 
 
 def update_function(update: Update, pieces: dict[str, Piece]) -> list[str]:
-    """`update_PARAMETER(theta, flat, S, pieces)`: the accumulators of a simplex or closed-form update, and its formula."""
+    """`update_PARAMETER(theta, flat, S, pieces)`: the accumulators of a simplex or closed-form update, and its
+    formula.
+    """
     (parameter,) = update.parameters
     count = len(update.contributions[0].sources) if update.contributions else 0
     lines = [f"def update_{identifier(parameter)}(theta, flat, S, pieces):", f'    """{update.rule}: {parameter}."""']

@@ -60,7 +60,8 @@ def _fill(array: Array, value: Any, axes: tuple[str, ...], bound: Bound, path: s
         raise EmmError("wrong-shape", f"--{option} gives `{path}` rows of different lengths") from None
     if given.shape not in ((), array.shape):
         raise EmmError(
-            "wrong-shape", f"--{option} gives `{path}` the shape {_size(given.shape)}, but its shape is {_size(array.shape)}",
+            "wrong-shape",
+            f"--{option} gives `{path}` the shape {_size(given.shape)}, but its shape is {_size(array.shape)}",
             help=f"give one number for all its elements, or {_size(array.shape)} of them",
         )  # fmt: skip
     array[...] = given

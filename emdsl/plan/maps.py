@@ -18,7 +18,9 @@ from emdsl.plan.named import ROW, Named
 
 @dataclass(frozen=True)
 class BoundMap:
-    """`table` `(*hidden, elements, codes)` holds 0 where a code's observation is possible and minus infinity elsewhere; `code` `(elements, rows)`."""
+    """`table` `(*hidden, elements, codes)` holds 0 where a code's observation is possible and minus infinity
+    elsewhere; `code` `(elements, rows)`.
+    """
 
     map: Map
     level: int
@@ -31,7 +33,9 @@ def bind_map(statement: Map, model: Model, bound: Bound) -> BoundMap:
     """The table and codes of one deterministic observation."""
     evaluator = Evaluator(model, bound)
     level = next(number for number, item in enumerate(bound.levels) if item.plate == statement.plate)
-    variables = [n for n in walk(statement.value) if isinstance(n, VariableRef) and model.variable(n.name).kind == "latent"]
+    variables = [
+        n for n in walk(statement.value) if isinstance(n, VariableRef) and model.variable(n.name).kind == "latent"
+    ]
     order = {v.name: k for k, v in enumerate(model.variables)}
     hidden = tuple(dict.fromkeys(axis_of(v) for v in sorted(variables, key=lambda v: order[v.name])))
     sizes = {axis_of(v): len(bound.indexes[model.variable(v.name).values or ""]) for v in variables}

@@ -17,8 +17,9 @@ START = "start"
 
 @dataclass(frozen=True)
 class Named:
-    """An array and the names of its axes, in order. Axes: a latent variable (`z`, `z@1` for the unit before), a bound index
-    (`item`), the code of a finite datum (`#x`), or `row`."""
+    """An array and the names of its axes, in order. Axes: a latent variable (`z`, `z@1` for the unit before), a bound
+    index (`item`), the code of a finite datum (`#x`), or `row`.
+    """
 
     axes: tuple[str, ...]
     array: NDArray[Any]

@@ -34,7 +34,9 @@ class Affine(Node):
 
 @dataclass(frozen=True)
 class Take(Node):
-    """Entries of eta tables by code, times statistics where there are any; summed over elements. `pieces` share axes and codes."""
+    """Entries of eta tables by code, times statistics where there are any; summed over elements. `pieces` share axes
+    and codes.
+    """
 
     pieces: tuple[str, ...]
 

@@ -17,7 +17,7 @@ from emdsl.plan.program import Program
 
 @dataclass(frozen=True)
 class Elimination:
-    """Some hidden variables of a plate summed out of a table over `axes` (a hidden variable, `z@1` for the unit before)."""
+    """Hidden variables of a plate summed out of a table over `axes` (`z`, or `z@1` for its value a unit before)."""
 
     plate: str | None
     variables: tuple[str, ...]
@@ -45,8 +45,8 @@ def _whole(expression: Expression, model: Model) -> int | None:
         case Number(value) if value == int(value):
             return int(value)
         case ConstantRef(name, ()):
-            value = model.constant(name).value
-            return _whole(value, model) if isinstance(value, Number | ConstantRef) else None
+            given = model.constant(name).value
+            return _whole(given, model) if isinstance(given, Number | ConstantRef) else None
     return None
 
 
@@ -137,7 +137,7 @@ def _line(item: Elimination, sizes: Mapping[str, int | None]) -> str:
     place = f"in each {item.plate}" if item.plate is not None else "for the whole data set"
     table = f"a table over {', '.join(map(axis_text, item.axes))} ({_cells(item.axes, sizes)})"
     if item.chained:
-        return f"{names}: forward and backward along the chain of each {item.plate}, {table} at each step"
+        return f"{names}: forward and backward along the chain over {item.plate}, {table} at each step"
     return f"{names}: summed out {place}, {table}"
 
 
@@ -167,7 +167,7 @@ def cost_lines(program: Program) -> list[str]:
     return [
         f"largest table: {count_of(largest, 'number')} a unit",
         f"one E-step: about {_short(2 * sum(_operations(program, node) for node in program.nodes))} operations",
-        f"memory: {_bytes(_held(program))} for the data, about {_bytes(8 * largest * block)} for the largest array of a block",
+        f"memory: {_bytes(_held(program))} for the data, {_bytes(8 * largest * block)} for the largest array of a block",
         f"{count_of(len(program.blocks), 'block')} of at most {count_of(block, 'row')}",
     ]
 
@@ -208,7 +208,8 @@ def _held(program: Program) -> int:
     for item in program.pieces.values():
         arrays = [item.data.statistics, item.data.code, *item.data.knowns.values()]
         total += sum(array.nbytes for array in arrays if array is not None)
-    return total + sum(piece.data.x.nbytes for piece in program.gaussians.values())
+    total += sum(item.table.nbytes + item.code.nbytes for item in program.maps.values())
+    return int(total + sum(piece.data.x.nbytes for piece in program.gaussians.values()))
 
 
 def _short(number: float) -> str:

@@ -25,7 +25,6 @@ from emdsl.runtime.random_start import draw_potentials
 from emdsl.runtime.rules import keep_fixed, share
 from emdsl.runtime.stationary import StationaryPart
 
-
 #: Rows times starts up to which starts run as a batch: above it one start fills the machine by itself.
 MOST_BATCHED = 400_000
 
@@ -38,7 +37,8 @@ def iterated(update: Update) -> bool:
 class BoundProblem:
     """Implements `emdsl.runtime.problem.Problem` for a derivation bound to data.
 
-    `fix` holds values that are not estimated, `init` those that start 1 begins from: parameter arrays in which NaN means free or not given.
+    `fix` holds values that are not estimated, `init` those that start 1 begins from: parameter arrays in which NaN
+    means free or not given.
     """
 
     def __init__(
@@ -60,9 +60,7 @@ class BoundProblem:
         # A batch only climbs: it needs neither scores nor the groups that Newton's method updates.
         self.assemblies = [] if batch else self._assemblies()
         self._groups = {
-            update.parameters: self._group(update)
-            for update in derivation.updates
-            if not batch and iterated(update)
+            update.parameters: self._group(update) for update in derivation.updates if not batch and iterated(update)
         }
         self._data = {name: item.data for name, item in self.program.pieces.items()}
         self._updates = {
@@ -115,7 +113,9 @@ class BoundProblem:
         return other
 
     def batched(self, count: int) -> BoundProblem | None:
-        """The same problem for `count` starts at once, where that pays: every update is in closed form, and the arrays are small."""
+        """The same problem for `count` starts at once, where that pays: every update is in closed form, and the
+        arrays are small.
+        """
         numbers = sum(size for size in self.program.sizes.values()) + self.program.bound.levels[-1].size
         fixed_mean = self.program.gaussians and any(space.fixed.any() for space in self.spaces)
         if any(iterated(update) for update in self.derivation.updates) or fixed_mean or numbers * count > MOST_BATCHED:
@@ -175,8 +175,8 @@ class BoundProblem:
                 parts[piece.covariance.parameter] = parts[piece.covariance.parameter] + in_covariance
             return parts
 
-    def log_prior(self, theta: Theta) -> float:
-        """Log-density of the priors."""
+    def log_prior(self, theta: Theta) -> Any:
+        """Log-density of the priors (one for each start of a batch)."""
         if not self._priors:
             return 0.0
         total: Any = 0.0
@@ -204,7 +204,7 @@ class BoundProblem:
                     data=data,
                     names=tuple(tuple(term.parameter.name for term in atom.terms) for atom in piece.atoms),
                     places=tuple(make_place(data, i, offsets) for i in range(len(piece.atoms))),
-                    formulas=tuple(getattr(module, f"{kind}_{item.name}") for kind in ("value", "gradient", "hessian")),  # type: ignore[arg-type]
+                    formulas=tuple(getattr(module, f"{kind}_{item.name}") for kind in ("value", "gradient", "hessian")),
                     hessian_entries=tuple((i, j) for i, j, _ in piece.hessian),
                     reduced=piece.form == "log-sum-exp",
                     sign=piece.sign,

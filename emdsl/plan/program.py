@@ -19,7 +19,19 @@ from emdsl.plan.blocks import make_blocks
 from emdsl.plan.elimination import Eliminator
 from emdsl.plan.evaluation import Evaluator, axis_of
 from emdsl.plan.maps import bind_map
-from emdsl.plan.nodes import Affine, Indicator, Node, Potential, Power, Quadratic, RowDensity, Scan, Table, Take, in_order
+from emdsl.plan.nodes import (
+    Affine,
+    Indicator,
+    Node,
+    Potential,
+    Power,
+    Quadratic,
+    RowDensity,
+    Scan,
+    Table,
+    Take,
+    in_order,
+)
 from emdsl.plan.source import program_source
 from emdsl.runtime.carriers import Block, RowTable
 from emdsl.runtime.functions import LOG_ZERO
@@ -62,7 +74,8 @@ class Program:
         self._binder = binder
         self.layout = binder.layout
         self.pieces = {
-            piece.name: binder.bind(piece, alone=binder.by_code_alone(piece, derivation.pieces)) for piece in derivation.pieces
+            piece.name: binder.bind(piece, alone=binder.by_code_alone(piece, derivation.pieces))
+            for piece in derivation.pieces
         }
         self.maps = {item.name: bind_map(item, derivation.model, bound) for item in derivation.maps}
         self.gaussians: dict[str, GaussianPiece] = {}
@@ -145,7 +158,8 @@ class Program:
         values = np.asarray(self.bound.values[vector.variable.name].array, dtype=np.float64)
         if np.isnan(values).any():
             raise EmmError(
-                "not-supported-yet", f"missing cells in `{vector.variable.name}`, which has a multivariate law, have no plan yet"
+                "not-supported-yet",
+                f"missing cells in `{vector.variable.name}`, which has a multivariate law, have no plan yet",
             )
         weights = self._unit_weights(self._level(piece))
         centre = np.average(values, axis=1, weights=weights)
@@ -164,7 +178,9 @@ class Program:
         elif isinstance(vector.mean, ConstantRef | VariableRef):
             raise EmmError("not-supported-yet", "a mean vector that is no parameter has no plan yet")
         else:
-            mean = np.broadcast_to(evaluator.value(vector.mean).aligned((*axes.hidden, rows.name)), (*(1,) * len(axes.hidden), len(values)))
+            mean = np.broadcast_to(
+                evaluator.value(vector.mean).aligned((*axes.hidden, rows.name)), (*(1,) * len(axes.hidden), len(values))
+            )
         hidden = axes.shape(axes.hidden)
         data = GaussianData((values - centre[:, None]) / scale[:, None], centre, scale, hidden, constant)
         return GaussianPiece(data, mean, covariance, name)
@@ -176,7 +192,9 @@ class Program:
         binders = tuple(Binder(f"state {k}", axis) for k, axis in enumerate(parameter.array_axes[-2:]))
         leading = Axes(tuple(a for a in axes.hidden if a != axis_of(law.state)), (), (), axes.sizes)
         if axes.hidden != (*leading.hidden, axis_of(law.state)):
-            raise EmmError("not-supported-yet", "the stationary law of a matrix that depends on later variables has no plan yet")
+            raise EmmError(
+                "not-supported-yet", "the stationary law of a matrix that depends on later variables has no plan yet"
+            )
         place = self._partial(law.matrix, binders, leading)
         return StationaryPart(piece.name, place, self.layout.offsets[law.matrix.name])
 
@@ -225,8 +243,9 @@ class Program:
         return tables
 
     def expect(self, theta: Theta) -> tuple[Any, dict[str, Any]]:
-        """The log-likelihood (one for each start of a batch) and the expected statistics of each piece, `(*cells, terms)` (posterior weights by row for pieces by row,
-        monomials for Gaussian ones)."""
+        """The log-likelihood (one for each start of a batch) and the expected statistics of each piece, `(*cells,
+        terms)` (posterior weights by row for pieces by row, monomials for Gaussian ones).
+        """
         with np.errstate(all="ignore"):
             v = self.vector(theta)
             etas = self.etas(theta, v)
@@ -236,7 +255,9 @@ class Program:
     def expect_random(
         self, theta: Theta, potentials: dict[str, Array], multiplier: tuple[Array, ...]
     ) -> dict[str, Any]:
-        """Expected statistics with all log-densities but structural zeros left out and random potentials in their place."""
+        """Expected statistics with all log-densities but structural zeros left out and random potentials in their
+        place.
+        """
         with np.errstate(all="ignore"):
             v = self.vector(theta)
             etas = {name: np.where(eta <= LOG_IMPOSSIBLE, LOG_ZERO, 0.0) for name, eta in self.etas(theta, v).items()}
@@ -247,8 +268,10 @@ class Program:
             return self._sweep(self.random_nodes, tables, constants, run, blocks, etas)[1]
 
     def posterior(self, theta: Theta) -> tuple[float, dict[str, Array]]:
-        """The log-likelihood, and for each finite hidden variable the posterior probability of each value in each unit of its plate,
-        `(values, units)`. Outermost units count once, whatever their weight; NaN for a unit of weight 0 further in."""
+        """The log-likelihood, and for each finite hidden variable the posterior probability of each value in each
+        unit of its plate, `(values, units)`. Outermost units count once, whatever their weight; NaN for a unit of
+        weight 0 further in.
+        """
         with np.errstate(all="ignore"):
             v = self.vector(theta)
             etas = self.etas(theta, v)
@@ -264,8 +287,13 @@ class Program:
             total = 0.0
             for block in self.blocks:
                 total += float(self.module.random_expectation(tables, constants, block, sums))
-            # Weights further in are exponents inside the sums: they multiply what comes back, and drop out of the shares.
-            found = {n.latent: sums[n.number] / sums[n.number].sum(axis=0) for n in self.random_nodes if isinstance(n, Potential)}
+            # Weights further in are exponents inside the sums: they multiply what comes back, and drop out of the
+            # shares.
+            found = {
+                n.latent: sums[n.number] / sums[n.number].sum(axis=0)
+                for n in self.random_nodes
+                if isinstance(n, Potential)
+            }
             return total, found
 
     def _with_potentials(self, potentials: dict[str, Array]) -> Constants:
@@ -322,7 +350,13 @@ class Program:
         return table
 
     def _sweep(
-        self, nodes: tuple[Node, ...], tables: dict[int, Any], constants: Constants, run: Any, blocks: Any, etas: dict[str, Array]
+        self,
+        nodes: tuple[Node, ...],
+        tables: dict[int, Any],
+        constants: Constants,
+        run: Any,
+        blocks: Any,
+        etas: dict[str, Array],
     ) -> tuple[Any, dict[str, Any]]:
         sums = {node.number: self._accumulator(node, tables) for node in nodes}
         total: Any = 0.0

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 
 from emdsl.ir.derivation import Derivation
 from emdsl.plan.block_source import block_function
-from emdsl.plan.formulas import density_function, derivative_functions, eta_function, statistic_function, update_function
+from emdsl.plan.formulas import (
+    density_function,
+    derivative_functions,
+    eta_function,
+    statistic_function,
+    update_function,
+)
 from emdsl.plan.nodes import Node
 
 HEADER = '''"""EM for the model {name}: generated from its derivation, do not edit."""
@@ -28,7 +34,9 @@ from emdsl.runtime.scan import scan_forward, scan_reverse
 def program_source(derivation: Derivation, root: Node, random_root: Node) -> str:
     """The whole module as text."""
     name = derivation.model.name
-    sections: list[Sequence[str]] = [HEADER.format(name="".join(c for c in name if c.isprintable() and c not in '"\\')).splitlines()]
+    sections: list[Sequence[str]] = [
+        HEADER.format(name="".join(c for c in name if c.isprintable() and c not in '"\\')).splitlines()
+    ]
     texts = {factor.name: factor.text for factor in derivation.model.factors}
     for piece in derivation.pieces:
         title = _comment(texts.get(piece.factor, piece.name))
@@ -44,7 +52,12 @@ def program_source(derivation: Derivation, root: Node, random_root: Node) -> str
     for update in derivation.updates:
         if update.rule in ("simplex", "closed form"):
             sections.append(update_function(update, pieces))
-    sections.append(["# E-step: log-evidence of a block of units forward, posterior weights in reverse", *block_function(root, "expectation")])
+    sections.append(
+        [
+            "# E-step: log-evidence of a block of units forward, posterior weights in reverse",
+            *block_function(root, "expectation"),
+        ]
+    )
     sections.append(["# The first E-step of a random start", *block_function(random_root, "random_expectation")])
     return "\n\n\n".join("\n".join(section) for section in sections) + "\n"
 

@@ -65,9 +65,7 @@ def _bounds(parameter: Parameter, evaluator: Evaluator) -> tuple[float, float]:
     )
 
 
-def _start(
-    parameter: Parameter, space: Space, evaluator: Evaluator, fixed: Array | None, given: Array | None
-) -> Array:
+def _start(parameter: Parameter, space: Space, evaluator: Evaluator, fixed: Array | None, given: Array | None) -> Array:
     held = np.zeros(space.shape)
     if fixed is not None:
         held = np.where(np.isnan(fixed), held, fixed)

@@ -1,14 +1,15 @@
 """Gradient and Hessian of Q by assembly: those of one cell, scatter-added by the places of its parameters.
 
-As in finite elements: a piece gives derivatives in its atoms, cell by cell (and row by row where it must); a design says how an atom
-hangs on the parameters; sums over cells, rows and slots land in the vector and matrix of all parameters.
+As in finite elements: a piece gives derivatives in its atoms, cell by cell (and row by row where it must); a design
+says how an atom hangs on the parameters; sums over cells, rows and slots land in the vector and matrix of all
+parameters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,8 @@ _Formula = Callable[[Theta, Array, PieceData, Any], tuple[Any, ...]]
 class Place:
     """Where one atom's slots lie in the vector of all parameters.
 
-    `positions` `(cells, slots)`, or `(cells, slots, rows)` where they vary by row; `design` `(slots, rows or 1)`, or with a leading
-    axis of cells; `bare`: one slot with coefficient 1.
+    `positions` `(cells, slots)`, or `(cells, slots, rows)` where they vary by row; `design` `(slots, rows or 1)`, or
+    with a leading axis of cells; `bare`: one slot with coefficient 1.
     """
 
     positions: NDArray[np.intp]
@@ -42,7 +43,9 @@ class Place:
         return Place(self.positions[cells], design, self.bare)
 
     def spread(self, values: Array) -> Array:
-        """`values` `(cells, rows)` summed over rows with the design: `(cells, slots)`; by row: `(cells, slots, rows)`."""
+        """`values` `(cells, rows)` summed over rows with the design: `(cells, slots)`; by row: `(cells, slots,
+        rows)`.
+        """
         if self.by_row:
             full: Array = values[:, None, :] * self.design
             return np.broadcast_to(full, (*self.positions.shape[:2], values.shape[-1]))
@@ -55,7 +58,9 @@ class Place:
         return np.asarray((self.design @ values[:, :, None])[..., 0])
 
     def outer(self, other: Place, values: Array) -> Array:
-        """`sum_rows values x y'`: `(cells, slots, other's slots)`; with places by row `(cells, rows, slots, other's slots)`."""
+        """`sum_rows values x y'`: `(cells, slots, other's slots)`; with places by row `(cells, rows, slots, other's
+        slots)`.
+        """
         x, y = self.design, other.design
         if self.by_row or other.by_row:
             left = np.swapaxes(np.broadcast_to(x, (*x.shape[:-1], values.shape[-1])), -1, -2)
@@ -133,7 +138,8 @@ class Assembly:
             return flat
         return np.broadcast_to(flat, (flat.shape[0], self.data.rows))
 
-    # --- value, gradient, Hessian ---------------------------------------------------------------------------------------
+    # --- value, gradient, Hessian
+    # ---------------------------------------------------------------------------------------
 
     def value(self, theta: Theta, v: Array, statistics: Any) -> float:
         """The piece's part of Q."""
@@ -167,7 +173,7 @@ class Assembly:
         (value,) = self.formulas[0](theta, v, self.data, statistics)
         density = self._full(value).reshape(-1, self.data.elements[-1], self.data.rows)
         share = np.exp(density - density.max(axis=1, keepdims=True))
-        return share / share.sum(axis=1, keepdims=True)
+        return np.asarray(share / share.sum(axis=1, keepdims=True))
 
     def _product(self, weights: Array, entry: Array) -> Array:
         # What has no weight counts for nothing, also where a formula divides 0 by 0.
@@ -182,7 +188,8 @@ class Assembly:
     def hessian(
         self, theta: Theta, v: Array, statistics: Any, local: NDArray[np.intp], out: Array, cache: dict[Any, Any]
     ) -> None:
-        """Adds second derivatives to `out` `(group, group)`; `local` gives each parameter's place in the group, -1 outside.
+        """Adds second derivatives to `out` `(group, group)`; `local` gives each parameter's place in the group, -1
+        outside.
 
         `cache` keeps the places of blocks between calls with the same `local`.
         """
@@ -194,7 +201,14 @@ class Assembly:
             self._log_sum_exp_terms(theta, v, statistics, weights, local, out, cache)
 
     def _log_sum_exp_terms(
-        self, theta: Theta, v: Array, statistics: Any, weights: Array, local: NDArray[np.intp], out: Array, cache: dict[Any, Any]
+        self,
+        theta: Theta,
+        v: Array,
+        statistics: Any,
+        weights: Array,
+        local: NDArray[np.intp],
+        out: Array,
+        cache: dict[Any, Any],
     ) -> None:
         """`sum_k p_k g_k g_k' - (sum_k p_k g_k)(sum_k p_k g_k)'` of a log-sum-exp."""
         gradient = [self._full(entry) for entry in self.formulas[1](theta, v, self.data, statistics)]
@@ -212,7 +226,9 @@ class Assembly:
                 first, second = self._crossed(i, j, size, cache)
                 place(first, second, product, local, out, cache, (self.data.name, "cross", i, j), symmetric=False)
 
-    def _add_block(self, i: int, j: int, values: Array, local: NDArray[np.intp], out: Array, cache: dict[Any, Any]) -> None:
+    def _add_block(
+        self, i: int, j: int, values: Array, local: NDArray[np.intp], out: Array, cache: dict[Any, Any]
+    ) -> None:
         place(
             self.places[i], self.places[j], values, local, out, cache, (self.data.name, "block", i, j), symmetric=i != j
         )
@@ -229,9 +245,19 @@ class Assembly:
 
 
 def place(
-    first: Place, second: Place, values: Array, local: NDArray[np.intp], out: Array, cache: dict[Any, Any], key: Any, *, symmetric: bool
+    first: Place,
+    second: Place,
+    values: Array,
+    local: NDArray[np.intp],
+    out: Array,
+    cache: dict[Any, Any],
+    key: Any,
+    *,
+    symmetric: bool,
 ) -> None:
-    """Adds `sum_rows values x_first x_second'`, slots by slots and cell by cell, to the group's matrix; `values` `(cells, rows)`."""
+    """Adds `sum_rows values x_first x_second'`, slots by slots and cell by cell, to the group's matrix; `values`
+    `(cells, rows)`.
+    """
     block = first.outer(second, values)
     if key not in cache:
         rows, columns = first.pair(second, block.shape)
@@ -268,9 +294,20 @@ def make_place(data: PieceData, i: int, offsets: Mapping[str, int]) -> Place:
     return Place(np.ascontiguousarray(positions), design, False)
 
 
-def assemble_gradient(
-    assemblies: Sequence[Assembly], theta: Theta, v: Array, statistics: Mapping[str, Any]
-) -> Array:
+class Part(Protocol):
+    """A part of Q that adds itself to a gradient."""
+
+    @property
+    def data(self) -> Any:
+        """What its statistics go by: `data.name`."""
+        ...
+
+    def gradient(self, theta: Theta, v: Array, statistics: Any, out: Array) -> None:
+        """Adds the gradient in all parameters to `out`."""
+        ...
+
+
+def assemble_gradient(assemblies: Sequence[Assembly], theta: Theta, v: Array, statistics: Mapping[str, Any]) -> Array:
     """The gradient of Q in the vector of all parameters."""
     out = np.zeros(len(v))
     for item in assemblies:

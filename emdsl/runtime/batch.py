@@ -16,9 +16,10 @@ def short_runs(
 ) -> list[tuple[Iterate, int, tuple[tuple[int, float], ...], bool]]:
     """`limit` EM iterations of the random starts `numbers`, in step; `batch` is a problem for that many starts.
 
-    A start has settled once three iterations in a row have each gained less than `gain`; it rests then, and so it does where its
-    objective is no number. `batch.by_start` names the statistics that have an axis of starts (those of pieces without parameters are the
-    same for all). Returns for each start its last point, its iterations, its trace and whether it settled.
+    A start has settled once three iterations in a row have each gained less than `gain`; it rests then, and so it
+    does where its objective is no number. `batch.by_start` names the statistics that have an axis of starts (those of
+    pieces without parameters are the same for all). Returns for each start its last point, its iterations, its trace
+    and whether it settled.
     """
     count = len(numbers)
     theta = {name: np.broadcast_to(value, (count, *np.shape(value))).copy() for name, value in theta0.items()}

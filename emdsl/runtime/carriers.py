@@ -18,8 +18,8 @@ from emdsl.runtime.problem import Array, Theta
 class Block:
     """Whole outermost units: for each level the range of rows, and within it the offsets of each parent's units.
 
-    `starts[k]` and `counts[k]` are of the units of level k inside each unit of level k - 1; `first[k]` the place of each chain's first unit.
-    `multiplier` weighs rows in the statistics of a random start.
+    `starts[k]` and `counts[k]` are of the units of level k inside each unit of level k - 1; `first[k]` the place of
+    each chain's first unit. `multiplier` weighs rows in the statistics of a random start.
     """
 
     rows: tuple[slice, ...]
@@ -32,7 +32,9 @@ class Block:
 
 
 def weighted(adjoint: Array, rows: slice, level: int, b: Block) -> Array:
-    """The adjoint times the start's multiplier of each row `(rows)`, or `(starts, rows)`; the adjoint itself in a fit."""
+    """The adjoint times the start's multiplier of each row `(rows)`, or `(starts, rows)`; the adjoint itself in a
+    fit.
+    """
     if b.multiplier is None:
         return adjoint
     weights = b.multiplier[level][..., rows]
@@ -40,7 +42,9 @@ def weighted(adjoint: Array, rows: slice, level: int, b: Block) -> Array:
 
 
 def affine(table: Array, c: PieceData, rows: slice) -> Array:
-    """`eta @ T`: `table` `(*hidden, elements * terms)`, statistics `(elements * terms, rows)`; returns `(*hidden, rows)`."""
+    """`eta @ T`: `table` `(*hidden, elements * terms)`, statistics `(elements * terms, rows)`; returns `(*hidden,
+    rows)`.
+    """
     assert c.statistics is not None
     out: Array = table.reshape(-1, table.shape[-1]) @ c.statistics[:, rows]
     return out.reshape(*c.hidden, out.shape[-1])
@@ -56,7 +60,9 @@ def affine_reverse(adjoint: Array, c: PieceData, rows: slice, b: Block) -> Array
 
 
 def take(table: Array, c: PieceData, rows: slice) -> Array:
-    """Entries by code: `table` `(*hidden, elements, codes)` for constant statistics, else `(*hidden, elements, codes, terms)`."""
+    """Entries by code: `table` `(*hidden, elements, codes)` for constant statistics, else `(*hidden, elements, codes,
+    terms)`.
+    """
     assert c.code is not None
     code = c.code[:, rows]
     if c.statistics is None:
@@ -86,7 +92,9 @@ def take_reverse(adjoint: Array, c: PieceData, rows: slice, b: Block) -> Array:
 
 @dataclass
 class RowTable:
-    """A density by row at one theta: forward evaluates it for the rows of a block. `sign` and `reduced` are of a log-sum-exp."""
+    """A density by row at one theta: forward evaluates it for the rows of a block. `sign` and `reduced` are of a
+    log-sum-exp.
+    """
 
     c: PieceData
     density: Callable[..., Array]

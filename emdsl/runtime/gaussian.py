@@ -1,4 +1,6 @@
-"""Gaussian pieces: log-densities and moments of a vector, as products with the monomials of its centred, scaled columns."""
+"""Gaussian pieces: log-densities and moments of a vector, as products with the monomials of its centred, scaled
+columns.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ class GaussianData:
         return np.broadcast_to(out, (*self.hidden, self.monomials))
 
     def moments(self, statistics: Array) -> tuple[Array, Array, Array]:
-        """`n`, first and second moments `(*hidden)`, `(*hidden, d)`, `(*hidden, d, d)`, about the centre, in units of the scale."""
+        """`n`, first and second moments `(*hidden)`, `(*hidden, d)`, `(*hidden, d, d)`, about the centre, in units of
+        the scale.
+        """
         n = statistics[..., 0]
         first = statistics[..., 1 : self.d + 1]
         second = np.zeros((*n.shape, self.d, self.d))
@@ -94,7 +98,7 @@ class GaussianData:
 def _factors(matrices: Array) -> tuple[Array, NDArray[np.bool_] | None]:
     """Cholesky factors, and which matrices have one (None: all); the others get the identity."""
     try:
-        return np.linalg.cholesky(matrices), None
+        return np.asarray(np.linalg.cholesky(matrices), dtype=np.float64), None
     except np.linalg.LinAlgError:
         pass
     factors = np.broadcast_to(np.eye(matrices.shape[-1]), matrices.shape).copy()

@@ -23,7 +23,9 @@ _HALVINGS = 30
 
 @dataclass
 class Group:
-    """Parameters that are updated together: their free coordinates, the pieces they occur in, their places in the vector of all."""
+    """Parameters that are updated together: their free coordinates, the pieces they occur in, their places in the
+    vector of all.
+    """
 
     coordinates: Coordinates
     assemblies: Sequence[Assembly | StationaryPart]
@@ -106,7 +108,9 @@ class Group:
         return found
 
     def _curvature(self, theta: Theta, element: Array) -> Array:
-        """The Hessian's part from the bend of the coordinates, `sum_k g_k d2 x_k / du du'`, by central differences of `J(u)' g`."""
+        """The Hessian's part from the bend of the coordinates, `sum_k g_k d2 x_k / du du'`, by central differences of
+        `J(u)' g`.
+        """
         split = self._split(element)
         u = self.coordinates.free(theta)
         out = np.empty((len(u), len(u)))
@@ -129,7 +133,9 @@ class Group:
 
 
 def ascent(gradient: Array, hessian: Array) -> Array:
-    """The Newton step `-H^-1 g`; where H is not negative definite, its eigenvalues are turned and bounded away from 0."""
+    """The Newton step `-H^-1 g`; where H is not negative definite, its eigenvalues are turned and bounded away from
+    0.
+    """
     gradient = np.where(np.isfinite(gradient), gradient, 0.0)
     if not np.isfinite(hessian).all():
         return gradient
@@ -144,4 +150,3 @@ def ascent(gradient: Array, hessian: Array) -> Array:
         return step
     half = np.linalg.solve(factor, gradient / scale)
     return np.asarray(np.linalg.solve(factor.T, half) / scale)
-

@@ -11,7 +11,8 @@ from emdsl.runtime.problem import Array, Space, Theta
 
 
 def covariance_update(name: str, own: Sequence[tuple[Any, Array]], theta: Theta, space: Space) -> Array:
-    """`C = R / n`, R the residual moments about the newest means, summed over the cells that share C (Anderson 2003, theorem 3.2.1).
+    """`C = R / n`, R the residual moments about the newest means, summed over the cells that share C (Anderson 2003,
+    theorem 3.2.1).
 
     `own` lists the Gaussian pieces with their expected monomials. A covariance that no unit touches stays as it was.
     """

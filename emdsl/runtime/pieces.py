@@ -32,11 +32,11 @@ class Slots:
     def predict(self, v: Array) -> Array:
         """The predictor, `(*cells, rows or 1)`."""
         if self.by_row:
-            return (v[self.positions] * self.coefficients).sum(axis=-2)
+            return np.asarray((v[self.positions] * self.coefficients).sum(axis=-2))
         values = v[self.positions]
         if self.shared:
-            return values @ self.coefficients.reshape(self.coefficients.shape[-2:])
-        return np.einsum("...s,...sr->...r", values, self.coefficients)
+            return np.asarray(values @ self.coefficients.reshape(self.coefficients.shape[-2:]))
+        return np.asarray(np.einsum("...s,...sr->...r", values, self.coefficients))
 
     def at(self, rows: slice) -> Slots:
         """The same predictor for some rows."""
@@ -49,9 +49,9 @@ class Slots:
 class PieceData:
     """Addresses, designs and known values of one piece; cells are `(*hidden, *elements, *codes)`.
 
-    `by_row`: its formulas are evaluated row by row (then every array has a row axis last). `rows` is their number. `row_mask` `(*elements, rows)` is
-    true where the piece applies. `outside` `(*cells)` is true where its guards do not hold. `statistics` `(elements * terms, rows)`,
-    or with codes `(elements, terms, rows)`.
+    `by_row`: its formulas are evaluated row by row (then every array has a row axis last). `rows` is their number.
+    `row_mask` `(*elements, rows)` is true where the piece applies. `outside` `(*cells)` is true where its guards do
+    not hold. `statistics` `(elements * terms, rows)`, or with codes `(elements, terms, rows)`.
     """
 
     name: str
@@ -107,10 +107,12 @@ class PieceData:
         spread = np.sqrt((weight * np.where(seen, base - mean, 0.0) ** 2).sum(axis=-1, keepdims=True) / total)
         spread = np.where(spread > 0, spread, 1.0)
         self.shifts[centre], self.shifts[scale] = mean[..., 0], spread[..., 0]
-        return (base - mean) / spread
+        return np.asarray((base - mean) / spread)
 
     def row_weights(self, weights: Array) -> Array:
-        """Posterior weights `(*hidden, rows)` spread over the elements, 0 where the piece does not apply: `(*cells, rows)`."""
+        """Posterior weights `(*hidden, rows)` spread over the elements, 0 where the piece does not apply: `(*cells,
+        rows)`.
+        """
         shape = (*self.hidden, *(1,) * len(self.elements), weights.shape[-1])
         spread = weights.reshape(shape)
         if self.row_mask is not None:
@@ -122,12 +124,12 @@ class PieceData:
     def over_rows(self, weights: Array, values: Any) -> Array:
         """`sum over rows of weight * value`, by cell; rows of weight 0 count for nothing, whatever their value."""
         product = weights * np.where(weights == 0.0, 0.0, values)
-        return product.sum(axis=-1)
+        return np.asarray(product.sum(axis=-1))
 
     def view(self, rows: slice) -> PieceData:
         """The same piece for some rows."""
 
-        def cut(array: Array) -> Array:
+        def cut(array: Any) -> Any:
             return array[..., rows] if array.ndim and array.shape[-1] == self.rows and self.rows > 1 else array
 
         return replace(

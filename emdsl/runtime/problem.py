@@ -18,11 +18,11 @@ Theta = Mapping[str, Array]
 class Space:
     """Where one parameter array lies, its sizes bound.
 
-    `shape` is the array's shape; the last `event` axes are one element of the domain (1 for a simplex, contrast or ordered
-    vector; more for a joint simplex; 2 for a matrix; 0 for scalars), the leading ones are independent elements.
-    `low`, `high` bound an interval. `fixed` is true where the value is held (by the user, by structure, or because no
-    data touch it); `zero` is true where a structural zero holds (always also fixed). `labels` are the labels of each
-    array axis.
+    `shape` is the array's shape; the last `event` axes are one element of the domain (1 for a simplex, contrast or
+    ordered vector; more for a joint simplex; 2 for a matrix; 0 for scalars), the leading ones are independent
+    elements. `low`, `high` bound an interval. `fixed` is true where the value is held (by the user, by structure, or
+    because no data touch it); `zero` is true where a structural zero holds (always also fixed). `labels` are the
+    labels of each array axis.
     """
 
     name: str
@@ -38,7 +38,9 @@ class Space:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What one E-step gives: the observed-data log-likelihood at theta, and the expected statistics, opaque to the loop."""
+    """What one E-step gives: the observed-data log-likelihood at theta, and the expected statistics, opaque to the
+    loop.
+    """
 
     loglik: float
     statistics: Any
@@ -74,8 +76,10 @@ class Problem(Protocol):
         ...
 
     def gradient(self, theta: Theta, statistics: Any) -> dict[str, Array]:
-        """Gradient of Q (plus log prior) in the array elements at theta; with the statistics of `expect(theta)` it is the
-        score of the penalised observed-data log-likelihood (Fisher's identity). Elements are taken as free of each other."""
+        """Gradient of Q (plus log prior) in the array elements at theta; with the statistics of `expect(theta)` it is
+        the score of the penalised observed-data log-likelihood (Fisher's identity). Elements are taken as free of
+        each other.
+        """
         ...
 
     def log_prior(self, theta: Theta) -> float:

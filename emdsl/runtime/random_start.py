@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from emdsl.runtime.problem import Array
 
 #: Units given to each value of a hidden variable, and the share with which all others count: where hidden values select
-#: densities (tried on iris and faithful, three components) and where they do not (latent classes, Poisson chains). More of either
-#: start too near the symmetric point, where short starts run out of time.
+#: densities (tried on iris and faithful, three components) and where they do not (latent classes, Poisson chains).
+#: More of either start too near the symmetric point, where short starts run out of time.
 DENSE = (1, 0.03)
 DISCRETE = (5, 0.1)
 #: The log-potential that gives a unit to a value: large enough to decide, small enough to yield to impossible evidence.
@@ -26,11 +26,12 @@ def draw_potentials(
     *,
     dense: bool,
 ) -> tuple[dict[str, Array], tuple[Array, ...]]:
-    """Log-potentials `(values, units)` of each hidden variable, and for each level the weight of its units in the statistics.
+    """Log-potentials `(values, units)` of each hidden variable, and for each level the weight of its units in the
+    statistics.
 
-    `latents` lists name, level and number of values; `parents[k]` the unit of level k - 1 of each unit of level k; `sizes` the
-    number of units of each level; `dense` whether some density is selected. A few units are given to each value; they, what lies below and what lies above them count fully,
-    everything else with a small share.
+    `latents` lists name, level and number of values; `parents[k]` the unit of level k - 1 of each unit of level k;
+    `sizes` the number of units of each level; `dense` whether some density is selected. A few units are given to each
+    value; they, what lies below and what lies above them count fully, everything else with a small share.
     """
     units_a_value, share = DENSE if dense else DISCRETE
     potentials: dict[str, Array] = {}

@@ -10,8 +10,8 @@ from emdsl.runtime.problem import Array, Space
 def share(counts: Array, old: Array, space: Space) -> Array:
     """Shares of counts, simplex by simplex. Fixed elements are held and the others share what is left.
 
-    `old` may have a leading axis of starts before the space's own. A simplex that no unit touches (all counts 0) stays as it was. Negative counts, which a prior with parameters below one may give,
-    count as 0.
+    `old` may have a leading axis of starts before the space's own. A simplex that no unit touches (all counts 0)
+    stays as it was. Negative counts, which a prior with parameters below one may give, count as 0.
     """
     cells = int(np.prod(space.shape[len(space.shape) - space.event :]))
     shape = np.shape(old)
@@ -30,8 +30,9 @@ def share(counts: Array, old: Array, space: Space) -> Array:
 
 
 def keep_fixed(value: Array, old: Array, space: Space) -> Array:
-    """The new value, but the old one where an element is fixed, or where the formula gives no number inside the domain (no unit
-    touches the element)."""
+    """The new value, but the old one where an element is fixed, or where the formula gives no number inside the
+    domain (no unit touches the element).
+    """
     value = np.asarray(value, dtype=float)
     inside = np.isfinite(value)
     if space.kind in ("positive", "unit", "interval"):

@@ -15,8 +15,8 @@ class Address:
     """Where each cell of an array finds its parameter element.
 
     `shape` is the parameter's; `axes` are the positions of the cell axes (of `cells`) that the element depends on. If
-    `permutation` is given, every index is a whole axis by itself: parameter axis k is cell axis `permutation[k]`. Otherwise
-    `flat`, over the cell axes in `axes`, holds positions in the flattened parameter.
+    `permutation` is given, every index is a whole axis by itself: parameter axis k is cell axis `permutation[k]`.
+    Otherwise `flat`, over the cell axes in `axes`, holds positions in the flattened parameter.
     """
 
     parameter: str
@@ -46,7 +46,8 @@ class Address:
             position = [self.axes.index(axis) for axis in self.permutation]
             return total.transpose(position)
         size = int(np.prod(self.shape))
-        return np.bincount(self.flat.ravel(), weights=total.ravel(), minlength=size).reshape(self.shape)
+        sums = np.bincount(self.flat.ravel(), weights=total.ravel(), minlength=size)
+        return np.asarray(sums, dtype=np.float64).reshape(self.shape)
 
 
 def address(
@@ -72,7 +73,11 @@ def _permutation(shape: tuple[int, ...], axes: tuple[int, ...], flat: NDArray[np
     for k, codes in enumerate(positions):
         for place, axis in enumerate(axes):
             line = np.arange(flat.shape[place]).reshape([-1 if p == place else 1 for p in range(flat.ndim)])
-            if flat.shape[place] == shape[k] and axis not in found and np.array_equal(codes, np.broadcast_to(line, flat.shape)):
+            if (
+                flat.shape[place] == shape[k]
+                and axis not in found
+                and np.array_equal(codes, np.broadcast_to(line, flat.shape))
+            ):
                 found.append(axis)
                 break
         else:

@@ -32,7 +32,8 @@ def stationary_law(matrix: Array) -> Array:
 def stationary_slope(matrix: Array, weights: Array) -> Array:
     """Gradient of `sum_k weights_k log pi_k` in the entries of A, `(..., K, K)`.
 
-    `d pi = pi dA Z` with the fundamental matrix `Z = (I - A + 1 pi)^-1` (Schweitzer 1968), for changes that keep rows summing to 1.
+    `d pi = pi dA Z` with the fundamental matrix `Z = (I - A + 1 pi)^-1` (Schweitzer 1968), for changes that keep rows
+    summing to 1.
     """
     law = stationary_law(matrix)
     size = matrix.shape[-1]
@@ -44,9 +45,11 @@ def stationary_slope(matrix: Array, weights: Array) -> Array:
 
 @dataclass(frozen=True)
 class StationaryPart:
-    """`log pi(A)[state]` as a part of Q: its table in the E-step, value, gradient and Hessian (by differences of the gradient).
+    """`log pi(A)[state]` as a part of Q: its table in the E-step, value, gradient and Hessian (by differences of the
+    gradient).
 
-    `matrix` addresses A over `(*hidden, K, K)`, where the hidden axes are those before the state; the state's axis is the last one.
+    `matrix` addresses A over `(*hidden, K, K)`, where the hidden axes are those before the state; the state's axis is
+    the last one.
     """
 
     name: str

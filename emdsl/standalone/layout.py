@@ -53,7 +53,7 @@ _STANDALONE = Standalone(MODEL, FILE, DERIVATION, sys.modules[__name__], PLANNED
 
 
 def fit(data: Any, **options: Any) -> Any:
-    """Fit the model to a CSV or TSV file, or to a dict of arrays; see `options` in the text at the top (max_iter=10)."""
+    """Fit the model to a CSV or TSV file, or to a dict of arrays. Options as at the top, with underscores: max_iter=10."""
     return _STANDALONE.fit(data, **options)
 
 

@@ -113,7 +113,7 @@ class Enumeration:
             inside[group[0].plate] = tuple(group)
         total = np.zeros(states * own)
         for unit in group:
-            part = self._own(World(self.table, self.theta, unit, hidden, {}, (), inside), states * own)
+            part = self._own(World(self.table, self.theta, unit, hidden, {}, inside), states * own)
             for below in self._groups(unit):
                 part = part + self._evidence(below, hidden, inside, states * own)
             weight = self._weight(unit)
@@ -144,7 +144,7 @@ class Enumeration:
         share = np.divide(share, total, out=np.zeros_like(share), where=total > 0)
         spread = (share * (weights * self._weight(group[0]))[:, None]).ravel()
         for unit in group:
-            visitor(World(self.table, self.theta, unit, hidden, {}, (), inside), spread)
+            visitor(World(self.table, self.theta, unit, hidden, {}, inside), spread)
             for below in self._groups(unit):
                 self._descend(below, hidden, inside, spread, visitor)
 

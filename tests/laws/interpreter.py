@@ -56,7 +56,7 @@ class World:
     """Everything that an expression may refer to, seen from one unit.
 
     `hidden` holds the positions of the labels of what is not known, an array over the joint states. `bound` holds the
-    elements that the bound indices stand at.
+    elements that the bound indices stand at, `chains` the units of each chain around this one.
     """
 
     table: Table
@@ -64,7 +64,6 @@ class World:
     unit: Unit
     hidden: Mapping[Key, Any]
     bound: Mapping[str, int] = field(default_factory=dict)
-    siblings: tuple[Unit, ...] = ()
     chains: Mapping[str, tuple[Unit, ...]] = field(default_factory=dict)
 
     def at(self, binder: Binder, place: int) -> World:

@@ -1,0 +1,74 @@
+"""Expected counts of every cell that the engine counts, by enumeration: what its reverse sweep must give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from emdsl.ir.expressions import VariableRef, walk
+from emdsl.ir.model import Guard
+from emdsl.plan.binding import BoundPiece
+from tests.laws.enumeration import Enumeration, applies, elements
+from tests.laws.interpreter import World
+
+
+class Counts:
+    """The expected number of units (times elements) in each cell of one piece, `(*hidden, *elements, *codes)`."""
+
+    def __init__(self, enumeration: Enumeration, bound: BoundPiece) -> None:
+        self.enumeration, self.piece = enumeration, bound.piece
+        self.factor = next(item for item in enumeration.model.factors if item.name == self.piece.factor)
+        self.table = np.zeros(bound.data.cells)
+        self.axes = bound.axes
+        self.references = {self._axis(node): node for node in self._looked_at()}
+
+    def _looked_at(self) -> Iterator[VariableRef]:
+        for node in walk((self.piece.atoms, self.piece.guards, self.piece.knowns)):
+            if isinstance(node, VariableRef) and self.enumeration.model.variable(node.name).values is not None:
+                yield node
+
+    def _axis(self, reference: VariableRef) -> str:
+        return f"{reference.name}@{reference.lag}" if reference.lag else reference.name
+
+    def __call__(self, world: World, weights: Any) -> None:
+        """Adds one unit: the posterior weights of its joint states."""
+        if world.unit.plate != self.factor.plate or not applies(self.factor, world.unit):
+            return
+        for inner in elements(self.factor, world):
+            if self.enumeration.unseen(self.factor, inner):
+                continue
+            share = weights
+            for guard in self.piece.guards:
+                share = share * (inner.holds(guard) if isinstance(guard, Guard) else inner.number(guard))
+            places = [self._place(axis, inner) for axis in self.axes.cells]
+            np.add.at(self.table, tuple(np.broadcast_to(place, len(weights)) for place in places), share)
+
+    def _place(self, axis: str, world: World) -> Any:
+        if axis in self.axes.elements:
+            return world.bound[axis]
+        return world.place(self.references[axis])
+
+
+def disagreements(enumeration: Enumeration, pieces: dict[str, BoundPiece], statistics: dict[str, Any]) -> list[str]:
+    """What the engine counts otherwise than enumeration does, in words."""
+    counted = {
+        name: (Counts(enumeration, bound), position)
+        for name, bound in pieces.items()
+        if bound.piece.form == "separable" and not bound.piece.prior
+        for position, term in enumerate(bound.piece.terms)
+        if term.statistic == "1"
+    }
+
+    def visitor(world: World, weights: Any) -> None:
+        for counts, _ in counted.values():
+            counts(world, weights)
+
+    enumeration.visit(visitor)
+    found = []
+    for name, (counts, position) in counted.items():
+        own = np.asarray(statistics[name])[..., position]
+        if not np.allclose(own, counts.table, rtol=1e-9, atol=1e-10):
+            found.append(f"{name}: {own.tolist()} is not {counts.table.tolist()}")
+    return found
