@@ -5,7 +5,6 @@ This module travels in every such file: nothing that it imports at its top needs
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,18 +26,14 @@ from emdsl.results.face import Model
 from emdsl.results.given import read_assignments
 from emdsl.results.options import DEFAULTS, cli_spelling
 from emdsl.results.result import Fit
+from emdsl.standalone import fingerprint
 
 DONE, FAILED, WRONG, INTERNAL, INTERRUPTED = 0, 1, 2, 70, 130
 
 
-def fingerprint(source: str) -> str:
-    """What tells one planned program from another."""
-    return hashlib.sha256(source.encode()).hexdigest()
-
-
 @dataclass(frozen=True)
 class StandaloneModel(CompiledModel):
-    """A model whose program stands in a file: `program` is the module, `planned` the fingerprint of what was planned for it.
+    """A model whose program stands in a file: `program` is that module, `planned` the fingerprint of what was planned.
 
     `note` takes a line about a fit that cannot run it.
     """
@@ -52,7 +47,7 @@ class StandaloneModel(CompiledModel):
         with _in_place_of_planned(self.program, self.planned):
             problem = super().problem(bound, request)
         if fingerprint(problem.program.source) != self.planned:
-            self.note("note: for these sizes the E-step is planned anew; the program in the file is not what runs")
+            self.note("note: these data call for another program than the one in the file, which is not run")
         return problem
 
 
@@ -78,12 +73,16 @@ class Standalone:
     """
 
     def __init__(self, text: str, file: str, derivation: str, program: ModuleType, planned: str) -> None:
-        self._make = lambda note: Model(StandaloneModel(text, file, decode(derivation), program, planned, note))
-        self.program = program
+        self._text, self._file, self._derivation = text, file, derivation
+        self._program, self._planned = program, planned
+
+    def _model(self, note: Callable[[str], None]) -> Model:
+        derivation = decode(self._derivation)
+        return Model(StandaloneModel(self._text, self._file, derivation, self._program, self._planned, note))
 
     def fit(self, data: Any, **options: Any) -> Fit:
         """Fit the model to a CSV or TSV file or a dict of arrays; the options are those of `emdsl.Model.fit`."""
-        return self._make(say).fit_with(data, options)
+        return self._model(say).fit_with(data, options)
 
     def main(self, arguments: Sequence[str]) -> int:
         """Run the command line (without the program's name); the exit code. Nothing ends in a traceback."""
@@ -113,14 +112,14 @@ class Standalone:
 
     def _run(self, line: CommandLine) -> int:
         if "help" in line.flags:
-            give((self.program.__doc__ or "").strip())
+            give((self._program.__doc__ or "").strip())
             return DONE
         data, given = _data(line.files), line.given
         output = given.pop("output", None)
         if output is not None:
             check_writable(output, "--output")
         quiet = "quiet" in line.flags
-        model = self._make(_silent if quiet else say)
+        model = self._model(_silent if quiet else say)
         for name in ("init", "fix"):
             if name in given:
                 given[name] = read_assignments(given[name], model.compiled.model, cli_spelling(name))

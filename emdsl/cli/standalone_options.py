@@ -48,7 +48,8 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
             continue
         if not equals:
             if not left:
-                raise EmmError("bad-option", f"the option `{spelling}` needs a value", help=f"{spelling} {option.metavar}")
+                example = f"{spelling} {option.metavar}"
+                raise EmmError("bad-option", f"the option `{spelling}` needs a value", help=example)
             value = left.pop(0)
         _add(line.given, option, value)
     return line

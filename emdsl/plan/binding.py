@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,31 +13,14 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Atom, Known, Piece
 from emdsl.ir.expressions import ParameterRef, Position, VariableRef, walk
 from emdsl.ir.model import Model
+from emdsl.plan.codes import bind_codes
 from emdsl.plan.evaluation import Evaluator, axis_of
+from emdsl.plan.layout import Axes, layout
 from emdsl.plan.named import ROW, START, Named, union
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.pieces import PieceData, Slots
 from emdsl.runtime.problem import Array
 from emdsl.runtime.scatter import Address, address
-
-
-@dataclass(frozen=True)
-class Axes:
-    """The cell axes of a piece by kind: hidden variables, elements (bound indices), codes of data."""
-
-    hidden: tuple[str, ...]
-    elements: tuple[str, ...]
-    codes: tuple[str, ...]
-    sizes: Mapping[str, int]
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """All cell axes in order."""
-        return (*self.hidden, *self.elements, *self.codes)
-
-    def shape(self, axes: tuple[str, ...]) -> tuple[int, ...]:
-        """Lengths of some axes."""
-        return tuple(self.sizes[axis] for axis in axes)
 
 
 @dataclass
@@ -63,33 +46,6 @@ class BoundPiece:
 def identifier(name: str) -> str:
     """A piece's name as part of an identifier."""
     return "".join(c if c.isalnum() else "_" for c in name)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Shapes of the parameters, and where each begins in the vector of all of them."""
-
-    shapes: Mapping[str, tuple[int, ...]]
-    offsets: Mapping[str, int]
-    size: int
-
-    def split(self, vector: Array) -> dict[str, Array]:
-        """The parameters' arrays of a vector of all parameters."""
-        return {
-            name: vector[self.offsets[name] : self.offsets[name] + int(np.prod(shape))].reshape(shape)
-            for name, shape in self.shapes.items()
-        }
-
-
-def layout(model: Model, bound: Bound, batch: int | None = None) -> Layout:
-    """The layout of a model's parameters for the sizes at hand; with a leading axis of starts for a batch of them."""
-    lead = () if batch is None else (batch,)
-    shapes = {p.name: (*lead, *(len(bound.indexes[axis]) for axis in p.array_axes)) for p in model.parameters}
-    offsets, total = {}, 0
-    for name, shape in shapes.items():
-        offsets[name] = total
-        total += int(np.prod(shape))
-    return Layout(shapes, offsets, total)
 
 
 class PieceBinder:
@@ -344,7 +300,7 @@ class PieceBinder:
             bound.carrier = "prior"
         elif piece.form == "separable":
             if coded:
-                self._codes(bound, coded)
+                bind_codes(bound, coded, self.plain)
                 bound.carrier = "coded"
             elif bound.data.row_mask is None and all(term.statistic == "1" for term in piece.terms):
                 bound.carrier = "static"
@@ -354,74 +310,6 @@ class PieceBinder:
             bound.carrier = "static"
         else:
             bound.carrier = piece.form
-
-    def _codes(self, bound: BoundPiece, coded: frozenset[VariableRef]) -> None:
-        """One code for each row (and element): the position in the product of the code axes, and beyond it the rows
-        of `sets`, for coarse and missing cells of the target.
-        """
-        references = sorted(coded, key=axis_of)
-        sizes = [bound.axes.sizes[axis_of(r)] for r in references]
-        target = bound.piece.target
-        total = int(np.prod(sizes))
-        columns = [self._element_codes(r, bound) for r in references]
-        shape = np.broadcast_shapes(*(c.shape for c in columns))
-        columns = [np.broadcast_to(c, shape) for c in columns]
-        regular = np.ones(shape, dtype=bool)
-        for size, column in zip(sizes, columns, strict=True):
-            regular &= (column >= 0) & (column < size)
-        safe = [np.where(regular, column, 0) for column in columns]
-        code = np.ravel_multi_index(tuple(safe), tuple(sizes))
-        alone = bound.carrier == "coded"
-        if not regular.all() and alone:
-            code, bound.data.sets = self._coarse(references, columns, sizes, regular, code, total, target)
-        applies = (
-            np.ones(shape, dtype=bool) if bound.data.row_mask is None else np.broadcast_to(bound.data.row_mask, shape)
-        )
-        if not alone and (applies & ~regular).any():
-            self._coarse(references, columns, sizes, regular, code, total, None)
-        if not applies.all() and all(term.statistic == "1" for term in bound.piece.terms):
-            # Rows that the piece does not apply to look up a column of zeros behind everything else.
-            bound.data.blank = True
-            code = np.where(applies, code, total + (0 if bound.data.sets is None else len(bound.data.sets)))
-        count = int(np.prod(bound.data.elements))
-        full = np.broadcast_to(code, (*bound.data.elements, bound.data.rows))
-        bound.data.code = np.ascontiguousarray(full.reshape(count, bound.data.rows), dtype=np.intp)
-        bound.data.columns = total + (0 if bound.data.sets is None else len(bound.data.sets)) + bound.data.blank
-
-    def _element_codes(self, reference: VariableRef, bound: BoundPiece) -> Any:
-        evaluator = self.plain
-        value = evaluator.code(reference)
-        return value.aligned((*bound.axes.elements, ROW))
-
-    def _coarse(
-        self, references: list[VariableRef], columns: list[Any], sizes: list[int], regular: Any, code: Any, total: int,
-        target: VariableRef | None,
-    ) -> tuple[Any, Any]:  # fmt: skip
-        key = np.stack([column[~regular] for column in columns], axis=-1)
-        distinct, inverse = np.unique(key, axis=0, return_inverse=True)
-        sets = np.zeros((len(distinct), total), dtype=bool)
-        for number, row in enumerate(distinct):
-            masks = []
-            for reference, size, value in zip(references, sizes, row, strict=True):
-                allowed = np.zeros(size, dtype=bool)
-                if 0 <= value < size:
-                    allowed[value] = True
-                elif target is None or reference.name != target.name or reference.lag:
-                    raise EmmError(
-                        "not-supported-yet",
-                        f"`{reference.name}` has missing or coarse cells and other variables look at it; this has no plan yet",
-                    )
-                else:
-                    given = self.bound.values[reference.name].sets
-                    allowed[:] = True if given is None or value < 0 else given[value - size]
-                masks.append(allowed)
-            product = masks[0]
-            for allowed in masks[1:]:
-                product = np.logical_and.outer(product, allowed)
-            sets[number] = product.ravel()
-        code = code.copy()
-        code[~regular] = total + inverse.ravel()
-        return code, sets
 
 
 def _lag(axis: str) -> int:

@@ -11,8 +11,8 @@ from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.expressions import Expression, VariableRef, walk
 from emdsl.ir.model import Map, Model
-from emdsl.plan.binding import Axes
 from emdsl.plan.evaluation import Evaluator, axis_of
+from emdsl.plan.layout import Axes
 from emdsl.plan.named import ROW, Named
 
 

@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 
 from emdsl.data.bound import Bound
-from emdsl.diagnostics.errors import EmmError
-from emdsl.ir.derivation import Derivation, Piece
-from emdsl.ir.expressions import Binder, BinderRef, ConstantRef, ParameterRef, VariableRef
-from emdsl.plan.binding import Axes, PieceBinder, identifier
+from emdsl.ir.derivation import Derivation
+from emdsl.plan.binding import PieceBinder, identifier
 from emdsl.plan.blocks import make_blocks
 from emdsl.plan.elimination import Eliminator
-from emdsl.plan.evaluation import Evaluator, axis_of
 from emdsl.plan.maps import bind_map
+from emdsl.plan.matrices import GaussianPiece, bind_gaussian, bind_stationary
 from emdsl.plan.nodes import (
     Affine,
     Indicator,
@@ -35,34 +33,15 @@ from emdsl.plan.nodes import (
 from emdsl.plan.source import program_source
 from emdsl.runtime.carriers import Block, RowTable
 from emdsl.runtime.functions import LOG_ZERO
-from emdsl.runtime.gaussian import GaussianData, GaussianTable
+from emdsl.runtime.gaussian import GaussianTable
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE, extend_codes, extend_codes_reverse
 from emdsl.runtime.problem import Array, Theta
-from emdsl.runtime.scatter import Address
-from emdsl.runtime.stationary import StationaryPart
 
 
 class Constants(dict[int, Any]):
     """Bound data by number of node; `size` is the length of each axis."""
 
     size: dict[str, int]
-
-
-class GaussianPiece:
-    """A Gaussian piece's data with the addresses of its mean and covariance."""
-
-    def __init__(self, data: GaussianData, mean: Address | Array, covariance: Address, mean_name: str) -> None:
-        self.data, self.mean, self.covariance, self.mean_name = data, mean, covariance, mean_name
-
-    def mean_of(self, theta: Theta) -> Array:
-        """`(*hidden or 1s, d)`."""
-        if isinstance(self.mean, Address):
-            return self.mean.gather(np.asarray(theta[self.mean.parameter]))
-        return self.mean
-
-    def covariance_of(self, theta: Theta) -> Array:
-        """`(*hidden or 1s, d, d)`."""
-        return self.covariance.gather(np.asarray(theta[self.covariance.parameter]))
 
 
 class Program:
@@ -80,7 +59,7 @@ class Program:
         self.maps = {item.name: bind_map(item, derivation.model, bound) for item in derivation.maps}
         self.gaussians: dict[str, GaussianPiece] = {}
         self.stationary = {
-            name: self._stationary(item.piece, item.axes)
+            name: bind_stationary(item.piece, item.axes, binder)
             for name, item in self.pieces.items()
             if item.piece.stationary is not None
         }
@@ -120,7 +99,9 @@ class Program:
         bound = self.bound
         for name, item in self.pieces.items():
             if item.carrier == "gaussian":
-                self.gaussians[name] = self._gaussian(item.piece, item.axes)
+                self.gaussians[name] = bind_gaussian(
+                    item.piece, item.axes, self._binder, self._unit_weights(item.level)
+                )
                 continue
             if item.piece.form != "separable" or item.piece.prior:
                 continue
@@ -151,62 +132,6 @@ class Program:
             if own is not None:
                 total = own if total is None else total * own
         return total
-
-    def _gaussian(self, piece: Piece, axes: Axes) -> GaussianPiece:
-        vector = piece.vector
-        assert vector is not None
-        values = np.asarray(self.bound.values[vector.variable.name].array, dtype=np.float64)
-        if np.isnan(values).any():
-            raise EmmError(
-                "not-supported-yet",
-                f"missing cells in `{vector.variable.name}`, which has a multivariate law, have no plan yet",
-            )
-        weights = self._unit_weights(self._level(piece))
-        centre = np.average(values, axis=1, weights=weights)
-        scale = np.sqrt(np.average((values - centre[:, None]) ** 2, axis=1, weights=weights))
-        scale = np.where(scale > 0, scale, 1.0)
-        evaluator = Evaluator(self.derivation.model, self.bound)
-        constant = 0.0 if vector.constant is None else float(evaluator.value(vector.constant).array)
-        rows, columns = Binder("vector 1", vector.axis), Binder("vector 2", vector.axis)
-        if not isinstance(vector.covariance, ParameterRef):
-            raise EmmError("not-supported-yet", "a covariance that is no parameter has no plan yet")
-        covariance = self._partial(vector.covariance, (rows, columns), axes)
-        mean: Address | Array
-        name = ""
-        if isinstance(vector.mean, ParameterRef):
-            mean, name = self._partial(vector.mean, (rows,), axes), vector.mean.name
-        elif isinstance(vector.mean, ConstantRef | VariableRef):
-            raise EmmError("not-supported-yet", "a mean vector that is no parameter has no plan yet")
-        else:
-            mean = np.broadcast_to(
-                evaluator.value(vector.mean).aligned((*axes.hidden, rows.name)), (*(1,) * len(axes.hidden), len(values))
-            )
-        hidden = axes.shape(axes.hidden)
-        data = GaussianData((values - centre[:, None]) / scale[:, None], centre, scale, hidden, constant)
-        return GaussianPiece(data, mean, covariance, name)
-
-    def _stationary(self, piece: Piece, axes: Axes) -> StationaryPart:
-        law = piece.stationary
-        assert law is not None and isinstance(law.state, VariableRef)
-        parameter = self.derivation.model.parameter(law.matrix.name)
-        binders = tuple(Binder(f"state {k}", axis) for k, axis in enumerate(parameter.array_axes[-2:]))
-        leading = Axes(tuple(a for a in axes.hidden if a != axis_of(law.state)), (), (), axes.sizes)
-        if axes.hidden != (*leading.hidden, axis_of(law.state)):
-            raise EmmError(
-                "not-supported-yet", "the stationary law of a matrix that depends on later variables has no plan yet"
-            )
-        place = self._partial(law.matrix, binders, leading)
-        return StationaryPart(piece.name, place, self.layout.offsets[law.matrix.name])
-
-    def _partial(self, reference: ParameterRef, binders: tuple[Binder, ...], axes: Axes) -> Address:
-        full = ParameterRef(reference.name, reference.indices + tuple(BinderRef(b) for b in binders))
-        sizes = {**axes.sizes, **{b.name: len(self.bound.indexes[b.index_set]) for b in binders}}
-        place = self._binder.address(full, Axes(axes.hidden, tuple(b.name for b in binders), (), sizes))
-        assert place is not None
-        return place
-
-    def _level(self, piece: Piece) -> int:
-        return next(number for number, level in enumerate(self.bound.levels) if level.plate == piece.plate)
 
     def _cells(self, node: Node) -> int:
         total = 1

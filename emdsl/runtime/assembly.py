@@ -307,7 +307,7 @@ class Part(Protocol):
         ...
 
 
-def assemble_gradient(assemblies: Sequence[Assembly], theta: Theta, v: Array, statistics: Mapping[str, Any]) -> Array:
+def assemble_gradient(assemblies: Sequence[Part], theta: Theta, v: Array, statistics: Mapping[str, Any]) -> Array:
     """The gradient of Q in the vector of all parameters."""
     out = np.zeros(len(v))
     for item in assemblies:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Protocol
 
 from emdsl.ir.derivation import Derivation
@@ -18,6 +19,11 @@ class Derived(Protocol):
 
     @property
     def derivation(self) -> Derivation: ...
+
+
+def fingerprint(source: str) -> str:
+    """What tells one planned program from another."""
+    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def standalone_source(model: Derived) -> str:

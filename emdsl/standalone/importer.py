@@ -9,7 +9,7 @@ from typing import Any
 
 
 class LibraryImporter:
-    """Finds and loads the modules of a library, whose sources are given by their full names; `origin` is where they stand."""
+    """Finds and loads the modules of a library, their sources by their full names; `origin` is where these stand."""
 
     def __init__(self, library: Mapping[str, str], origin: str) -> None:
         self.library, self.origin = library, origin
@@ -41,8 +41,9 @@ def install(library: Mapping[str, str], origin: str) -> None:
     package = min(library, key=len)
     loaded = sys.modules.get(package)
     if loaded is None:
-        sys.meta_path.insert(0, LibraryImporter(library, origin))  # type: ignore[arg-type]
+        sys.meta_path.insert(0, LibraryImporter(library, origin))
         return
     importer = getattr(getattr(loaded, "__spec__", None), "loader", None)
     if getattr(importer, "library", None) != library:
-        raise ImportError(f"{package} is loaded from elsewhere; run this file as a program of its own: python {origin} data.csv")
+        alone = f"run this file as a program of its own: python {origin} data.csv"
+        raise ImportError(f"{package} is loaded from elsewhere; {alone}")

@@ -7,7 +7,6 @@ on one line: whatever a label or a description holds, it is never code.
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -19,13 +18,14 @@ from emdsl.data.bound import Bound
 from emdsl.ir.codec import encode
 from emdsl.ir.derivation import Derivation
 from emdsl.plan.program import Program
+from emdsl.standalone import fingerprint
 from emdsl.standalone.library import ENTRY, library, module_source
 from emdsl.standalone.options import option_lines
 from emdsl.version import VERSION
 
 WIDTH = 120
 
-OPENING = '''
+OPENING = """
 import os
 import sys
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ try:
     import numpy as np
 except ImportError:
     raise SystemExit("error: this file needs NumPy\\nhelp: pip install numpy") from None
-'''
+"""
 
 CLOSING = '''
 install(LIBRARY, __file__)
@@ -53,7 +53,7 @@ _STANDALONE = Standalone(MODEL, FILE, DERIVATION, sys.modules[__name__], PLANNED
 
 
 def fit(data: Any, **options: Any) -> Any:
-    """Fit the model to a CSV or TSV file, or to a dict of arrays. Options as at the top, with underscores: max_iter=10."""
+    """Fit the model to a CSV or TSV file, or to a dict of arrays. Options as above, with underscores: max_iter=10."""
     return _STANDALONE.fit(data, **options)
 
 
@@ -66,23 +66,19 @@ def file_text(text: str, file: str | None, derivation: Derivation, bound: Bound)
     """The whole file. `bound` has the sizes that the program is planned for; `text` and `file` are the model's."""
     source = Program(derivation, bound).source
     imports, functions = program_parts(source)
+    json_text = _wrapped(json.loads(encode(derivation)))
     name = PurePath(file).name if file else f"{derivation.model.name}.emm"
     sections = [
         docstring(description(derivation, PurePath(name).stem)) + OPENING,
         _heading("the model") + f"\nFILE = {name!r}\n\nMODEL = {_lines(text)}\n",
         _heading("its program: the E-step and the M-step") + f"\n{functions}",
-        _heading("its derivation, as JSON") + f"\nDERIVATION = {_lines(_wrapped(json.loads(encode(derivation))))}\n\n"
-        f"#: What tells whether the sizes of the data leave the program as it is above.\nPLANNED = {fingerprint(source)!r}\n",
+        _heading("its derivation, as JSON") + f"\nDERIVATION = {_lines(json_text)}\n\n"
+        f"#: What tells whether data call for the program above.\nPLANNED = {fingerprint(source)!r}\n",
         _heading(f"the library: modules of emdsl {VERSION}, as they are") + f"\nLIBRARY = {_dict(library(imports))}\n",
         _heading("how it is loaded") + f"\n{_after_imports(module_source('emdsl.standalone.importer'))}\n",
         CLOSING.format(imports=imports, entry=ENTRY).lstrip("\n"),
     ]
     return "\n\n".join(sections)
-
-
-def fingerprint(source: str) -> str:
-    """What tells one planned program from another."""
-    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def program_parts(source: str) -> tuple[str, str]:
@@ -92,7 +88,7 @@ def program_parts(source: str) -> tuple[str, str]:
     lines = source.splitlines(keepends=True)
     first, last = nodes[0].lineno - 1, nodes[-1].end_lineno or 0
     imports = "".join(lines[first:last]).removeprefix("import numpy as np\n").strip("\n")
-    # Beyond ASCII a program has names, and the words of the model in comments: those must not reorder or hide what is read.
+    # The comments hold words of the model, which must not reorder or hide what is read.
     return imports, _shown("".join(lines[last:]).strip("\n")) + "\n"
 
 
@@ -101,21 +97,25 @@ def description(derivation: Derivation, stem: str) -> str:
     model = derivation.model
     title = model.name + (f": {model.description}" if model.description else "")
     about = (
-        f"Fits this model to a table by the EM algorithm. Written by emdsl {VERSION}, which need not be installed: this file "
-        "needs Python 3.11 or later, NumPy, and SciPy where the model calls a special function (such as lgamma)."
+        f"Fits this model to a table by the EM algorithm. Written by emdsl {VERSION}, which need not be installed: this "
+        "file needs Python 3.11 or later, NumPy, and SciPy where the model calls a special function (such as lgamma)."
     )
     program = (
-        "The functions below MODEL are the program of this model, and they are what runs: a change to them takes effect. "
-        "They were planned without data. Where the sizes of the data call for another order of summation, for several "
-        "random starts at once, or where an option changes what is summed (--weight), the program is planned anew from "
-        "DERIVATION; where that concerns the fit itself, a note says so."
+        "The functions below MODEL are the program of this model, and they are what runs: a change to them takes "
+        "effect. They were planned without data. Where the sizes of the data call for another order of summation, or an "
+        "option changes what is summed (--weight), another program is planned from DERIVATION, and a note says so. "
+        "Short random starts of small data run in a program of their own, several at once."
     )
     options = "\n".join(f"    {line}" for line in option_lines())
     usage = f"    python {stem}.py data.csv\n    python {stem}.py data.csv --json --seed 1 > fit.json"
-    codes = "Exit codes: 0 fitted, 1 the fit failed or did not converge, 2 the data or the command is wrong, 130 interrupted."
+    codes = (
+        "Exit codes: 0 fitted, 1 the fit failed or did not converge, 2 the data or the command is wrong, "
+        "130 interrupted."
+    )
     parts = [title, _filled(about), usage, f"Options:\n\n{options}", codes, _filled(program)]
-    python = f"From Python: `import {stem}; {stem}.fit(\"data.csv\", seed=1).params`." if stem.isidentifier() and not iskeyword(stem) else ""
-    return "\n\n".join(part for part in (*parts, python) if part)
+    if stem.isidentifier() and not iskeyword(stem):
+        parts.append(f'From Python: `import {stem}; {stem}.fit("data.csv", seed=1).params`.')
+    return "\n\n".join(parts)
 
 
 def docstring(text: str) -> str:
@@ -124,7 +124,7 @@ def docstring(text: str) -> str:
 
 
 def _shown(text: str, *, escape: bool = False) -> str:
-    """The text with what does not print (but line ends) as escapes; with `escape` so that three quotes may stand around it."""
+    """The text with what does not print (but line ends) as escapes; with `escape`, three quotes may stand around it."""
     marks = "\\" if escape else ""
     shown = "".join(c if c == "\n" or (c.isprintable() and c not in marks) else repr(c)[1:-1] for c in text)
     return shown.replace('"""', '\\"\\"\\"') if escape else shown

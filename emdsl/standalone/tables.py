@@ -1,5 +1,5 @@
-"""In a stand-alone file, what stands for the readers that need DuckDB or pyarrow: the strict reader reads any CSV, large
-or small, and other kinds of file are refused."""
+"""In a stand-alone file, what stands for the readers that need DuckDB or pyarrow: the strict reader reads any CSV,
+large or small, and other kinds of file are refused."""
 
 from __future__ import annotations
 

@@ -42,6 +42,9 @@ class Counts:
             share = weights
             for guard in self.piece.guards:
                 share = share * (inner.holds(guard) if isinstance(guard, Guard) else inner.number(guard))
+            if not self.axes.cells:
+                self.table += np.broadcast_to(share, len(weights)).sum()
+                continue
             places = [self._place(axis, inner) for axis in self.axes.cells]
             np.add.at(self.table, tuple(np.broadcast_to(place, len(weights)) for place in places), share)
 

@@ -19,7 +19,9 @@ from tests.standalone.isolation import ROOT, run
 
 MOTHS = ROOT / "models" / "peppered_moth.emm"
 
-HOSTILE = r'''# """ and ''' + r"""''' and \ and {braces} and \N{BULLET} and \x00
+HOSTILE = (
+    r'''# """ and '''
+    + r"""''' and \ and {braces} and \N{BULLET} and \x00
 model Hostile "she said \"hi\", then '''); raise SystemExit(9) #, then \""
 param mu : real "a \\ and \" and '''"
 index kind = {"'''+__import__('os')+'''", "\"\"\"", "a\\", "#{x}"}
@@ -28,6 +30,7 @@ for each row:
     latent k ~ Categorical(p)
     observed x ~ Normal(mu, 1)
 """
+)
 
 
 def constants(text: str) -> dict[str, object]:
@@ -103,7 +106,8 @@ def test_a_hostile_model_is_inert(tmp_path: Path, numpy_alone: Path) -> None:
 
 def test_characters_that_do_not_print_are_escaped(tmp_path: Path) -> None:
     model = tmp_path / "hidden.emm"
-    text = 'model Hidden "left\u202eright"\nparam mu : real\nfor each row:\n    observed x ~ Normal(mu, 1)  # \u2028 \u202e\n'
+    rows = "for each row:\n    observed x ~ Normal(mu, 1)  # \u2028 \u202e\n"
+    text = f'model Hidden "left\u202eright"\nparam mu : real\n{rows}'
     model.write_text(text, encoding="utf-8")
     compiled = emdsl.load(str(model)).compile()
     before = compiled.partition("# --- the library")[0]
@@ -119,7 +123,7 @@ def test_from_python(tmp_path: Path, numpy_alone: Path) -> None:
         'data = {"phenotype": ["carbonaria", "insularia", "typica"], "count": [85, 196, 341]}\n'
         "fit = moths.fit(data, seed=1)\n"
         "print(fit.loglik, fit.params['p']['C'])\n"
-        "try:\n    moths.fit(data, sed=1)\nexcept Exception as error:\n    print(error.code, error.help)\n",
+        "try:\n    moths.fit(data, seeds=1)\nexcept Exception as error:\n    print(error.code, error.help)\n",
         encoding="utf-8",
     )
     result = run(script, numpy_alone)
@@ -154,8 +158,8 @@ def test_no_module_but_those_of_the_file(tmp_path: Path, numpy_alone: Path) -> N
     file.write_text(whole + names, encoding="utf-8")
     (tmp_path / "data.csv").write_bytes((ROOT / "models" / "data" / "peppered_moth.csv").read_bytes())
     loaded = run(file, numpy_alone, "data.csv", "--quiet").stderr.split()
-    assert set(loaded) - {"numpy", "emdsl", "__main__"} <= {"_distutils_hack"}
-    assert {"numpy", "emdsl"} <= set(loaded)
+    own = {"__main__", "cython_runtime", *(name for name in loaded if name.startswith("_cython_"))}  # the last, NumPy's
+    assert set(loaded) - own == {"numpy", "emdsl"}
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
@@ -191,8 +195,9 @@ def test_nothing_is_written_where_the_model_is_wrong(tmp_path: Path, capsys: pyt
     assert target.read_text(encoding="utf-8") == "before\n"
 
 
-def test_every_line_of_the_file_compiles_on_its_own(tmp_path: Path) -> None:
+def test_the_file_compiles_without_a_warning(tmp_path: Path) -> None:
     file = tmp_path / "moths.py"
     file.write_text(emdsl.load(str(MOTHS)).compile(), encoding="utf-8")
-    checked = subprocess.run([sys.executable, "-W", "error", "-m", "py_compile", str(file)], capture_output=True, check=False)
+    command = [sys.executable, "-W", "error", "-m", "py_compile", str(file)]
+    checked = subprocess.run(command, capture_output=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, b"")

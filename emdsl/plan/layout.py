@@ -1,0 +1,58 @@
+"""The axes of a piece's cells, and where each parameter lies in the vector of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from emdsl.data.bound import Bound
+from emdsl.ir.model import Model
+from emdsl.runtime.problem import Array
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The cell axes of a piece by kind: hidden variables, elements (bound indices), codes of data."""
+
+    hidden: tuple[str, ...]
+    elements: tuple[str, ...]
+    codes: tuple[str, ...]
+    sizes: Mapping[str, int]
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """All cell axes in order."""
+        return (*self.hidden, *self.elements, *self.codes)
+
+    def shape(self, axes: tuple[str, ...]) -> tuple[int, ...]:
+        """Lengths of some axes."""
+        return tuple(self.sizes[axis] for axis in axes)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Shapes of the parameters, and where each begins in the vector of all of them."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    offsets: Mapping[str, int]
+    size: int
+
+    def split(self, vector: Array) -> dict[str, Array]:
+        """The parameters' arrays of a vector of all parameters."""
+        return {
+            name: vector[self.offsets[name] : self.offsets[name] + int(np.prod(shape))].reshape(shape)
+            for name, shape in self.shapes.items()
+        }
+
+
+def layout(model: Model, bound: Bound, batch: int | None = None) -> Layout:
+    """The layout of a model's parameters for the sizes at hand; with a leading axis of starts for a batch of them."""
+    lead = () if batch is None else (batch,)
+    shapes = {p.name: (*lead, *(len(bound.indexes[axis]) for axis in p.array_axes)) for p in model.parameters}
+    offsets, total = {}, 0
+    for name, shape in shapes.items():
+        offsets[name] = total
+        total += int(np.prod(shape))
+    return Layout(shapes, offsets, total)

@@ -1,0 +1,92 @@
+"""Pieces whose parameters enter as whole vectors and matrices, bound to data: Gaussian and stationary laws."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.derivation import Piece
+from emdsl.ir.expressions import Binder, BinderRef, ConstantRef, ParameterRef, VariableRef
+from emdsl.plan.binding import PieceBinder
+from emdsl.plan.evaluation import axis_of
+from emdsl.plan.layout import Axes
+from emdsl.runtime.gaussian import GaussianData
+from emdsl.runtime.problem import Array, Theta
+from emdsl.runtime.scatter import Address
+from emdsl.runtime.stationary import StationaryPart
+
+
+class GaussianPiece:
+    """A Gaussian piece's data with the addresses of its mean and covariance."""
+
+    def __init__(self, data: GaussianData, mean: Address | Array, covariance: Address, mean_name: str) -> None:
+        self.data, self.mean, self.covariance, self.mean_name = data, mean, covariance, mean_name
+
+    def mean_of(self, theta: Theta) -> Array:
+        """`(*hidden or 1s, d)`."""
+        if isinstance(self.mean, Address):
+            return self.mean.gather(np.asarray(theta[self.mean.parameter]))
+        return self.mean
+
+    def covariance_of(self, theta: Theta) -> Array:
+        """`(*hidden or 1s, d, d)`."""
+        return self.covariance.gather(np.asarray(theta[self.covariance.parameter]))
+
+
+def bind_gaussian(piece: Piece, axes: Axes, binder: PieceBinder, weights: Array | None) -> GaussianPiece:
+    """The columns of a vector observation, and the addresses of its mean and covariance. `weights` are those of its
+    rows.
+    """
+    vector = piece.vector
+    assert vector is not None
+    values = np.asarray(binder.bound.values[vector.variable.name].array, dtype=np.float64)
+    if np.isnan(values).any():
+        raise EmmError(
+            "not-supported-yet",
+            f"missing cells in `{vector.variable.name}`, which has a multivariate law, have no plan yet",
+        )
+    centre = np.average(values, axis=1, weights=weights)
+    scale = np.sqrt(np.average((values - centre[:, None]) ** 2, axis=1, weights=weights))
+    scale = np.where(scale > 0, scale, 1.0)
+    evaluator = binder.plain
+    constant = 0.0 if vector.constant is None else float(evaluator.value(vector.constant).array)
+    rows, columns = Binder("vector 1", vector.axis), Binder("vector 2", vector.axis)
+    if not isinstance(vector.covariance, ParameterRef):
+        raise EmmError("not-supported-yet", "a covariance that is no parameter has no plan yet")
+    covariance = _partial(binder, vector.covariance, (rows, columns), axes)
+    mean: Address | Array
+    name = ""
+    if isinstance(vector.mean, ParameterRef):
+        mean, name = _partial(binder, vector.mean, (rows,), axes), vector.mean.name
+    elif isinstance(vector.mean, ConstantRef | VariableRef):
+        raise EmmError("not-supported-yet", "a mean vector that is no parameter has no plan yet")
+    else:
+        mean = np.broadcast_to(
+            evaluator.value(vector.mean).aligned((*axes.hidden, rows.name)), (*(1,) * len(axes.hidden), len(values))
+        )
+    hidden = axes.shape(axes.hidden)
+    data = GaussianData((values - centre[:, None]) / scale[:, None], centre, scale, hidden, constant)
+    return GaussianPiece(data, mean, covariance, name)
+
+
+def bind_stationary(piece: Piece, axes: Axes, binder: PieceBinder) -> StationaryPart:
+    """The stationary law of a transition matrix, with the address of the matrix."""
+    law = piece.stationary
+    assert law is not None and isinstance(law.state, VariableRef)
+    parameter = binder.model.parameter(law.matrix.name)
+    binders = tuple(Binder(f"state {k}", axis) for k, axis in enumerate(parameter.array_axes[-2:]))
+    leading = Axes(tuple(a for a in axes.hidden if a != axis_of(law.state)), (), (), axes.sizes)
+    if axes.hidden != (*leading.hidden, axis_of(law.state)):
+        raise EmmError(
+            "not-supported-yet", "the stationary law of a matrix that depends on later variables has no plan yet"
+        )
+    place = _partial(binder, law.matrix, binders, leading)
+    return StationaryPart(piece.name, place, binder.layout.offsets[law.matrix.name])
+
+
+def _partial(binder: PieceBinder, reference: ParameterRef, binders: tuple[Binder, ...], axes: Axes) -> Address:
+    full = ParameterRef(reference.name, reference.indices + tuple(BinderRef(b) for b in binders))
+    sizes = {**axes.sizes, **{b.name: len(binder.bound.indexes[b.index_set]) for b in binders}}
+    place = binder.address(full, Axes(axes.hidden, tuple(b.name for b in binders), (), sizes))
+    assert place is not None
+    return place
