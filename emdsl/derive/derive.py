@@ -9,6 +9,7 @@ from emdsl.derive.steps import derivation_steps
 from emdsl.derive.updates import Candidate, derive_updates
 from emdsl.derive.verify import FAILED, verify
 from emdsl.ir.derivation import Derivation
+from emdsl.ir.identifiers import distinct
 from emdsl.ir.model import Model
 
 
@@ -16,6 +17,8 @@ def derive(model: Model) -> Derivation:
     """Pieces, M-step and steps to read. Raises EmmError where a log-density has no derivation yet."""
     pieces: list[Derived] = [piece for factor in model.factors for piece in factor_pieces(factor, model)]
     pieces += [piece for p in model.parameters if p.prior is not None for piece in prior_pieces(p, model)]
+    names = distinct(piece.piece.name for piece in pieces)
+    pieces = [replace(p, piece=replace(p.piece, name=name)) for p, name in zip(pieces, names, strict=True)]
     candidates = verified_updates(pieces, model)
     return Derivation(
         model=model,

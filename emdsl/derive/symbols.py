@@ -12,6 +12,7 @@ import sympy as sp
 from emdsl.derive.expressions import numeric_variables
 from emdsl.ir.derivation import Atom, Design, Known
 from emdsl.ir.expressions import BinderRef, ConstantRef, Expression, Label, VariableRef, walk
+from emdsl.ir.identifiers import identifier
 from emdsl.ir.model import Model
 
 #: Names that generated code uses itself.
@@ -117,8 +118,8 @@ class Symbols:
         return False, False
 
     def _name(self, wanted: str) -> str:
-        name = re.sub(r"\W", "_", wanted)
-        if not name or name[0].isdigit():
+        name = identifier(wanted)
+        if not name.isidentifier():
             name = f"v_{name}"
         if keyword.iskeyword(name) or name in _FUNCTIONS or _RESERVED.match(name):
             name += "_0"

@@ -12,6 +12,7 @@ from emdsl.data.bound import Bound, Level
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Atom, Known, Piece
 from emdsl.ir.expressions import ParameterRef, Position, VariableRef, walk
+from emdsl.ir.identifiers import identifier
 from emdsl.ir.model import Model
 from emdsl.plan.codes import bind_codes
 from emdsl.plan.evaluation import Evaluator, axis_of
@@ -41,11 +42,6 @@ class BoundPiece:
     def name(self) -> str:
         """The name as an identifier of generated code."""
         return identifier(self.piece.name)
-
-
-def identifier(name: str) -> str:
-    """A piece's name as part of an identifier."""
-    return "".join(c if c.isalnum() else "_" for c in name)
 
 
 class PieceBinder:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from emdsl.ir.derivation import Piece, Update
-from emdsl.plan.binding import identifier
+from emdsl.ir.identifiers import identifier
 
 _NAME = re.compile(r"[^\W\d]\w*")
 

@@ -167,7 +167,7 @@ def cost_lines(program: Program) -> list[str]:
     return [
         f"largest table: {count_of(largest, 'number')} a unit",
         f"one E-step: about {_short(2 * sum(_operations(program, node) for node in program.nodes))} operations",
-        f"memory: {_bytes(_held(program))} for the data, {_bytes(8 * largest * block)} for the largest array of a block",
+        f"memory: {_bytes(_held(program))} for the data, {_bytes(8 * largest * block)} for the largest array",
         f"{count_of(len(program.blocks), 'block')} of at most {count_of(block, 'row')}",
     ]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from emdsl.data.bound import Bound
 from emdsl.ir.derivation import Derivation, Update
-from emdsl.plan.binding import identifier
+from emdsl.ir.identifiers import identifier
 from emdsl.plan.degeneracy import degenerate
 from emdsl.plan.named import START
 from emdsl.plan.program import Program

@@ -12,7 +12,8 @@ import numpy as np
 
 from emdsl.data.bound import Bound
 from emdsl.ir.derivation import Derivation
-from emdsl.plan.binding import PieceBinder, identifier
+from emdsl.ir.identifiers import identifier
+from emdsl.plan.binding import PieceBinder
 from emdsl.plan.blocks import make_blocks
 from emdsl.plan.elimination import Eliminator
 from emdsl.plan.maps import bind_map

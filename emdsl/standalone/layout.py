@@ -97,12 +97,12 @@ def description(derivation: Derivation, stem: str) -> str:
     model = derivation.model
     title = model.name + (f": {model.description}" if model.description else "")
     about = (
-        f"Fits this model to a table by the EM algorithm. Written by emdsl {VERSION}, which need not be installed: this "
+        f"Fits this model to a table by the EM algorithm. Written by emdsl {VERSION}, which need not be installed: the "
         "file needs Python 3.11 or later, NumPy, and SciPy where the model calls a special function (such as lgamma)."
     )
     program = (
         "The functions below MODEL are the program of this model, and they are what runs: a change to them takes "
-        "effect. They were planned without data. Where the sizes of the data call for another order of summation, or an "
+        "effect. They were planned without data. Where the data's sizes call for another order of summation, or an "
         "option changes what is summed (--weight), another program is planned from DERIVATION, and a note says so. "
         "Short random starts of small data run in a program of their own, several at once."
     )

@@ -62,7 +62,7 @@ def test_help_is_the_text_at_the_top(moths: Path, numpy_alone: Path) -> None:
     [
         ([], "error[bad-command]: expected one table, found nothing\nhelp: python "),
         (["data.csv", "other.csv"], "error[bad-command]: expected one table, found 2 of them\nhelp: python "),
-        (["d.csv", "--seeds", "3"], "error[unknown-option]: there is no option `--seeds`\nhelp: did you mean `--seed`?\n"),
+        (["--seeds", "3"], "error[unknown-option]: there is no option `--seeds`\nhelp: did you mean `--seed`?\n"),
         (["data.csv", "--seed"], "error[bad-option]: the option `--seed` needs a value\nhelp: --seed S\n"),
         (["data.csv", "--json=1"], "error[bad-option]: the option `--json` takes no value\n"),
         (["data.csv", "--seed", "x"], "error[bad-option]: expected a whole number, 0 or more, found `x`\n --> --seed"),
@@ -75,7 +75,7 @@ def test_help_is_the_text_at_the_top(moths: Path, numpy_alone: Path) -> None:
         (["data.csv", "--output", "no/f.json"], "error[unwritable-file]: there is no directory `"),
         (["absent.csv"], "error[no-such-file]: there is no file `absent.csv`\n --> absent.csv\n"),
         (["wrong.csv"], "error[unknown-label]: `typic` is not a label of `phenotype`\n --> wrong.csv, row 3 (line 4)"),
-        (["data.parquet"], "error[unsupported-data]: a stand-alone file reads CSV and TSV, not Parquet\n --> data.parq"),
+        (["data.parquet"], "error[unsupported-data]: a stand-alone file reads CSV and TSV, not Parquet\n --> data"),
         (["data.arrow"], "error[unsupported-data]: a stand-alone file reads CSV and TSV, not Arrow\n --> data.arrow\n"),
     ],
 )  # fmt: skip
