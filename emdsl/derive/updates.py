@@ -53,7 +53,7 @@ def derive_updates(
             open_names.append(parameter.name)
     groups, joined = _absorb(groups, open_names, pieces)
     for names in joined:
-        groups.append(_iterative(names, pieces, model, reasons))
+        groups.append(_iterative(names, pieces, model, reasons, refused or {}))
     return _ordered(groups)
 
 
@@ -240,10 +240,12 @@ RULES: tuple[Callable[[Parameter, list[Derived], Model], Candidate | str], ...] 
 # --- groups that are iterated -----------------------------------------------------------------------------------------
 
 
-def _iterative(names: list[str], pieces: Sequence[Derived], model: Model, reasons: dict[str, str]) -> Candidate:
+def _iterative(
+    names: list[str], pieces: Sequence[Derived], model: Model, reasons: dict[str, str], refused: Mapping[str, str]
+) -> Candidate:
     group = set(names)
     own = [piece for piece in pieces if piece.parameters & group]
-    quadratic = all(model.parameter(name).domain.kind in ("real", "contrast") for name in names)
+    quadratic = all(model.parameter(name).domain.kind in ("real", "contrast") for name in names) and not group & set(refused)
     over_rows = False
     depends: set[str] = set()
     for piece in own:

@@ -55,11 +55,11 @@ def _layout(text: Text) -> str:
     before: Line | None = None
     columns: list[int] = []  # as written, of the blocks that the line before stands in
     for line, padding in zip(text.lines, paddings, strict=True):
-        rows = _with_gap(rows, line.gap, before, line.level, columns)
+        _add_gap(rows, line.gap, before, line.level, columns)
         rows += _rows(line, padding)
         columns = [*columns[: line.level], line.column]
         before = line
-    rows = _with_gap(rows, text.end, before, 0, columns)
+    _add_gap(rows, text.end, before, 0, columns)
     while rows and not rows[-1]:
         rows.pop()
     return "".join(f"{row}\n" for row in rows)
@@ -68,21 +68,21 @@ def _layout(text: Text) -> str:
 # --- between lines ----------------------------------------------------------------------------------------------------
 
 
-def _with_gap(rows: list[str], gap: Gap, before: Line | None, level: int, columns: Sequence[int]) -> list[str]:
-    """The rows with what stands between two lines: the comment behind the last row, comments of their own, and one
-    empty line where there were some (none at the beginning of the file or of a block)."""
+def _add_gap(rows: list[str], gap: Gap, before: Line | None, level: int, columns: Sequence[int]) -> None:
+    """Add what stands between two lines: the comment behind the last row, comments of their own, and one empty line
+    where there were some (none at the beginning of the file or of a block)."""
     if gap.trailing:
-        rows = [*rows[:-1], behind(rows[-1], gap.trailing)]
+        rows[-1] = behind(rows[-1], gap.trailing)
     opens = before is None or before.level < level
     deepest = level if before is None else before.level
-    added: list[str] = []
+    at_the_beginning = opens
     for row in gap.rows:
         if row is not None:
             deepest = level if opens else _level_of(row.column, level, deepest, columns)
-            added.append(INDENTATION * deepest + row.text)
-        elif added[-1:] != [""] and (added or not opens):
-            added.append("")
-    return rows + added
+            rows.append(INDENTATION * deepest + row.text)
+            at_the_beginning = False
+        elif not at_the_beginning and rows[-1]:
+            rows.append("")
 
 
 def _level_of(column: int, least: int, most: int, columns: Sequence[int]) -> int:
@@ -103,13 +103,13 @@ def _rows(line: Line, padding: Padding) -> Iterator[str]:
     described = description(line.words) if line.words[0].kind != "MODEL" else None
     indentation = line.level * _STEP
     row = " " * indentation
-    brackets: list[tuple[int, int]] = []  # columns: of the row in which one opens, or its own, and of what it holds
+    brackets: list[tuple[int, int]] = []  # columns: of what closes it, and of what it holds
     for i, (word, space) in enumerate(zip(line.words, spaces(line.words), strict=True)):
         if i and word.gap.broken:
-            column = brackets[-1][word.text not in CLOSING] if brackets else indentation
+            own, inner = brackets[-1]
             yield behind(row, word.gap.trailing) if word.gap.trailing else row
-            yield from (" " * brackets[-1][1] + comment.text for comment in word.gap.rows if comment is not None)
-            row = " " * column + word.text
+            yield from (" " * inner + comment.text for comment in word.gap.rows if comment is not None)
+            row = " " * (own if word.text in CLOSING else inner) + word.text
         elif i == described:
             row = behind(row, word.text)
         else:

@@ -122,4 +122,4 @@ def _row(text: str) -> Comment | None:
 
 def _comment(text: str) -> str:
     """The comment of a piece of a line that has no words."""
-    return text.strip(" \t\f\v\xa0") if "#" in text else ""
+    return text.strip(" \t\f\v") if "#" in text else ""

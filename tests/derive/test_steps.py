@@ -28,7 +28,7 @@ def test_texts_are_clean_and_every_parameter_has_its_update(path) -> None:
         assert item.rule and item.after
         for text in (item.before, item.after, item.note):
             assert not MACHINERY.search(text), text
-            assert text == text.strip() and "  " not in text.replace("eta =", "").replace("  ", " ", 0).split("T =")[0]
+            assert text == text.strip()
             for bracket in ("()", "[]", "{}"):
                 assert text.count(bracket[0]) == text.count(bracket[1]), text
     rules = [item.rule for item in derivation.steps]

@@ -70,7 +70,7 @@ def test_a_wrong_share_is_not_used(monkeypatch) -> None:
     candidates = derive_updates(pieces, model)
     (simplex,) = (c for c in candidates if c.update.rule == "simplex")
     (contribution,) = simplex.update.contributions
-    bent = replace(contribution, sources=("S0 * share_z_p" if False else "S0**2",))
+    bent = replace(contribution, sources=("S0**2",))
     broken = replace(simplex, update=replace(simplex.update, contributions=(bent,)))
     (verdict,) = verify([broken], [piece.piece for piece in pieces], model)
     assert not verdict.passed and "gradient" in verdict.remark

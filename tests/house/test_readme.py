@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,3 +37,35 @@ def test_the_model_shown_is_the_model_shipped() -> None:
     shown = next(block for block in re.findall(r"^```\n(.*?)^```", README, re.M | re.S) if block.startswith("model "))
     shipped = (ROOT / "models" / "peppered_moth.emm").read_text(encoding="utf-8")
     assert lines(shown) == lines(shipped)
+
+
+def shown(section: str) -> str:
+    """The first block of output under a heading."""
+    text = README.split(f"## {section}\n", 1)[1]
+    return re.findall(r"^```text\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0].rstrip()
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command with these arguments."""
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from emdsl.cli.main import main; sys.exit(main())"
+    return subprocess.run([sys.executable, "-c", program, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_the_fit_shown_is_what_the_command_prints() -> None:
+    done = run("fit", "models/peppered_moth.emm", "models/data/peppered_moth.csv", cwd=ROOT)
+    assert done.returncode == 0
+    assert done.stdout.rstrip() == shown("The fit")
+
+
+def test_the_derived_update_shown_is_the_end_of_the_derivation() -> None:
+    done = run("derive", "models/peppered_moth.emm", cwd=ROOT)
+    assert done.stdout.rstrip().endswith(shown("The derived update"))
+
+
+def test_the_error_shown_is_what_the_mistake_gives(tmp_path: Path) -> None:
+    text = (ROOT / "models" / "peppered_moth.emm").read_text(encoding="utf-8").replace("case genotype:", "case genotyp:")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "peppered_moth.emm").write_text(text, encoding="utf-8")
+    done = run("fit", "models/peppered_moth.emm", "x.csv", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.rstrip() == shown("An error message")

@@ -18,6 +18,10 @@ from tests.standalone.isolation import ROOT, run
 
 MODELS = sorted((ROOT / "models").glob("*.emm"))
 
+#: One of each kind of program; the other models are fitted among the slow tests.
+QUICK = ("peppered_moth", "gaussian_mixture", "earthquakes_stationary", "logistic_regression", "subject_classes")
+FITTED = [pytest.param(path, marks=() if path.stem in QUICK else pytest.mark.slow, id=path.stem) for path in MODELS]
+
 
 def named_data(model: Path) -> Path:
     """The file that a model's comment `# data: …` names."""
@@ -25,7 +29,7 @@ def named_data(model: Path) -> Path:
     return ROOT / next(line for line in lines if line.startswith("# data: ")).removeprefix("# data: ")
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stem)
+@pytest.mark.parametrize("model", FITTED)
 def test_the_same_fit_without_emdsl(model: Path, tmp_path: Path, numpy_and_scipy: Path) -> None:
     loaded = emdsl.load(str(model))
     file = tmp_path / f"{model.stem}.py"
