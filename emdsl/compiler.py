@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from emdsl.runtime.fitting import FitOptions, FitState, fit
 from emdsl.runtime.problem import Array, Theta
 from emdsl.runtime.threads import one_blas_thread
 from emdsl.runtime.uncertainty import delta_method
+
+if TYPE_CHECKING:
+    from emdsl.plan.posterior import Posterior
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class FitOutcome:
     bic_n: float
     units: float
     warnings: tuple[str, ...]
+    compiled: CompiledModel | None = None
+    request: FitRequest = field(default_factory=FitRequest)
 
 
 @dataclass(frozen=True)
@@ -86,16 +91,30 @@ class CompiledModel:
 
     def bind(self, data: Any, request: FitRequest) -> Bound:
         """Data to arrays."""
-        table = read_table(data, request.na)
-        options = BindOptions(
-            set=request.set,
-            const=request.const,
-            columns=request.columns,
-            map=request.map,
-            weight=request.weight,
-            na=request.na,
-        )
-        return bind(self.model, table, options)
+        return bind(self.model, read_table(data, request.na), bind_options(request))
+
+    def bind_again(
+        self, data: Any, request: FitRequest, indexes: Mapping[str, tuple[str, ...]], columns: Mapping[str, str]
+    ) -> Bound:
+        """New data to arrays, with the labels (and the columns, where they are there) of an earlier fit."""
+        from emdsl.data.again import bind_again
+
+        with _places(self):
+            return bind_again(self.model, read_table(data, request.na), bind_options(request), indexes, columns)
+
+    def known_parameters(self, bound: Bound, values: Mapping[str, Any]) -> dict[str, Array]:
+        """Values that the user gives for all parameters as arrays, checked."""
+        from emdsl.plan.parameters import known_parameters
+
+        with _places(self):
+            return known_parameters(self.model, bound, values)
+
+    def posterior(self, bound: Bound, theta: Theta) -> Posterior:
+        """What the data say of the hidden variables, at these parameters."""
+        from emdsl.plan.posterior import posterior
+
+        with _places(self):
+            return posterior(self.derivation, bound, theta)
 
     def problem(self, bound: Bound, request: FitRequest) -> BoundProblem:
         """Bound data to a program that can be fitted."""
@@ -161,6 +180,7 @@ class CompiledModel:
             model=self.model, bound=bound, state=state, reports=reports, estimator="MAP" if prior else "ML",
             seed=request.seed, level=request.level, bic_n=weighted_rows(self.model, bound),
             units=weighted_units(bound), warnings=(*self.model.warnings, *bound.warnings, *state.warnings),
+            compiled=self, request=request,
         )  # fmt: skip
 
     def check(self, data: Any, request: FitRequest) -> list[str]:
@@ -176,6 +196,18 @@ class CompiledModel:
         from emdsl.standalone import standalone_source
 
         return standalone_source(self)
+
+
+def bind_options(request: FitRequest) -> BindOptions:
+    """What a request says of the data."""
+    return BindOptions(
+        set=request.set,
+        const=request.const,
+        columns=request.columns,
+        map=request.map,
+        weight=request.weight,
+        na=request.na,
+    )
 
 
 class _places:

@@ -7,7 +7,7 @@ from typing import Any
 
 import sympy as sp
 
-from emdsl.derive.notation import plain, product, readable, reference, wrapped
+from emdsl.derive.notation import joined, plain, product, readable, reference, wrapped
 from emdsl.derive.pieces import Derived
 from emdsl.derive.scopes import Reading, bare_axes, scope_of
 from emdsl.derive.simplification import as_written, tidy
@@ -161,7 +161,7 @@ def _normal_equations(
         symbol = piece.atoms[i]
         gradient = sp.diff(piece.quantity, symbol)
         weight = sp.factor_terms(-sp.diff(gradient, symbol))
-        response = tidy(sp.simplify(gradient.subs(symbol, 0) / weight))
+        response = tidy(sp.cancel(gradient.subs(symbol, 0) / weight))
         others = {s for s, a in zip(piece.atoms, piece.piece.atoms, strict=True) if _names(a) & candidate.depends}
         if not weight.free_symbols & others and len(places) == 1 and _droppable(weight, piece):
             weight = sp.Integer(1)
@@ -169,17 +169,29 @@ def _normal_equations(
         shown = {key: _factor(reading, piece, value, names) for key, value in (("w", weight), ("y", response))}
         direct = single and _is_plain(piece.piece.atoms[i])
         d, dd = ("", "") if direct else ("d", "d*d'")
-        slope.append(reading.sum_text(scope, fixed, d, _factor(reading, piece, tidy(gradient), names)))
+        slope.append(_signed_sum(reading, piece, tidy(gradient), fixed, names, d))
         gram.append(reading.sum_text(scope, fixed, dd, shown["w"]))
-        moment.append(reading.sum_text(scope, fixed, d, shown["w"], shown["y"]))
-    before = f"dQ/d{name} = {' + '.join(slope)} = 0"
+        if response != 0:
+            moment.append(reading.sum_text(scope, fixed, d, shown["w"], shown["y"]))
+    before = f"dQ/d{name} = {joined(slope)} = 0"
     left = gram[0] if len(gram) == 1 else f"({' + '.join(gram)})"
-    after = [f"{left}*{name} = {' + '.join(moment)}"]
-    if not single:
-        predictors = [reading.element(piece.piece.atoms[i]) for piece, i in places if piece.piece.atoms[i].is_predictor]
-        before += "".join(f"\nwith {m} = b'd" for m in dict.fromkeys(predictors))
+    after = [f"{left}*{name} = {' + '.join(moment) or '0'}"]
+    atoms = dict.fromkeys(reading.element(piece.piece.atoms[i]) for piece, i in places)
+    if not single and len({piece.piece.atoms[i].terms for piece, i in places}) == 1:
+        before += "".join(f"\nwith {m} = b'd" for m in atoms)
         after += _vectors(designs, fixed)
+    elif not single:
+        names_ = ", ".join(candidate.update.parameters)
+        after.append(f"with b = ({names_}), d the coefficients of b in {' and in '.join(atoms)}")
     return before, "\n".join(after), "Q is quadratic, with a Gram matrix that is never negative"
+
+
+def _signed_sum(
+    reading: Reading, piece: Derived, value: Any, fixed: Mapping[str, str], names: Mapping[Any, str], d: str
+) -> str:
+    negative = not value.is_Add and value.could_extract_minus_sign()
+    text = _factor(reading, piece, -value if negative else value, names)
+    return ("-" if negative else "") + reading.sum_text(scope_of(piece.piece, reading.model), fixed, d, text)
 
 
 def _names(atom: Atom) -> set[str]:

@@ -128,7 +128,7 @@ def _scalar(log_density: Any, symbols: Symbols, common: dict[str, Any]) -> Deriv
     rows, row_atoms = _row_symbols(symbols)
     atoms = tuple(symbols.atom_symbols)
     found: Separated | None = None
-    if not row_atoms:
+    if not row_atoms and not any(symbols.mixed(known.value) for known in symbols.knowns):
         try:
             with deadline(2.0):
                 found = separate(log_density, frozenset(atoms), rows)

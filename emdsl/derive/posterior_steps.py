@@ -76,25 +76,68 @@ def chained(model: Model, plate: str | None) -> list[str]:
     return [name for name in names if any(law.plate == plate and law.at(name, 1) for law in laws(model))]
 
 
+@dataclass(frozen=True)
+class Inside:
+    """What the plates inside a plate have left: their evidence as a text, and the hidden variables it looks at."""
+
+    evidence: str = ""
+    looks_at: frozenset[str] = frozenset()
+
+
 def posterior_steps(model: Model, reading: Reading) -> Iterator[Step]:
     """One step for the hidden variables of each plate, innermost plate first."""
-    inner = ""
+    inner = Inside()
     known = laws(model)
     for plate in [*reversed(model.plates), None]:
         name = plate.name if plate is not None else None
         own = [law for law in known if law.plate == name]
         hidden = [v.name for v in hidden_of(name, model)]
         chain = chained(model, name)
-        factors = [law.text for law in own] + ([inner] if inner else [])
+        latent = {v.name for v in model.variables if v.kind == "latent"}
+        seen = {at for law in own for at, _ in law.looks_at} | inner.looks_at
+        outer = tuple(v.name for v in model.variables if v.name in (seen & latent) - set(hidden))
+        place = Place(plate, own, tuple(hidden), outer, inner.evidence)
         if chain and plate is not None:
-            yield _chain_step(plate, own, chain, hidden, inner, model, reading)
-            seen = ", ".join(_seen_below(plate, model)) or "data"
-            inner = f"P({seen} of the whole chain)" if plate.parent else ""
+            yield _chain_step(place, chain, model, reading)
+            data = ", ".join(_seen_below(plate, model)) or "data"
+            evidence = f"P({data} of the whole chain{' | ' if outer else ''}{', '.join(outer)})"
         elif hidden:
-            yield _mixture_step(plate, own, hidden, inner, model, reading)
-            inner = f"prod({name}: sum({', '.join(hidden)}: {'*'.join(factors)}))" if name else ""
-        elif factors:
-            inner = f"prod({name}: {'*'.join(factors)})" if name else ""
+            yield _mixture_step(place, model, reading)
+            evidence = f"sum({', '.join(hidden)}: {place.product()})"
+        else:
+            evidence = place.product()
+        inner = Inside(_raised(evidence, plate, chain != [], model), frozenset(outer))
+
+
+def _raised(evidence: str, plate: Plate | None, chain: bool, model: Model) -> str:
+    """The evidence of all units of a plate, each to the power of its weight."""
+    if plate is None or not evidence or chain:
+        return evidence
+    own = [item.variable for item in model.weights if item.plate == plate.name]
+    if own:
+        evidence = f"({evidence})^{own[0]}" if "*" in evidence else f"{evidence}^{own[0]}"
+    return f"prod({plate.name}: {evidence})"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A plate with its laws and hidden variables; `outer` are those of plates around it that they look at,
+    `evidence` is what the plates inside it have left."""
+
+    plate: Plate | None
+    own: Sequence[Law]
+    hidden: tuple[str, ...]
+    outer: tuple[str, ...]
+    evidence: str
+
+    def product(self) -> str:
+        """All laws times the evidence from inside."""
+        return "*".join([*(law.text for law in self.own), *([self.evidence] if self.evidence else [])])
+
+    def touching(self) -> str:
+        """The same, without laws in which nothing of this plate is hidden."""
+        texts = [law.text for law in self.own if any(law.at(name) for name in self.hidden)]
+        return "*".join([*texts, *([self.evidence] if self.evidence else [])])
 
 
 def _seen_below(plate: Plate | None, model: Model) -> list[str]:
@@ -111,50 +154,56 @@ def _weighted(plate: Plate | None, model: Model) -> str:
     return "".join(f"{name}*" for name in names)
 
 
-def _mixture_step(
-    plate: Plate | None, own: Sequence[Law], hidden: Sequence[str], inner: str, model: Model, reading: Reading
-) -> Step:
-    touching = [law.text for law in own if any(law.at(name) for name in hidden)]
-    product = "*".join([*touching, *([inner] if inner else [])])
-    names = ", ".join(hidden)
-    seen = ", ".join(_seen_below(plate, model)) or "data"
-    before = f"P({names} | {seen}) is proportional to {product}"
-    weight = _weighted(plate, model)
-    after = f"{reading.weight}[{names}] = {weight}{product}/sum({names}: {product})"
-    notes = ["Bayes' rule, in each " + (plate.name if plate else "data set")]
-    if len(hidden) > 1:
-        notes.append(f"{reading.weight} of some of {names} is the sum over the others")
-    if any(item.plate == (plate.name if plate else None) for item in model.maps):
+def _mixture_step(place: Place, model: Model, reading: Reading) -> Step:
+    product, names, w = place.touching(), ", ".join(place.hidden), reading.weight
+    data = ", ".join([*place.outer, *_seen_below(place.plate, model)]) or "data"
+    before = f"P({names} | {data}) is proportional to {product}"
+    share = f"{product}/sum({names}: {product})"
+    if place.outer:
+        given = ", ".join(place.outer)
+        weight = _own_weight(place.plate, model)
+        after = f"P({names} | {data}) = {share}\n{w}[{given}, {names}] = {weight}{w}[{given}]*P({names} | {data})"
+    else:
+        after = f"{w}[{names}] = {_weighted(place.plate, model)}{share}"
+    notes = ["Bayes' rule, in each " + (place.plate.name if place.plate else "data set")]
+    if len(place.hidden) + len(place.outer) > 1:
+        notes.append(f"{w} of some of {', '.join([*place.outer, *place.hidden])} is the sum over the others")
+    if any(item.plate == (place.plate.name if place.plate else None) for item in model.maps):
         notes.append("a law that is a deterministic map is 1 where the map gives what is seen, else 0")
     return Step("posterior", names, before, after, "\n".join(notes))
 
 
-def _chain_step(
-    plate: Plate, own: Sequence[Law], chain: Sequence[str], hidden: Sequence[str], inner: str,
-    model: Model, reading: Reading,
-) -> Step:  # fmt: skip
-    states = ", ".join(chain)
-    previous = ", ".join(f"prev({n})" for n in chain)
-    first = "*".join(law.text for law in own if law.when == "first" and any(law.at(n) for n in chain))
-    moving = [law for law in own if law.when == "after" or any(law.at(n, 1) for n in chain)]
+def _own_weight(plate: Plate | None, model: Model) -> str:
+    names = [item.variable for item in model.weights if plate is not None and item.plate == plate.name]
+    return "".join(f"{name}*" for name in names)
+
+
+def _chain_step(place: Place, chain: Sequence[str], model: Model, reading: Reading) -> Step:
+    plate = place.plate
+    assert plate is not None
+    states, previous = ", ".join(chain), ", ".join(f"prev({name})" for name in chain)
+    first = "*".join(law.text for law in place.own if law.when == "first" and any(law.at(n) for n in chain))
+    moving = [law for law in place.own if law.when == "after" or any(law.at(n, 1) for n in chain)]
     step = "*".join(law.text for law in moving if law.when != "first")
-    other = [n for n in hidden if n not in chain]
-    emitted = [law.text for law in own if law not in moving and law.when != "first"] + ([inner] if inner else [])
-    emission = "*".join(emitted)
+    emitted = [law.text for law in place.own if law not in moving and law.when != "first"]
+    emission = "*".join(emitted + ([place.evidence] if place.evidence else []))
+    other = [name for name in place.hidden if name not in chain]
     if other:
         emission = f"sum({', '.join(other)}: {emission})"
     a, b, w = reading.forward, reading.backward, reading.weight
     emit = f"{emission}*" if emission else ""
+    given = "".join(f"{name}, " for name in place.outer)
+    outer = f"{w}[{', '.join(place.outer)}]*" if place.outer else _weighted(plate, model)
     lines = [
         f"{a}[{states}] = {emit}{first} in the first {plate.name}",
         f"{a}[{states}] = {emit}sum({previous}: {a}[{previous}]*{step}) in every later one",
         f"{b}[{states}] = 1 in the last {plate.name}",
         f"{b}[{previous}] = sum({states}: {step}*{emit}{b}[{states}]) in every earlier one",
-        f"{w}[{states}] = {a}[{states}]*{b}[{states}]/sum({states}: {a}[{states}]*{b}[{states}])",
-        f"{w}[{previous}, {states}] is proportional to {a}[{previous}]*{step}*{emit}{b}[{states}]",
+        f"{w}[{given}{states}] = {outer}{a}[{states}]*{b}[{states}]/sum({states}: {a}[{states}]*{b}[{states}])",
+        f"{w}[{given}{previous}, {states}] is proportional to {a}[{previous}]*{step}*{emit}{b}[{states}]",
     ]
-    where = f"within each {plate.parent}" if plate.parent else "along the whole chain"
-    seen = ", ".join(_seen_below(plate, model)) or "data"
-    before = f"P({states} of every {plate.name} | {seen}) is proportional to {first}*prod(later {plate.name}: {step})"
+    data = ", ".join([*place.outer, *_seen_below(plate, model)]) or "data"
+    before = f"P({states} of every {plate.name} | {data}) is proportional to {first}*prod(later {plate.name}: {step})"
     before += f"*prod({plate.name}: {emission})" if emission else ""
+    where = f"within each {plate.parent}" if plate.parent else "along the whole chain"
     return Step("posterior", states, before, "\n".join(lines), f"forward and backward recursions, {where}")

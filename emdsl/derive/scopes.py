@@ -37,7 +37,8 @@ class Scope:
 
     `units` is what a row is ("" for a prior), `hidden` the hidden variables of the cell, `elements` its bound indices,
     `data` the observed variables that index parameters. `within` says to which values one of the first two is held,
-    `given` is what must hold of the data or of several variables together. `weights` are the columns that count a unit.
+    `given` is what must hold of the data or of several variables together. `weights` are the columns that count
+    a unit, `own_weights` those of them that no hidden variable's posterior weight holds already.
     """
 
     units: str
@@ -47,6 +48,7 @@ class Scope:
     within: Mapping[str, str]
     given: tuple[str, ...]
     weights: tuple[str, ...]
+    own_weights: tuple[str, ...]
 
     @property
     def cell(self) -> tuple[str, ...]:
@@ -73,9 +75,12 @@ def scope_of(piece: Piece, model: Model) -> Scope:
             within[subject] = text if subject not in within else f"{within[subject]} and {text}"
         else:
             given.append(text)
+    weights = () if piece.prior else weight_names(piece.plate, model)
+    plates = {model.variable(node.name).plate for node in _hidden_references(piece, model)}
+    held = max((len(weight_names(plate, model)) for plate in plates), default=0)
     return Scope(
         units=_units(piece), hidden=hidden, elements=tuple(b.name for b in piece.elements), data=tuple(data),
-        within=within, given=tuple(given), weights=() if piece.prior else weight_names(piece.plate, model),
+        within=within, given=tuple(given), weights=weights, own_weights=weights[held:],
     )  # fmt: skip
 
 
@@ -88,14 +93,15 @@ def _units(piece: Piece) -> str:
 
 
 def _hidden(piece: Piece, model: Model) -> tuple[str, ...]:
-    parts = (piece.atoms, tuple(k.value for k in piece.knowns), piece.guards, piece.vector, piece.stationary)
-    found = {
-        node
-        for node in walk(parts)
-        if isinstance(node, VariableRef) and model.variable(node.name).kind == "latent"
-    }
     order = {variable.name: at for at, variable in enumerate(model.variables)}
-    return tuple(reference(node) for node in sorted(found, key=lambda node: (order[node.name], -node.lag)))
+    found = sorted(_hidden_references(piece, model), key=lambda node: (order[node.name], -node.lag))
+    return tuple(map(reference, found))
+
+
+def _hidden_references(piece: Piece, model: Model) -> set[VariableRef]:
+    parts = (piece.atoms, tuple(k.value for k in piece.knowns), piece.guards, piece.vector, piece.stationary)
+    nodes = (node for node in walk(parts) if isinstance(node, VariableRef))
+    return {node for node in nodes if model.variable(node.name).kind == "latent"}
 
 
 def weight_names(plate: str | None, model: Model) -> tuple[str, ...]:
@@ -239,8 +245,9 @@ class Reading:
         shown = self.display(piece, outside, names)
         if rest == 1 and scope.units:
             return shown * sp.Symbol(self.counted(scope, fixed), positive=True)
-        if rest == 1 and not self._ranges(scope, fixed):
-            return shown
+        if rest == 1 and not scope.units:
+            sizes = [b.index_set for b in piece.piece.elements if b.name not in fixed]
+            return shown * sp.Mul(*[sp.Symbol(f"size({index_set})", positive=True) for index_set in sizes])
         text = self.sum_text(scope, fixed, wrapped(self.shown(piece, rest), names))
         return shown * sp.Symbol(text, real=True)
 
@@ -294,7 +301,7 @@ class Reading:
         if not scope.hidden:
             return "*".join(scope.weights)
         items = [fixed.get(axis, axis) for axis in scope.hidden]
-        return f"{self.weight}[{', '.join(items)}]"
+        return "*".join([*scope.own_weights, f"{self.weight}[{', '.join(items)}]"])
 
     def _ranges(self, scope: Scope, fixed: Mapping[str, str]) -> list[str]:
         free = [axis for axis in (*scope.hidden, *scope.elements) if axis not in fixed]

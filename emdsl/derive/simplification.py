@@ -43,7 +43,9 @@ def turned(product: Any) -> Any:
 
 
 def positive_ratio(expression: Any) -> Any:
-    """`-a/(-b - c)` as `a/(b + c)`."""
+    """`-a/(-b - c)` as `a/(b + c)`, factors that cancel taken out."""
+    if sp.count_ops(expression) <= MOST_OPERATIONS:
+        expression = min((expression, sp.cancel(expression)), key=lambda form: len(plain(form)))
     numerator, denominator = sp.fraction(expression)
     negative = [term.could_extract_minus_sign() for term in sp.Add.make_args(denominator)]
     return (-numerator) / (-denominator) if all(negative) else expression
@@ -58,6 +60,5 @@ def reads_backwards(total: Any, parameters: Any) -> bool:
         return not positives
     if not total.free_symbols & parameters:
         return any(term.is_number for term in negatives)
-    return all(term.free_symbols & parameters for term in positives) and not any(
-        term.free_symbols & parameters for term in negatives
-    )
+    led = all(term.free_symbols <= parameters and not term.is_number for term in positives)
+    return led and not any(term.free_symbols & parameters for term in negatives)

@@ -62,7 +62,7 @@ def _complete(reading: Reading) -> Step:
         weight = "".join(f"{item.variable} * " for item in model.weights if item.plate == plate)
         laws = _summed(plate, weight, symbols)
         densities = _summed(plate, weight, parts)
-    priors = [text for piece in reading.pieces if piece.piece.prior for text in [_log_density(piece, reading)]]
+    priors = [text for parameter in model.parameters for text in _prior_texts(parameter.name, reading)]
     densities = joined([densities, *priors])
     notes = []
     if model.maps:
@@ -138,10 +138,22 @@ def _density_steps(reading: Reading) -> Iterator[Step]:
         law, written = law_text(factor, reading.model), " ".join(factor.text.split())
         for where, texts in cases.items():
             yield Step("log-density", factor.name, written, f"log {law} = {joined(texts)}", where)
+    for parameter in reading.model.parameters:
+        texts = _prior_texts(parameter.name, reading)
+        if parameter.prior is not None and texts:
+            yield Step("prior", parameter.name, " ".join(parameter.prior.text.split()), joined(texts))
+
+
+def _prior_texts(parameter: str, reading: Reading) -> list[str]:
+    """The log-prior of a whole parameter: the sum over its elements."""
+    texts = []
     for piece in reading.pieces:
-        if piece.piece.prior:
-            name = piece.piece.factor.removeprefix("prior:")
-            yield Step("prior", name, "", _log_density(piece, reading), _where(piece, reading))
+        if piece.piece.prior and piece.piece.factor == f"prior:{parameter}":
+            scope = scope_of(piece.piece, reading.model)
+            ranges = ", ".join(scope.within.get(axis, axis) for axis in scope.elements)
+            text = _log_density(piece, reading)
+            texts.append(f"sum({ranges}: {text})" if ranges and piece.piece.form != "log-sum-exp" else text)
+    return texts
 
 
 def _where(piece: Derived, reading: Reading) -> str:
@@ -161,7 +173,8 @@ def _predictor_steps(reading: Reading) -> Iterator[Step]:
             seen.add(atom.terms)
             name = reading.predictor(atom.terms)
             text = joined([_design(term) for term in atom.terms])
-            yield Step("predictor", piece.piece.factor, "", f"{name} = {text}", f"everything below is done in {name}")
+            subject = piece.piece.factor.removeprefix("prior:")
+            yield Step("predictor", subject, "", f"{name} = {text}", f"everything below is done in {name}")
 
 
 def _design(term: Design) -> str:

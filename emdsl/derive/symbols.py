@@ -111,6 +111,13 @@ class Symbols:
         """Whether the value varies by row: data occur in it, as a number or as an index of a constant."""
         return any(isinstance(node, VariableRef) and node.name in self.data for node in walk(value))
 
+    def mixed(self, value: Expression) -> bool:
+        """Whether the value varies both by row and by hidden state: it is then no statistic."""
+        latent = any(
+            isinstance(node, VariableRef) and self.model.variable(node.name).kind == "latent" for node in walk(value)
+        )
+        return latent and self.by_row(value)
+
     def _assumptions(self, value: Expression) -> tuple[bool, bool]:
         if isinstance(value, VariableRef):
             domain = self.model.variable(value.name).domain

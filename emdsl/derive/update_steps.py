@@ -99,7 +99,7 @@ def _simplex(candidate: Candidate, by_name: Mapping[str, Derived], reading: Read
     for contribution, at in zip(contributions, fixed, strict=True):
         piece = by_name[contribution.piece]
         symbol = piece.atoms[contribution.atom]
-        body = sp.simplify(sp.expand(symbol * sp.diff(piece.raw, symbol)))
+        body = sp.expand(symbol * sp.diff(piece.raw, symbol))
         count += reading.total(piece, body, at, reading.names(piece))
     text, where = reading.plain(count), ""
     event = len(parameter.domain.axes)

@@ -104,6 +104,8 @@ def closed_form_rule(parameter: Parameter, own: list[Derived], model: Model) -> 
             found.append((piece, i, by_basis(piece, i, x)))
     found = without_common_factor(found)
     basis = tuple(dict.fromkeys(v for _, _, terms in found for v in terms))
+    if any(v.free_symbols - {x} for v in basis):
+        return "it stands in one term with other parameters"
     accumulators = tuple(sp.Symbol(f"R{m}", real=True) for m in range(len(basis)))
     solution = solve_stationarity(x, basis, accumulators)
     if solution is None:
@@ -245,7 +247,9 @@ def _iterative(
 ) -> Candidate:
     group = set(names)
     own = [piece for piece in pieces if piece.parameters & group]
-    quadratic = all(model.parameter(name).domain.kind in ("real", "contrast") for name in names) and not group & set(refused)
+    quadratic = all(model.parameter(name).domain.kind in ("real", "contrast") for name in names) and not group & set(
+        refused
+    )
     over_rows = False
     depends: set[str] = set()
     for piece in own:

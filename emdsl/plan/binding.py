@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,36 +11,15 @@ from emdsl.data.bound import Bound, Level
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Atom, Known, Piece
 from emdsl.ir.expressions import ParameterRef, Position, VariableRef, walk
-from emdsl.ir.identifiers import identifier
 from emdsl.ir.model import Model
 from emdsl.plan.codes import bind_codes
 from emdsl.plan.evaluation import Evaluator, axis_of
-from emdsl.plan.layout import Axes, layout
+from emdsl.plan.layout import Axes, BoundPiece, layout
 from emdsl.plan.named import ROW, START, Named, union
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.pieces import PieceData, Slots
 from emdsl.runtime.problem import Array
 from emdsl.runtime.scatter import Address, address
-
-
-@dataclass
-class BoundPiece:
-    """One piece with everything that does not change during a fit.
-
-    `carrier` says how it enters the E-step: `static` (no data), `affine` (statistics times eta), `coded` (tables by
-    code), `rows` (a density by row), `log-sum-exp`, `gaussian`, or `prior` (not at all).
-    """
-
-    piece: Piece
-    level: int
-    axes: Axes
-    data: PieceData
-    carrier: str = ""
-
-    @property
-    def name(self) -> str:
-        """The name as an identifier of generated code."""
-        return identifier(self.piece.name)
 
 
 class PieceBinder:
@@ -61,7 +39,9 @@ class PieceBinder:
         The piece with its axes, addresses, masks and codes (its statistics follow once the program is generated)."""
         level = self._level(piece)
         coded = self._coded(piece)
-        evaluator = Evaluator(self.model, self.bound, coded)
+        # Both see the units of this piece's plate; `plain` gives finite data row by row, `evaluator` as axes of codes.
+        self.plain = Evaluator(self.model, self.bound, level=level)
+        evaluator = Evaluator(self.model, self.bound, coded, level=level)
         axes = self._axes(piece, coded, evaluator)
         by_row = piece.form in ("rows", "log-sum-exp")
         addresses: list[Address | None] = []

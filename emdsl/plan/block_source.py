@@ -75,7 +75,8 @@ def _forward(node: Node) -> list[str]:
             over = tuple(node.source.axes.index(axis) for axis in node.over)
             return [f"{n}, s{node.number} = log_sum_exp(n{node.source.number}, {over}){_comment(node)}"]
         case Power():
-            return [f"{n} = n{node.source.number} * c[{node.number}][{_rows(node.source)}]{_comment(node)}"]
+            unit = "" if node.source.rows else "[..., None]"
+            return [f"{n} = n{node.source.number}{unit} * c[{node.number}][{_rows(node.source)}]{_comment(node)}"]
         case SegmentSum():
             source = f"n{node.source.number}"
             if not node.source.rows:
@@ -176,7 +177,8 @@ def _reverse(node: Node) -> list[str]:
         case LogSumExp():
             return [f"a{node.source.number} = log_sum_exp_reverse(s{node.number}, {a})"]
         case Power():
-            return [f"a{node.source.number} = {a} * c[{node.number}][{_rows(node.source)}]"]
+            total = "" if node.source.rows else ".sum(axis=-1)"
+            return [f"a{node.source.number} = ({a} * c[{node.number}][{_rows(node.source)}]){total}"]
         case SegmentSum():
             if not node.source.rows:
                 return [f"a{node.source.number} = {a} @ b.counts[{node.source.level}]"]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.expressions import VariableRef
 from emdsl.plan.evaluation import Evaluator, axis_of
+from emdsl.plan.layout import BoundPiece
 from emdsl.plan.named import ROW
-
-if TYPE_CHECKING:
-    from emdsl.plan.binding import BoundPiece
 
 
 def bind_codes(bound: BoundPiece, coded: frozenset[VariableRef], plain: Evaluator) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from emdsl.plan.binding import BoundPiece
+from emdsl.plan.layout import BoundPiece
 from emdsl.plan.program import Program
 from emdsl.runtime.problem import Array
 

@@ -13,7 +13,7 @@ import numpy as np
 from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
-from emdsl.plan.binding import BoundPiece
+from emdsl.plan.layout import BoundPiece
 from emdsl.plan.maps import BoundMap
 from emdsl.plan.named import START, union
 from emdsl.plan.nodes import (

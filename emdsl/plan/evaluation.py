@@ -37,13 +37,16 @@ class Evaluator:
     """Evaluates expressions for the units of one level.
 
     `theta` gives parameters their values (for reports and the like); without it expressions must be free of them.
-    `coded`: finite data give their code as an axis (`#x`) instead of a value by row; so do parameters' tables see them.
+    `level`: whose units the rows are; data of plates around it are repeated for each of them (None: each datum has
+    the rows of its own plate). `coded`: finite data give their code as an axis (`#x`) instead of a value by row; so
+    do parameters' tables see them.
     """
 
     model: Model
     bound: Bound
     coded: frozenset[VariableRef] = frozenset()
     theta: Theta | None = None
+    level: int | None = None
 
     def value(self, expression: Expression) -> Named:
         """The number (or truth, 0 or 1) of an expression in every cell and row it varies over."""
@@ -64,9 +67,9 @@ class Evaluator:
                 return self._table(Named(tuple(f"{name}:{k}:{axis}" for k, axis in enumerate(axes)), value), indices)
             case Stationary(matrix, state) if self.theta is not None:
                 return self._stationary(matrix, state)
-            case Apply("==" | "!=", (left, right)) if self._is_label(left) or self._is_label(right):
-                same = combine(np.equal, self.code(left, right), self.code(right, left))
-                array = same.array if expression.op == "==" else ~same.array
+            case Apply("==" | "!=" as op, (left, right)) if self._by_label(left, right):
+                same = combine(np.equal, self.code(left), self._code_in(right, self.index_set(left)))
+                array = same.array if op == "==" else ~same.array
                 return Named(same.axes, array.astype(float))
             case Apply(op, args):
                 return combine(FUNCTIONS[op], *(self.value(arg) for arg in args))
@@ -98,7 +101,7 @@ class Evaluator:
                     holds = ~holds & (codes.array >= 0) & (codes.array <= last)
         return Named(codes.axes, holds)
 
-    def code(self, expression: Expression, beside: Expression | None = None) -> Named:
+    def code(self, expression: Expression) -> Named:
         """The position in its index set of a label-valued expression."""
         match expression:
             case Label(index_set, label):
@@ -131,8 +134,33 @@ class Evaluator:
             else combine(lambda index, law=law: law[..., index], codes)
         )
 
-    def _is_label(self, expression: Expression) -> bool:
-        return isinstance(expression, Label)
+    def _by_label(self, left: Expression, right: Expression) -> bool:
+        """Whether two expressions are compared as labels: both are label-valued (a number is compared with a
+        number).
+        """
+        return self._has_labels(left) and self._has_labels(right)
+
+    def _has_labels(self, expression: Expression) -> bool:
+        match expression:
+            case Label() | BinderRef():
+                return True
+            case VariableRef(name):
+                return self.model.variable(name).values is not None
+            case ConstantRef(name):
+                return self.model.constant(name).labels_of is not None
+            case Choose(_, arms):
+                return all(self._has_labels(arm.value) for arm in arms)
+        return False
+
+    def _code_in(self, expression: Expression, index_set: str) -> Named:
+        """The codes of an expression's labels in another index set; -1 where that has no such label."""
+        codes = self.code(expression)
+        own, other = self.bound.indexes[self.index_set(expression)], self.bound.indexes[index_set]
+        if own == other:
+            return codes
+        place = np.array([other.index(label) if label in other else -1 for label in own], dtype=np.intp)
+        known = (codes.array >= 0) & (codes.array < len(own))
+        return Named(codes.axes, np.where(known, place[np.where(known, codes.array, 0)], -2))
 
     def _numbers(self, index_set: str) -> Any:
         numbers = self.bound.labels_as_numbers(index_set)
@@ -161,10 +189,24 @@ class Evaluator:
         array = np.asarray(self.bound.values[reference.name].array)
         if reference.lag:
             array = lagged(array, reference, self.model, self.bound)
+        if self.level is not None:
+            array = self._repeated(array, self.model.variable(reference.name).plate)
         axes = self.model.variable(reference.name).axes
         names = tuple(f"{reference.name}:{axis}" for axis in axes[len(reference.indices) :])
         rest = tuple(f"?{k}" for k in range(len(reference.indices)))
         return self._table(Named((*rest, *names, ROW), array), reference.indices)
+
+    def _repeated(self, array: Any, plate: str | None) -> Any:
+        """An outer plate's values, one for each unit of `level`."""
+        levels = self.bound.levels
+        own = next(number for number, level in enumerate(levels) if level.plate == plate)
+        assert self.level is not None
+        if own >= self.level:
+            return array
+        place = levels[self.level].parent
+        for number in range(self.level - 1, own, -1):
+            place = levels[number].parent[place]
+        return array[..., place]
 
     def _table(self, table: Named, indices: tuple[Expression, ...]) -> Named:
         """Index the leading axes of a table by codes; `row` indices pick row by row."""

@@ -1,4 +1,4 @@
-"""The axes of a piece's cells, and where each parameter lies in the vector of all of them."""
+"""The axes of a piece's cells, where each parameter lies in the vector of all of them, and a piece with its data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from emdsl.data.bound import Bound
+from emdsl.ir.derivation import Piece
+from emdsl.ir.identifiers import identifier
 from emdsl.ir.model import Model
+from emdsl.runtime.pieces import PieceData
 from emdsl.runtime.problem import Array
 
 
@@ -56,3 +59,23 @@ def layout(model: Model, bound: Bound, batch: int | None = None) -> Layout:
         offsets[name] = total
         total += int(np.prod(shape))
     return Layout(shapes, offsets, total)
+
+
+@dataclass
+class BoundPiece:
+    """One piece with everything that does not change during a fit.
+
+    `carrier` says how it enters the E-step: `static` (no data), `affine` (statistics times eta), `coded` (tables by
+    code), `rows` (a density by row), `log-sum-exp`, `gaussian`, or `prior` (not at all).
+    """
+
+    piece: Piece
+    level: int
+    axes: Axes
+    data: PieceData
+    carrier: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name as an identifier of generated code."""
+        return identifier(self.piece.name)

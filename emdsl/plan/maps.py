@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,10 +30,18 @@ class BoundMap:
     code: Any
 
 
+def observed_pairs(model: Model) -> Iterator[Map]:
+    """An observed genotype says which unordered pair its two hidden draws make."""
+    for variable in model.variables:
+        if variable.kind == "observed" and variable.components and not variable.axes:
+            first, second = (VariableRef(name) for name in variable.components)
+            yield Map(f"{variable.name} observed", variable.plate, (), VariableRef(variable.name), (first, second))
+
+
 def bind_map(statement: Map, model: Model, bound: Bound) -> BoundMap:
     """The table and codes of one deterministic observation."""
-    evaluator = Evaluator(model, bound)
     level = next(number for number, item in enumerate(bound.levels) if item.plate == statement.plate)
+    evaluator = Evaluator(model, bound, level=level)
     variables = [
         n for n in walk(statement.value) if isinstance(n, VariableRef) and model.variable(n.name).kind == "latent"
     ]

@@ -16,7 +16,7 @@ from emdsl.ir.identifiers import identifier
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.blocks import make_blocks
 from emdsl.plan.elimination import Eliminator
-from emdsl.plan.maps import bind_map
+from emdsl.plan.maps import bind_map, observed_pairs
 from emdsl.plan.matrices import GaussianPiece, bind_gaussian, bind_stationary
 from emdsl.plan.nodes import (
     Affine,
@@ -57,7 +57,8 @@ class Program:
             piece.name: binder.bind(piece, alone=binder.by_code_alone(piece, derivation.pieces))
             for piece in derivation.pieces
         }
-        self.maps = {item.name: bind_map(item, derivation.model, bound) for item in derivation.maps}
+        statements = (*derivation.maps, *observed_pairs(derivation.model))
+        self.maps = {item.name: bind_map(item, derivation.model, bound) for item in statements}
         self.gaussians: dict[str, GaussianPiece] = {}
         self.stationary = {
             name: bind_stationary(item.piece, item.axes, binder)

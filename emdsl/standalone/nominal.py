@@ -18,12 +18,15 @@ from emdsl.data.constants import Constants, NotConstant
 from emdsl.data.index_sets import BINARY, IndexSets
 from emdsl.data.options import BindOptions
 from emdsl.data.table import Table
+from emdsl.data.wording import listed
+from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.expressions import BinderRef, ConstantRef, Expression, Label, VariableRef, walk
 from emdsl.ir.model import Columns, Domain, Guard, Levels, Model, Variable
 
-#: Units of each plate in a unit of the plate around it, labels of an index set that only data know, and the value of a
-#: constant that only the user knows.
-UNITS, LABELS, CONSTANT = 3, 2, 3
+#: Units of each plate in a unit of the plate around it, and labels of an index set that only data know.
+UNITS, LABELS = 3, 2
+#: Values of constants that only the user knows, in the order in which they are tried.
+CONSTANTS = (3, 12, 100)
 
 Indexes = Mapping[str, tuple[str, ...]]
 
@@ -60,7 +63,23 @@ def nominal_bound(model: Model) -> Bound:
 
 
 def _labels_and_constants(model: Model) -> tuple[Constants, dict[str, tuple[str, ...]]]:
-    """The constants, and the labels of all index sets.
+    """The constants, and the labels of all index sets, for the first value of unknown constants that makes sense."""
+    absent = [item.name for item in model.constants if item.value is None]
+    for value in CONSTANTS:
+        try:
+            return _at(model, value)
+        except EmmError as error:
+            if absent and value != CONSTANTS[-1]:
+                continue
+            known = (
+                f"to compile the model, give {listed(absent)} a value in it: const {absent[0]} = …" if absent else ""
+            )
+            raise EmmError(error.code, error.message, help=known or error.help) from error
+    raise AssertionError("there are values to try")
+
+
+def _at(model: Model, unknown: int) -> tuple[Constants, dict[str, tuple[str, ...]]]:
+    """The same, unknown constants having this value.
 
     What a user or the data would say is put in the place of their word: first the labels of sets that only data know,
     then constants without a value, whose tables need the labels.
@@ -73,7 +92,7 @@ def _labels_and_constants(model: Model) -> tuple[Constants, dict[str, tuple[str,
     sets.number = constants.number
     absent = [item for item in model.constants if item.value is None]
     for item in sorted(absent, key=lambda item: (bool(item.axes), item.labels_of is not None)):
-        value = CONSTANT if item.labels_of is None else sets.labels(item.labels_of)[0]
+        value = unknown if item.labels_of is None else sets.labels(item.labels_of)[0]
         if item.axes:
             shape = tuple(len(sets.labels(axis)) for axis in item.axes)
             tables[item.name] = np.full(shape, value, dtype=object)

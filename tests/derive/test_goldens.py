@@ -1,6 +1,6 @@
 """The whole derivation of some models, as it is read. `python -m tests.derive.test_goldens` writes the texts anew.
 
-That the formulas are right is checked by numbers: `test_maximization.py` for the updates, `test_verify.py` for each rule.
+That the formulas are right is checked by numbers, in `test_maximization.py` and `test_verify.py`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""The M-step of every shipped model on statistics of its own data: Q does not fall, its gradient is 0 where an update has
-been, and no general optimiser finds more.
+"""The M-step of every shipped model on statistics of its own data.
+
+Q does not fall, its gradient is 0 where an update has been, and no general optimiser finds more.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ def test_no_update_lowers_q_and_each_is_the_maximum_of_its_block(text: str, data
         start = gradient(problem, coordinates, before, statistics)
         end = gradient(problem, coordinates, best, statistics)
         assert np.abs(end).max(initial=0.0) <= 1e-6 * (1 + np.abs(start).max(initial=0.0)), update.parameters
-        assert q(problem, best, statistics) >= searched(problem, coordinates, before, statistics) - 1e-7 * (1 + abs(low))
+        found = searched(problem, coordinates, before, statistics)
+        assert q(problem, best, statistics) >= found - 1e-7 * (1 + abs(low)), update.parameters
         theta = after
     assert seen == {space.name for space in problem.spaces}
 

@@ -10,7 +10,7 @@ import pytest
 from tests.derive.models import SHIPPED, USER_FAMILY, derived, model_of, shipped, step
 
 #: Traces of the machinery that must not show in a text: SymPy's spelling, and the symbols of generated code.
-MACHINERY = re.compile(r"\*\*|sympy|Symbol|loggamma|polygamma|log_logistic|\b[SR]\d\b|<class|\bcentre\b|\bx_\b|genotype_1")
+MACHINERY = re.compile(r"\*\*|sympy|Symbol|loggamma|polygamma|log_logistic|\b[SR]\d\b|<class|\bcentre\b|\bx_\b|e_1")
 
 
 def mixture(law: str, *parameters: str) -> str:
@@ -138,3 +138,38 @@ def test_a_derivation_takes_little_time(path) -> None:
     began = time.process_time()
     derive(model)
     assert time.process_time() - began < 0.7
+
+
+NESTED = """
+index c = 1..2
+index k = 1..3
+param share : simplex[c]
+param q[c] : simplex[k]
+param mu[k] : real
+for each school:
+    latent t ~ Categorical(share)
+    for each pupil:
+        weight n
+        latent z ~ Categorical(q[t])
+        for each test:
+            observed x ~ Normal(mu[z], 1)
+"""
+
+
+def test_a_nested_posterior_is_given_what_is_hidden_around_it() -> None:
+    derivation = derived(NESTED)
+    inner, outer = step(derivation, "posterior", "z"), step(derivation, "posterior", "t")
+    assert inner.before == "P(z | t, x) is proportional to P(z | t)*prod(test: f(x | z))"
+    assert inner.after.splitlines()[1] == "w[t, z] = n*w[t]*P(z | t, x)"
+    assert "prod(pupil: (sum(z: P(z | t)*prod(test: f(x | z))))^n)" in outer.before
+    assert step(derivation, "closed form", "mu").after == "mu[z] = sum(test: w[z]*x)/N[z]"
+
+
+def test_a_weight_inside_a_hidden_variables_plate_stands_beside_its_posterior_weight() -> None:
+    text = (
+        "index c = 1..2\nparam share : simplex[c]\nparam mu[c] : real\n"
+        "for each dog:\n    latent k ~ Categorical(share)\n    for each day:\n        weight n\n        observed x ~ Normal(mu[k], 1)\n"
+    )
+    derivation = derived(text)
+    assert step(derivation, "posterior").before == "P(k | x) is proportional to P(k)*prod(day: f(x | k)^n)"
+    assert step(derivation, "closed form").after == "mu[k] = sum(day: n*w[k]*x)/N_day[k]"

@@ -13,6 +13,7 @@ from emdsl.derive import updates
 from emdsl.derive.derive import derive
 from emdsl.derive.evaluation import names, value
 from emdsl.derive.pieces import factor_pieces
+from emdsl.derive.solving import solve_stationarity
 from emdsl.derive.updates import derive_updates
 from emdsl.derive.verify import CHECKED, FAILED, verify
 from tests.derive.models import SHIPPED, USER_FAMILY, derived, model_of, shipped, step
@@ -48,7 +49,7 @@ def test_every_closed_form_of_a_shipped_model_passes(path) -> None:
 
 @pytest.mark.parametrize("wrong", [lambda r: 2 * r, lambda r: r + sp.Rational(1, 1000), lambda r: 1 / r, lambda r: -r])
 def test_a_wrong_root_is_not_used(monkeypatch, wrong) -> None:
-    right = updates.solve_stationarity
+    right = solve_stationarity
 
     def solve(x, basis, accumulators):
         root = right(x, basis, accumulators)
@@ -92,7 +93,8 @@ def test_pooling_cells_of_different_weight_is_found_out() -> None:
     assert any("sigma" in source for source in sources)
     # As if the factor 1/sigma^2 had been dropped cell by cell.
     pooled = tuple(_without_sigma(source) for source in sources)
-    broken = replace(mean, update=replace(mean.update, contributions=(replace(mean.update.contributions[0], sources=pooled),)))
+    contribution = replace(mean.update.contributions[0], sources=pooled)
+    broken = replace(mean, update=replace(mean.update, contributions=(contribution,)))
     own = [piece.piece for piece in pieces]
     assert [verdict.passed for verdict in verify([mean, broken], own, model)] == [True, False]
 
@@ -130,7 +132,7 @@ def test_formulas_are_evaluated_without_being_run() -> None:
 def test_a_rule_that_fails_still_fits(monkeypatch) -> None:
     from emdsl.compiler import CompiledModel, FitRequest
 
-    right = updates.solve_stationarity
+    right = solve_stationarity
     monkeypatch.setattr(updates, "solve_stationarity", lambda *a: None if (r := right(*a)) is None else r + 1)
     model = model_of("param rate : positive\nfor each row:\n    observed x ~ Poisson(rate)\n")
     derivation = derive(model)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from emdsl.ir.expressions import VariableRef, walk
-from emdsl.ir.model import Factor, Map, Model
+from emdsl.ir.expressions import Expression, VariableRef, walk
+from emdsl.ir.model import Factor, Map, Model, Variable
 from tests.laws.interpreter import Key, World
 from tests.laws.tables import Columns, Table, Unit
 
@@ -113,7 +113,7 @@ class Enumeration:
             inside[group[0].plate] = tuple(group)
         total = np.zeros(states * own)
         for unit in group:
-            part = self._own(World(self.table, self.theta, unit, hidden, {}, inside), states * own)
+            part = self._own(self._world(unit, hidden, inside), states * own)
             for below in self._groups(unit):
                 part = part + self._evidence(below, hidden, inside, states * own)
             weight = self._weight(unit)
@@ -144,9 +144,18 @@ class Enumeration:
         share = np.divide(share, total, out=np.zeros_like(share), where=total > 0)
         spread = (share * (weights * self._weight(group[0]))[:, None]).ravel()
         for unit in group:
-            visitor(World(self.table, self.theta, unit, hidden, {}, inside), spread)
+            visitor(self._world(unit, hidden, inside), spread)
             for below in self._groups(unit):
                 self._descend(below, hidden, inside, spread, visitor)
+
+    def _world(self, unit: Unit, hidden: Mapping[Key, Any], chains: Mapping[str, tuple[Unit, ...]]) -> World:
+        bound, around = {}, unit
+        while around.parent is not None:
+            plate = next(item for item in self.model.plates if item.name == around.plate)
+            if plate.over is not None:
+                bound[plate.over.name] = around.position
+            around = around.parent
+        return World(self.table, self.theta, unit, hidden, bound, chains)
 
     def _weight(self, unit: Unit) -> float:
         total = 1.0
@@ -168,6 +177,12 @@ class Enumeration:
             if item.plate == world.unit.plate:
                 for inner in elements(item, world):
                     total = total + np.where(self._possible(item, inner), 0.0, -np.inf)
+        mapped = {item.target.name for item in self.model.maps}
+        for variable in self.model.variables:
+            if variable.plate == world.unit.plate and variable.kind == "observed" and variable.components:
+                assert variable.name not in mapped
+                draws = tuple(VariableRef(name) for name in variable.components)
+                total = total + np.where(self._paired(variable, world, (), draws), 0.0, -np.inf)
         return total
 
     def factor(self, factor: Factor, world: World, states: int) -> Any:
@@ -189,7 +204,7 @@ class Enumeration:
         variable = self.model.variable(factor.target.name)
         if variable.kind != "observed" or variable.values is not None:
             return False
-        missing = bool(np.isnan(world.variable(factor.target)))
+        missing = bool(np.isnan(world.variable(factor.target)).any())
         assert not missing or variable.name not in self._looked_at, "a missing number that others look at"
         return missing
 
@@ -197,16 +212,20 @@ class Enumeration:
         variable = self.model.variable(item.target.name)
         element = tuple(int(world.place(index)) for index in item.target.indices)
         if isinstance(item.value, tuple):
-            pairs = self.table.pairs(variable, world.unit, element)
-            left, right = np.broadcast_arrays(*(world.place(side) for side in item.value))
-            flat = [(int(a), int(b)) in pairs for a, b in zip(left.ravel(), right.ravel(), strict=True)]
-            return np.array(flat).reshape(left.shape)
+            return self._paired(variable, world, element, item.value)
         if variable.values is not None:
             labels = self.table.indexes[variable.values]
             allowed = [labels[place] for place in self.table.allowed(variable, world.unit, element)]
             return np.isin(world.texts(item.value), allowed)
         seen = self.table.number(variable, world.unit, element)
         return np.isnan(seen) | np.isclose(world.number(item.value), seen, rtol=1e-12, atol=0.0)
+
+    def _paired(self, variable: Variable, world: World, element: tuple[int, ...], sides: tuple[Expression, ...]) -> Any:
+        """Whether two draws are a genotype that a cell allows."""
+        pairs = self.table.pairs(variable, world.unit, element)
+        left, right = np.broadcast_arrays(*(world.place(side) for side in sides))
+        flat = [(int(a), int(b)) in pairs for a, b in zip(left.ravel(), right.ravel(), strict=True)]
+        return np.array(flat).reshape(left.shape)
 
 
 def applies(factor: Factor, unit: Unit) -> bool:

@@ -27,6 +27,7 @@ from emdsl.ir.expressions import (
     Position,
     Reduce,
     Stationary,
+    Tabulate,
     VariableRef,
 )
 from emdsl.ir.model import Guard
@@ -41,13 +42,19 @@ def times(a: Any, b: Any) -> Any:
     return np.where((np.asarray(a) == 0) | (np.asarray(b) == 0), 0.0, np.multiply(a, b))
 
 
+def distance(x: Any, mean: Any, covariance: Any) -> Any:
+    """`(x - m)' C^-1 (x - m)` for each joint state."""
+    off = (x - mean)[..., None]
+    return (off * np.linalg.solve(covariance, np.broadcast_to(off, (*covariance.shape[:-1], 1)))).sum(axis=(-2, -1))
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "+": np.add, "-": np.subtract, "*": times, "/": np.divide, "^": np.power, "neg": np.negative,
     "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "==": np.equal, "!=": np.not_equal,
     "and": np.logical_and, "or": np.logical_or, "not": np.logical_not, "where": np.where, "exp": np.exp, "log": np.log,
     "log1p": np.log1p, "sqrt": np.sqrt, "abs": np.abs, "sin": np.sin, "cos": np.cos, "logistic": special.expit,
     "logit": special.logit, "Phi": special.ndtr, "probit": special.ndtri, "lgamma": special.gammaln, "min": np.minimum,
-    "max": np.maximum,
+    "max": np.maximum, "logdet": lambda c: np.linalg.slogdet(c)[1], "mahalanobis": lambda x, m, c: distance(x, m, c),
 }  # fmt: skip
 
 
@@ -91,7 +98,7 @@ class World:
                 return np.asarray(self.theta[name])[tuple(self.place(index) for index in indices)]
             case VariableRef():
                 return self.variable(e)
-            case Apply("==" | "!=" as op, (left, right)) if isinstance(left, Label) or isinstance(right, Label):
+            case Apply("==" | "!=" as op, (left, right)) if self.index_set(left) and self.index_set(right):
                 same = self.texts(left) == self.texts(right)
                 return np.asarray(same if op == "==" else ~same, dtype=float)
             case Apply(op, args):
@@ -104,6 +111,10 @@ class World:
                 return self.stationary(matrix, state)
             case Choose():
                 return self.choose(e, self.number)
+            case Tabulate((binder, *rest), body):
+                inner = Tabulate(tuple(rest), body) if rest else body
+                parts = [self.at(binder, place).number(inner) for place in range(self.size(binder.index_set))]
+                return np.stack(np.broadcast_arrays(*parts), axis=-1 - len(rest))
         raise NotImplementedError(type(e).__name__)
 
     def variable(self, e: VariableRef) -> Any:
@@ -115,6 +126,8 @@ class World:
         unit = self.owner(e)
         if unit is None:
             return math.nan
+        if len(e.indices) < len(variable.axes):
+            return np.array([self.table.number(variable, unit, place) for place in self.table.elements(variable)])
         element = tuple(int(self.place(index)) for index in e.indices)
         return self.table.number(variable, unit, element)
 
@@ -157,7 +170,7 @@ class World:
         raise NotImplementedError(type(e).__name__)
 
     def index_set(self, e: Expression) -> str:
-        """The index set of a label-valued expression."""
+        """The index set of a label-valued expression, empty for a number."""
         match e:
             case Label(index_set):
                 return index_set
@@ -169,7 +182,7 @@ class World:
                 return self.table.model.constant(name).labels_of or ""
             case Choose(_, arms):
                 return self.index_set(arms[0].value)
-        raise NotImplementedError(type(e).__name__)
+        return ""
 
     def texts(self, e: Expression) -> Any:
         """The label of a label-valued expression."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from emdsl.ir.expressions import Expression, Label, Number
+from emdsl.ir.model import Columns as ColumnSet
 from emdsl.ir.model import Labels, Model, Plate, Range, Variable
 
 #: One cell: a number, a text, or None where it is empty.
@@ -21,12 +22,16 @@ Columns = Mapping[str, Sequence[Cell]]
 
 @dataclass(frozen=True)
 class Unit:
-    """A unit of a plate: its rows of the table, the unit around it, its place among the units of the same parent."""
+    """A unit of a plate: its rows of the table, the unit around it, its place among the units of the same parent.
+
+    `label` is the element of a plate across columns.
+    """
 
     plate: str | None
     rows: tuple[int, ...]
     parent: Unit | None
     position: int
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,9 @@ class Table:
                     found[item.name] = labels
                 case Range(low, high):
                     found[item.name] = tuple(str(n) for n in range(self._whole(low), self._whole(high) + 1))
+                case ColumnSet(patterns) if item.name not in found:
+                    assert not any("*" in pattern for pattern in patterns)
+                    found[item.name] = patterns
                 case _:
                     assert item.name in found, f"the labels of {item.name} must be given"
         return found
@@ -90,7 +98,11 @@ class Table:
         plate = self.plate_below(parent.plate)
         if plate is None:
             return []
-        if self.plate_below(plate.name) is None:
+        if plate.over is not None:
+            labels = self.indexes[plate.over.index_set]
+            return [Unit(plate.name, parent.rows, parent, place, label) for place, label in enumerate(labels)]
+        below = self.plate_below(plate.name)
+        if below is None or below.over is not None:
             groups = [(row,) for row in parent.rows]
         else:
             keys: dict[Cell, list[int]] = {}
@@ -111,7 +123,10 @@ class Table:
         """The one non-empty cell of a unit, None where all are empty."""
         name = variable.column or variable.name
         labels = [self.indexes[axis][place] for axis, place in zip(variable.axes, element, strict=True)]
-        column = self.columns["_".join([name, *labels])]
+        if unit.label is not None:
+            labels.insert(0, unit.label)
+        bare = labels[0] if len(labels) == 1 else ""
+        column = self.columns["_".join([name, *labels])] if bare not in self.columns else self.columns[bare]
         found = {column[row] for row in unit.rows if column[row] is not None}
         assert len(found) <= 1, f"{name} is not constant in a unit"
         return found.pop() if found else None

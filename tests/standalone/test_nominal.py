@@ -9,10 +9,11 @@ import pytest
 
 import emdsl
 from emdsl.compiler import FitRequest
+from emdsl.ir.model import Model
 from emdsl.plan.program import Program
 from emdsl.standalone.nominal import nominal_bound
 
-#: Models with a table for each: levels, columns, constants that the user gives, nested plates, chains, coarse cells, bounds.
+#: Models with a table for each, and what a user says beside it.
 MODELS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "levels of columns": (
         """
@@ -174,8 +175,22 @@ for each row:
     assert list(nominal_bound(model).weights) == ["row"]
 
 
-def test_constants_that_make_no_sense() -> None:
-    text = "const K = 3\nindex k = K..1\nparam m[k] : real\nfor each row:\n    input z : k\n    observed x ~ Normal(m[z], 1)\n"
-    model = emdsl.loads(text).compiled.model
-    with pytest.raises(emdsl.EmmError, match=r"index `k` is empty: 3\.\.1"):
-        nominal_bound(model)
+def from_to(low: str) -> Model:
+    """A model whose index set ends with a constant that only the user knows."""
+    text = f"""
+const K
+index k = {low}..K
+param m[k] : real
+for each row:
+    input    z : k
+    observed x ~ Normal(m[z], 1)
+"""
+    return emdsl.loads(text).compiled.model
+
+
+def test_an_unknown_constant_takes_a_value_that_makes_sense() -> None:
+    assert nominal_bound(from_to("1")).indexes["k"] == ("1", "2", "3")
+    assert nominal_bound(from_to("10")).indexes["k"] == ("10", "11", "12")
+    with pytest.raises(emdsl.EmmError, match=r"index `k` is empty: 500\.\.100") as caught:
+        nominal_bound(from_to("500"))
+    assert caught.value.help == "to compile the model, give `K` a value in it: const K = …"

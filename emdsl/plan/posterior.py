@@ -1,0 +1,270 @@
+"""What the data say of the hidden variables: probabilities of their values unit by unit, and paths of hidden chains.
+
+One sweep of the program with a log-potential of 0 on every hidden variable, and one on every pair of draws that makes
+a genotype: the adjoint of a potential is the (joint) posterior probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdsl.data.bound import Bound
+from emdsl.ir.derivation import Derivation
+from emdsl.ir.model import Model, Variable
+from emdsl.plan.block_source import block_function
+from emdsl.plan.elimination import Eliminator
+from emdsl.plan.nodes import Node, Potential, Power, Scan, in_order
+from emdsl.plan.program import Constants, Program, load_module
+from emdsl.plan.source import HEADER
+from emdsl.runtime.chains import ChainLayout
+from emdsl.runtime.problem import Array, Theta
+from emdsl.runtime.scan import ChainTape, scan_forward
+from emdsl.runtime.viterbi import viterbi
+
+Codes = NDArray[np.intp]
+
+#: What stands for a weight of 0 inside an outer unit: it adds nothing to the sums, yet lets the unit's own posterior
+#: come back (multiplied by it, which drops out of the shares).
+NO_WEIGHT = 1e-200
+
+
+@dataclass(frozen=True)
+class Marginal:
+    """The posterior of one hidden variable.
+
+    `labels` are its values (of a genotype the unordered pairs `A/B`); `probabilities` is `(values, units)`, in the
+    order of `Level`, NaN in units whose data are impossible; `numbers` `(values,)` are the labels as numbers, where
+    all are. `path` `(units,)`: the codes of the most probable path, of a variable of a chain; -1 where there is none.
+    """
+
+    name: str
+    level: int
+    labels: tuple[str, ...]
+    probabilities: Array
+    numbers: Array | None = None
+    path: Codes | None = None
+
+    @property
+    def best(self) -> Codes:
+        """The code of the most probable value in each unit, the first of equals; -1 where the data are impossible."""
+        impossible = np.isnan(self.probabilities).any(axis=0)
+        return np.where(impossible, -1, np.argmax(np.nan_to_num(self.probabilities), axis=0))
+
+    @property
+    def mean(self) -> Array | None:
+        """The expected value in each unit, where the labels are numbers."""
+        return None if self.numbers is None else np.asarray(self.numbers @ self.probabilities)
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """The marginals of all hidden variables in the order of declaration, and what a reader must know of them."""
+
+    marginals: tuple[Marginal, ...]
+    notes: tuple[str, ...] = ()
+
+
+def posterior(derivation: Derivation, bound: Bound, theta: Theta) -> Posterior:
+    """The posterior of what is hidden in each unit, at these parameters. Outermost units count once, whatever their
+    weight."""
+    if not reported(derivation.model):
+        return Posterior(())
+    program = PosteriorProgram(derivation, bound)
+    return program.run(theta)
+
+
+def reported(model: Model) -> tuple[Variable, ...]:
+    """The hidden variables that a user has declared, and the indicators that a law brings along; not the draws that a
+    genotype is made of."""
+    draws = {name for variable in model.variables for name in variable.components}
+    return tuple(v for v in model.variables if v.kind == "latent" and v.name not in draws)
+
+
+@dataclass
+class PosteriorEliminator(Eliminator):
+    """The program of the log-evidence with a log-potential on every hidden variable, and on every one of `pairs`."""
+
+    pairs: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    random: bool = True
+
+    def _leaves(self) -> list[Node]:
+        found = super()._leaves()
+        for name, draws in self.pairs:
+            level = self._level_of(self.model.variable(name).plate)
+            found.append(Potential(next(self.numbers), draws, level, True, name))
+        return found
+
+
+@dataclass
+class _Paths:
+    """The most probable paths of the scans of one block after the other, `(outer cells, rows)`."""
+
+    found: list[Codes] = field(default_factory=list)
+
+    def scan(
+        self, log_first: Array, log_step: Array, log_emit: Array | None, layout: ChainLayout
+    ) -> tuple[Array, ChainTape]:
+        """`scan_forward`, which also notes the path."""
+        self.found.append(viterbi(log_first, log_step, log_emit, layout))
+        return scan_forward(log_first, log_step, log_emit, layout)
+
+
+class PosteriorProgram(Program):
+    """The program of a model on its data, with what the posterior needs beside the log-evidence."""
+
+    def __init__(self, derivation: Derivation, bound: Bound) -> None:
+        super().__init__(derivation, bound)
+        model = derivation.model
+        self.pairs = tuple((v.name, v.components) for v in model.variables if v.kind == "latent" and v.components)
+        pieces, maps = list(self.pieces.values()), list(self.maps.values())
+        root = PosteriorEliminator(model, bound, pieces, maps, pairs=self.pairs).build()
+        self.posterior_nodes = in_order(root)
+        self.posterior_constants = self._constants(root)
+        source = "\n".join([HEADER.format(name="posterior"), "", *block_function(root, "sweep")])
+        self.posterior_module = load_module(source)
+
+    def run(self, theta: Theta) -> Posterior:
+        """The posterior at one theta."""
+        paths = _Paths()
+        self.posterior_module.scan_forward = paths.scan  # type: ignore[attr-defined]
+        with np.errstate(all="ignore"):
+            shares = self._shares(theta)
+            scans = self._scans(paths.found)
+        marginals = {v.name: self._marginal(v, shares[v.name]) for v in reported(self.derivation.model)}
+        followed, notes = self._paths(scans, shares)
+        for name, path in followed.items():
+            marginals[name] = _with_path(marginals[name], path)
+        return Posterior(tuple(marginals.values()), (*notes, *_impossible(marginals, self.bound)))
+
+    # --- probabilities ------------------------------------------------------------------------------------------------
+
+    def _shares(self, theta: Theta) -> dict[str, Array]:
+        """For each hidden variable `(values, units)`, for each genotype `(values, values, units)`."""
+        v = self.vector(theta)
+        etas = self.etas(theta, v)
+        nodes = self.posterior_nodes
+        tables = {node.number: self._table(node, theta, v, etas, blank=False) for node in nodes}
+        constants = self._evidence_only(nodes)
+        sums = {node.number: self._accumulator(node, tables) for node in nodes}
+        for block in self.blocks:
+            self.posterior_module.sweep(tables, constants, block, sums)
+        found = {}
+        for node in nodes:
+            if isinstance(node, Potential):
+                total = sums[node.number].sum(axis=tuple(range(len(node.axes))))
+                found[node.latent] = sums[node.number] / total
+        return found
+
+    def _evidence_only(self, nodes: tuple[Node, ...]) -> Constants:
+        """The bound data with potentials of 0, outermost weights of 1, and no weight inside that is 0."""
+        constants = Constants(self.posterior_constants)
+        constants.size = self.posterior_constants.size
+        for node in nodes:
+            if isinstance(node, Potential):
+                shape = tuple(self.sizes[axis] for axis in node.axes)
+                constants[node.number] = np.zeros((*shape, self.bound.levels[node.level].size))
+            elif isinstance(node, Power):
+                weights = np.asarray(constants[node.number])
+                constants[node.number] = (
+                    np.ones_like(weights) if node.level == 1 else np.where(weights == 0, NO_WEIGHT, weights)
+                )
+        return constants
+
+    def _marginal(self, variable: Variable, shares: Array) -> Marginal:
+        assert variable.values is not None
+        labels = self.bound.indexes[variable.values]
+        level = next(n for n, item in enumerate(self.bound.levels) if item.plate == variable.plate)
+        if not variable.components:
+            return Marginal(variable.name, level, labels, shares, self.bound.labels_as_numbers(variable.values))
+        return Marginal(variable.name, level, *_unordered(labels, shares))
+
+    # --- paths --------------------------------------------------------------------------------------------------------
+
+    def _scans(self, found: list[Codes]) -> list[tuple[Scan, Codes]]:
+        """Each scan with the paths of all rows, the blocks put together."""
+        nodes = [node for node in self.posterior_nodes if isinstance(node, Scan)]
+        return [(node, np.concatenate(found[k :: len(nodes)], axis=-1)) for k, node in enumerate(nodes)]
+
+    def _paths(
+        self, scans: list[tuple[Scan, Codes]], shares: Mapping[str, Array]
+    ) -> tuple[dict[str, Codes], tuple[str, ...]]:
+        """The path of every variable of a chain, and on what it depends."""
+        paths: dict[str, Codes] = {}
+        notes = []
+        for node, path in scans:
+            names = ", ".join(dict.fromkeys(name.partition(".")[0] for name in node.states))
+            if any("@" in axis for axis in node.axes):
+                notes.append(f"there is no most probable path of {names}, whose chain depends on another chain's past")
+                continue
+            if node.axes:
+                around = ", ".join(dict.fromkeys(name.partition(".")[0] for name in node.axes))
+                notes.append(f"the most probable path of {names} is the one given the most probable {around}")
+            chosen = self._chosen(node, path, shares)
+            codes = np.unravel_index(np.maximum(chosen, 0), tuple(self.sizes[name] for name in node.states))
+            for name, code in zip(node.states, codes, strict=True):
+                paths[name] = np.where(chosen < 0, -1, code)
+        return self._declared(paths), tuple(notes)
+
+    def _chosen(self, node: Scan, path: Codes, shares: Mapping[str, Array]) -> Codes:
+        """The path of each chain given the most probable value of every variable around it."""
+        level = self.bound.levels[node.level + 1]
+        cell: Any = np.zeros(self.bound.levels[node.level].size, dtype=np.intp)
+        number = {name: level for name, level, _ in self.latents}
+        for axis in node.axes:
+            best = np.argmax(np.nan_to_num(shares[axis]), axis=0)
+            cell = cell * self.sizes[axis] + best[self._ancestor(node.level, number[axis])]
+        return np.asarray(path[cell[level.parent], np.arange(level.size)])
+
+    def _ancestor(self, level: int, above: int) -> Codes:
+        """For each unit of a level the unit of a level above it that it lies in."""
+        unit: Codes = np.arange(self.bound.levels[level].size)
+        for number in range(level, above, -1):
+            unit = self.bound.levels[number].parent[unit]
+        return unit
+
+    def _declared(self, paths: Mapping[str, Codes]) -> dict[str, Codes]:
+        """The paths by the names that the user knows: the two draws of a genotype as one pair."""
+        found = {}
+        for variable in reported(self.derivation.model):
+            if variable.name in paths:
+                found[variable.name] = paths[variable.name]
+            elif variable.components and all(name in paths for name in variable.components):
+                assert variable.values is not None
+                one, two = (paths[name] for name in variable.components)
+                size = len(self.bound.indexes[variable.values])
+                low, high = np.minimum(one, two), np.maximum(one, two)
+                code = low * size - low * (low - 1) // 2 + high - low
+                found[variable.name] = np.where(low < 0, -1, code)
+        return found
+
+
+def _unordered(labels: tuple[str, ...], joint: Array) -> tuple[tuple[str, ...], Array]:
+    """The unordered pairs `A/B` in the order of the labels, and their probabilities, from those of ordered pairs."""
+    first, second = np.triu_indices(len(labels))
+    both = joint[first, second] + np.where((first != second)[:, None], joint[second, first], 0.0)
+    return tuple(f"{labels[a]}/{labels[b]}" for a, b in zip(first, second, strict=True)), both
+
+
+def _with_path(marginal: Marginal, path: Codes) -> Marginal:
+    return Marginal(
+        marginal.name, marginal.level, marginal.labels, marginal.probabilities, marginal.numbers, path
+    )  # fmt: skip
+
+
+def _impossible(marginals: Mapping[str, Marginal], bound: Bound) -> tuple[str, ...]:
+    """A note for each plate some of whose units have data that cannot be, at these parameters."""
+    units: dict[int, int] = {}
+    for marginal in marginals.values():
+        count = int(np.isnan(marginal.probabilities).any(axis=0).sum())
+        units[marginal.level] = max(units.get(marginal.level, 0), count)
+    return tuple(
+        f"the data of {count} of {bound.levels[level].size} units of `{bound.levels[level].plate}` are impossible at "
+        "these parameters; their posterior is empty"
+        for level, count in units.items()
+        if count
+    )

@@ -1,0 +1,164 @@
+"""The posterior of what is hidden as tables: one for each plate that hidden variables live in, one row for each unit.
+
+A hidden variable `z` gives the columns `z` (its most probable value), `P(z=a)` for each of its values, `mean(z)` where
+these are numbers, and, in a chain, `viterbi(z)`, its value on the most probable path.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdsl.data.bound import Bound
+from emdsl.data.wording import did_you_mean, plain
+from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.model import Model
+from emdsl.plan.posterior import Marginal, Posterior
+
+#: A table: values by column, all of one length; None is an empty cell.
+Columns = dict[str, list[Any]]
+
+#: The column that holds the number of the row in the data, from 1.
+ROW = "row"
+
+
+def posterior_tables(model: Model, bound: Bound, posterior: Posterior) -> dict[str, Columns]:
+    """The tables by plate, outermost first, units in the order in which they appear in the data.
+
+    The columns that tell units apart come first: those of the outer plates, and the number of the row.
+    """
+    tables: dict[str, Columns] = {}
+    for number, level in enumerate(bound.levels):
+        found = [marginal for marginal in posterior.marginals if marginal.level == number]
+        if not found:
+            continue
+        order = np.argsort(_first_rows(model, bound, number), kind="stable")
+        columns = {name: _cells(values[order]) for name, values in _identity(model, bound, number).items()}
+        for marginal in found:
+            for name, values in _columns(marginal).items():
+                columns[_free(name, columns)] = _cells(values[order])
+        tables[level.plate or ""] = columns
+    return tables
+
+
+def _columns(marginal: Marginal) -> dict[str, NDArray[Any]]:
+    """The columns of one hidden variable, in the order of the units."""
+    name = marginal.name
+    labels = np.array([*marginal.labels, None], dtype=object)
+    found: dict[str, NDArray[Any]] = {name: labels[marginal.best]}
+    for label, shares in zip(marginal.labels, marginal.probabilities, strict=True):
+        found[f"P({name}={label})"] = shares
+    if marginal.mean is not None:
+        found[f"mean({name})"] = marginal.mean
+    if marginal.path is not None:
+        found[f"viterbi({name})"] = labels[marginal.path]
+    return found
+
+
+def _cells(values: NDArray[Any]) -> list[Any]:
+    """Plain values, None for a number that is none."""
+    cells: list[Any] = values.tolist()
+    return [None if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells]
+
+
+def _free(name: str, columns: Mapping[str, Any]) -> str:
+    """The name, or, where a column that tells units apart has it, the name with a line behind it."""
+    while name in columns:
+        name += "_"
+    return name
+
+
+# --- units --------------------------------------------------------------------------------------------------------------
+
+
+def rows_level(model: Model, bound: Bound) -> int:
+    """The level whose units are the rows of the table; deeper ones run across columns."""
+    across = {plate.name for plate in model.plates if plate.over is not None}
+    return max(number for number, level in enumerate(bound.levels) if level.plate not in across)
+
+
+def ancestor(bound: Bound, level: int, above: int) -> NDArray[np.intp]:
+    """For each unit of a level the unit of a level above it that it lies in."""
+    unit: NDArray[np.intp] = np.arange(bound.levels[level].size)
+    for number in range(level, above, -1):
+        unit = bound.levels[number].parent[unit]
+    return unit
+
+
+def _first_rows(model: Model, bound: Bound, level: int) -> NDArray[np.intp]:
+    """The first row of the data that belongs to each unit."""
+    rows = rows_level(model, bound)
+    if level >= rows:
+        return bound.order[ancestor(bound, level, rows)]
+    starts: NDArray[np.intp] = np.arange(bound.levels[level].size)
+    for number in range(level + 1, rows + 1):
+        starts = bound.levels[number].starts[starts]
+    return np.minimum.reduceat(bound.order, starts)
+
+
+def _identity(model: Model, bound: Bound, level: int) -> dict[str, NDArray[Any]]:
+    """The columns that tell the units of a level apart."""
+    found: dict[str, NDArray[Any]] = {}
+    rows = rows_level(model, bound)
+    over = {plate.name: plate.over for plate in model.plates}
+    for number in range(1, level + 1):
+        plate = bound.levels[number].plate or ""
+        unit = ancestor(bound, level, number)
+        binder = over[plate]
+        if plate in bound.units:
+            found[bound.plate_columns[plate]] = bound.units[plate][unit]
+        elif binder is not None:
+            here = bound.levels[number]
+            position = np.arange(here.size) - here.starts[here.parent]
+            found[plate] = np.array(bound.indexes[binder.index_set], dtype=object)[position[unit]]
+        elif number == rows:
+            found[ROW] = bound.order[unit] + 1
+    return found
+
+
+# --- one of them --------------------------------------------------------------------------------------------------------
+
+
+def one_table(tables: Mapping[str, Columns], plate: str | None, model: Model, place: str, help: str = "") -> Columns:
+    """The table of a plate, or the only one. Raises `nothing-hidden`, `unknown-plate`, `several-plates`."""
+    if not tables:
+        raise EmmError("nothing-hidden", f"nothing is hidden in `{model.name}`, so there is no posterior")
+    if plate is None:
+        if len(tables) > 1:
+            raise EmmError(
+                "several-plates", f"hidden variables live in several plates: {plain(tables)}", place=place,
+                help=help or f"choose one: {place} {next(iter(tables))}",
+            )  # fmt: skip
+        return next(iter(tables.values()))
+    if plate not in tables:
+        near = did_you_mean(plate, tables)
+        raise EmmError(
+            "unknown-plate", f"there is no hidden variable in a plate `{plate}`", place=place,
+            help="; ".join(part for part in (near, f"the plates with hidden variables are {plain(tables)}") if part),
+        )  # fmt: skip
+    return tables[plate]
+
+
+def file_names(path: str, plates: Iterable[str]) -> dict[str, str]:
+    """The file for each table: the path itself for a single one, else with `-plate` before the ending."""
+    named = list(plates)
+    if len(named) == 1:
+        return {named[0]: path}
+    pure = PurePath(path)
+    return {plate: str(pure.with_name(f"{pure.stem}-{plate}{pure.suffix}")) for plate in named}
+
+
+def csv_text(columns: Mapping[str, Sequence[Any]]) -> str:
+    """A table as CSV, numbers with all their digits, empty cells for None."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return stream.getvalue()
