@@ -55,10 +55,13 @@ def fit(
         raise EmmError("bad-option", f"expected one of {', '.join(FORMATS)}, found `{form}`", place="--format")
     given = given_options(raw)
     refuse_options(given, cli_spelling)
-    for path, option in ((output, "--output"), (trace, "--trace")):
+    posterior = given.pop("posterior", None)
+    for path, option in ((output, "--output"), (trace, "--trace"), (posterior, "--posterior")):
         if path is not None:
             check_writable(path, option)
     model = load(model_file)
+    if posterior is not None:
+        check_hidden(model)
     read_parameters(model, given)
     try:
         result = run(model, data, given, quiet, verbose)
@@ -67,6 +70,8 @@ def fit(
             write(error.state, form, output, trace, quiet, verbose)
         raise
     write(result, form, output, trace, quiet, verbose)
+    if posterior is not None:
+        write_posterior(result, posterior, quiet)
     return DONE if result.converged or did_as_told(result, given) else FAILED
 
 
@@ -114,6 +119,27 @@ def write(result: Fit, form: str, output: str | None, trace: str | None, quiet: 
     if not quiet:
         for warning in result.warnings:
             say(f"warning: {warning}")
+
+
+def check_hidden(model: Model) -> None:
+    """Raises `nothing-hidden` where there is no posterior to write."""
+    from emdsl.plan.posterior import reported
+    from emdsl.results.posterior import nothing_hidden
+
+    if not reported(model.compiled.model):
+        raise nothing_hidden(model.name, "--posterior")
+
+
+def write_posterior(result: Fit, path: str, quiet: bool) -> None:
+    """The posterior of what is hidden in the data of the fit, a file for each plate."""
+    from emdsl.cli.posterior import write_tables
+    from emdsl.results.posterior import fit_posterior
+
+    tables, notes = fit_posterior(result)
+    if not quiet:
+        for note in notes:
+            say(f"note: {note}")
+    write_tables(tables, path, "--posterior", quiet)
 
 
 def trace_text(result: Fit) -> str:

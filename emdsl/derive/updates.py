@@ -247,9 +247,8 @@ def _iterative(
 ) -> Candidate:
     group = set(names)
     own = [piece for piece in pieces if piece.parameters & group]
-    quadratic = all(model.parameter(name).domain.kind in ("real", "contrast") for name in names) and not group & set(
-        refused
-    )
+    quadratic = all(model.parameter(name).domain.kind in ("real", "contrast") for name in names)
+    quadratic = quadratic and not group & set(refused)
     over_rows = False
     depends: set[str] = set()
     for piece in own:

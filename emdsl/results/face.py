@@ -114,6 +114,28 @@ class Model:
         """The same with the options as a dict."""
         return "\n".join(self.compiled.check(data, fit_request(self.compiled.model, given, spell)))
 
+    def posterior(self, data: Any, params: Any, *, plate: str | None = None, **given: Any) -> Any:
+        """`Fit.posterior` without a fit: `params` are values of all parameters, a dict as `Fit.params`, the dict of a
+        whole fit, or the path of such a JSON file. Options are those of `fit` that say how data bind."""
+        from emdsl.results.frames import frame
+        from emdsl.results.posterior import one_table
+
+        tables, _ = self.posterior_with(data, params, given)
+        if plate is None and len(tables) > 1:
+            return {name: frame(columns) for name, columns in tables.items()}
+        return frame(one_table(tables, plate, self.compiled.model, "plate"))
+
+    def posterior_with(
+        self, data: Any, params: Any, given: Mapping[str, Any], spell: Spell = str
+    ) -> tuple[dict[str, dict[str, list[Any]]], tuple[str, ...]]:
+        """The tables by plate, as columns, and what a reader must know of them; options as a dict."""
+        from emdsl.results.params import known_parameters
+        from emdsl.results.posterior import known_posterior
+
+        request = fit_request(self.compiled.model, given, spell)
+        known = known_parameters(params, self.compiled.model, spell("params"))
+        return known_posterior(self.compiled, data, known, request)
+
     def compile(self) -> str:
         """A Python module that fits the model and needs NumPy alone, as text."""
         return self.compiled.compile_source()

@@ -10,23 +10,53 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
+from emdsl.data.reading import read_table
 from emdsl.data.wording import did_you_mean, plain
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
 from emdsl.plan.posterior import Marginal, Posterior
+
+if TYPE_CHECKING:
+    from emdsl.compiler import CompiledModel, FitRequest
+    from emdsl.results.params import KnownParameters
+    from emdsl.results.result import Fit
 
 #: A table: values by column, all of one length; None is an empty cell.
 Columns = dict[str, list[Any]]
 
 #: The column that holds the number of the row in the data, from 1.
 ROW = "row"
+
+
+def fit_posterior(fit: Fit, data: Any = None) -> tuple[dict[str, Columns], tuple[str, ...]]:
+    """The tables for the data of a fit, or for new data, and the notes. Labels are those of the fit."""
+    outcome = fit.outcome
+    assert outcome.compiled is not None
+    bound = outcome.bound
+    if data is not None:
+        table = read_table(data, outcome.request.na)
+        weight = outcome.request.weight
+        request = replace(outcome.request, weight=weight if weight in table else None)
+        bound = outcome.compiled.bind_again(table, request, bound.indexes, bound.columns)
+    found = outcome.compiled.posterior(bound, outcome.state.theta)
+    return posterior_tables(outcome.model, bound, found), (*bound.warnings * (data is not None), *found.notes)
+
+
+def known_posterior(
+    compiled: CompiledModel, data: Any, known: KnownParameters, request: FitRequest
+) -> tuple[dict[str, Columns], tuple[str, ...]]:
+    """The tables for data at known parameters, and the notes."""
+    bound = compiled.bind_again(data, request, known.indexes, known.columns)
+    found = compiled.posterior(bound, compiled.known_parameters(bound, known.values))
+    return posterior_tables(compiled.model, bound, found), (*bound.warnings, *found.notes)
 
 
 def posterior_tables(model: Model, bound: Bound, posterior: Posterior) -> dict[str, Columns]:
@@ -129,7 +159,7 @@ def _identity(model: Model, bound: Bound, level: int) -> dict[str, NDArray[Any]]
 def one_table(tables: Mapping[str, Columns], plate: str | None, model: Model, place: str, help: str = "") -> Columns:
     """The table of a plate, or the only one. Raises `nothing-hidden`, `unknown-plate`, `several-plates`."""
     if not tables:
-        raise EmmError("nothing-hidden", f"nothing is hidden in `{model.name}`, so there is no posterior")
+        raise nothing_hidden(model.name)
     if plate is None:
         if len(tables) > 1:
             raise EmmError(
@@ -144,6 +174,11 @@ def one_table(tables: Mapping[str, Columns], plate: str | None, model: Model, pl
             help="; ".join(part for part in (near, f"the plates with hidden variables are {plain(tables)}") if part),
         )  # fmt: skip
     return tables[plate]
+
+
+def nothing_hidden(model: str, place: str = "") -> EmmError:
+    """The error for a model without hidden variables."""
+    return EmmError("nothing-hidden", f"nothing is hidden in `{model}`, so there is no posterior", place=place)
 
 
 def file_names(path: str, plates: Iterable[str]) -> dict[str, str]:

@@ -200,6 +200,26 @@ class Fit:
         trace = self.outcome.state.trace
         return {"iteration": [int(at) for at, _ in trace], "loglik": [float(value) for _, value in trace]}
 
+    def posterior(self, new_data: Any = None, *, plate: str | None = None) -> Any:
+        """What the data of the fit, or `new_data`, say of the hidden variables: for each unit the probability of each
+        value, the most probable one, the mean where values are numbers, and of a chain the most probable path.
+
+        A data frame with one row for each unit (a dict of columns without pandas); a dict of such by plate where
+        hidden variables live in several plates and `plate` chooses none. Raises `unseen-level` for labels that the
+        fit does not know.
+        """
+        import warnings
+
+        from emdsl.results.frames import frame
+        from emdsl.results.posterior import fit_posterior, one_table
+
+        tables, notes = fit_posterior(self, new_data)
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
+        if plate is None and len(tables) > 1:
+            return {name: frame(columns) for name, columns in tables.items()}
+        return frame(one_table(tables, plate, self.outcome.model, "plate"))
+
     def tidy(self) -> Any:
         """One row for each element of a parameter, with the columns of broom's `tidy`: term, estimate, std.error,
         statistic, p.value, conf.low, conf.high. Statistic and p-value (of a Wald test against 0) are there only for

@@ -168,7 +168,8 @@ def test_a_nested_posterior_is_given_what_is_hidden_around_it() -> None:
 def test_a_weight_inside_a_hidden_variables_plate_stands_beside_its_posterior_weight() -> None:
     text = (
         "index c = 1..2\nparam share : simplex[c]\nparam mu[c] : real\n"
-        "for each dog:\n    latent k ~ Categorical(share)\n    for each day:\n        weight n\n        observed x ~ Normal(mu[k], 1)\n"
+        "for each dog:\n    latent k ~ Categorical(share)\n"
+        "    for each day:\n        weight n\n        observed x ~ Normal(mu[k], 1)\n"
     )
     derivation = derived(text)
     assert step(derivation, "posterior").before == "P(k | x) is proportional to P(k)*prod(day: f(x | k)^n)"

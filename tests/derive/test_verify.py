@@ -139,3 +139,8 @@ def test_a_rule_that_fails_still_fits(monkeypatch) -> None:
     assert [update.rule for update in derivation.updates] == ["newton"]
     outcome = CompiledModel("", None, derivation).fit({"x": [1, 2, 6]}, FitRequest())
     assert float(outcome.state.theta["rate"]) == pytest.approx(3.0, rel=1e-8)
+
+
+def test_a_parameter_inside_a_term_with_another_has_no_closed_form() -> None:
+    (update,) = derived("param p : unit\nparam q : unit\nfor each row:\n    observed x ~ Bernoulli(p*q)\n").updates
+    assert update.rule == "newton" and update.why == "p, q: it stands in one term with other parameters"

@@ -7,7 +7,7 @@ are independent given the units around them are taken one after the other. Nothi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -192,8 +192,12 @@ class Enumeration:
         total = np.zeros(states)
         for branch in factor.branches:
             here = np.logical_and.reduce([np.broadcast_to(world.holds(guard), states) for guard in branch.guards] or [True])
-            if np.any(here):
-                total = total + np.where(here, world.number(branch.log_density), 0.0)
+            if np.all(here):
+                total = total + world.number(branch.log_density)
+            elif np.any(here):
+                # a branch is looked at only where it holds: elsewhere it may ask for cut points that there are not
+                inside = replace(world, hidden={key: value[here] for key, value in world.hidden.items()})
+                total[here] += np.broadcast_to(inside.number(branch.log_density), np.count_nonzero(here))
         assert not np.isnan(total).any(), f"{factor.name} is no number"
         return total
 

@@ -23,6 +23,7 @@ class Construct:
     name: str
     text: str
     columns: dict[str, list[Cell]]
+    boundary: bool = True
 
 
 CONSTRUCTS = (
@@ -165,6 +166,7 @@ CONSTRUCTS = (
                 observed y ~ Normal(m[z], 1)
         """,
         {"g": ["1", "1", "1", "2", "2"], "y": [0.0, 1.0, 2.0, 3.0, 4.0]},
+        boundary=False,  # a chain that falls apart has more than one stationary law
     ),
     Construct(
         "a plate across columns",
@@ -228,8 +230,9 @@ CONSTRUCTS = (
     Construct(
         "levels in order",
         """
+        index cut = 1..2
         param b[two] : real
-        param cuts : ordered[three]
+        param cuts : ordered[cut]
         for each row:
             latent z ~ Categorical(p)
             observed y : three ~ OrderedLogistic(b[z], cuts)
@@ -466,7 +469,8 @@ def test_construct(construct: Construct) -> None:
     bound = take(SETS + dedent(construct.text), construct.columns)
     rng = np.random.default_rng(len(construct.name))
     check_agreement(bound, construct.columns, rng)
-    check_agreement(bound, construct.columns, rng, boundary=True)
+    if construct.boundary:
+        check_agreement(bound, construct.columns, rng, boundary=True)
 
 
 # --- what cannot be done must be said ---------------------------------------------------------------------------------------

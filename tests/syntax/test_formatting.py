@@ -69,7 +69,8 @@ def disturbed(text: str, random: Random) -> str:
 
     def line_ends(indentation: str) -> str:
         rows = [random.choice(["", " ", comment()])]
-        rows += random.choices(["", "   ", indentation + comment(), comment(), " " * 9 + comment()], k=random.choice((0, 0, 3)))
+        between = ["", "   ", indentation + comment(), comment(), " " * 9 + comment()]
+        rows += random.choices(between, k=random.choice((0, 0, 3)))
         rows = [row if "#" not in row or random.random() < 0.7 else "" for row in rows]
         return "\n".join(rows) + "\n"
 
@@ -146,7 +147,8 @@ LAYOUTS = {
         ']                                           "table"\n',
     ),
     "comments at the end of a block": (
-        "for each x:\n  for each y:\n    latent z~F(p)\n    # of y\n   # of x\n  # of x too\n# of none\n     # of none either\nlet q=1\n",
+        "for each x:\n  for each y:\n    latent z~F(p)\n    # of y\n   # of x\n  # of x too\n"
+        "# of none\n     # of none either\nlet q=1\n",
         "for each x:\n    for each y:\n        latent z ~ F(p)\n        # of y\n    # of x\n    # of x too\n"
         "# of none\n# of none either\nlet q = 1\n",
     ),
@@ -178,3 +180,9 @@ def test_a_layout_that_would_change_the_model_is_refused(wrong: str, monkeypatch
     with pytest.raises(EmmError) as caught:
         format_text("param mu : positive  # why\n")
     assert caught.value.code == "not-formatted"
+
+
+def test_what_the_documentation_shows_has_the_layout() -> None:
+    page = (ROOT / "docs" / "formatting.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert format_text(shown) == shown
