@@ -71,5 +71,7 @@ def _compiler_version() -> str:
     newest = 0
     for package in ("ir", "syntax", "families", "graph", "derive"):
         for entry in os.scandir(root / package):
+            if entry.is_dir():
+                continue  # Python's own cache changes with every run
             newest = max(newest, entry.stat().st_mtime_ns)
     return f"{VERSION}\0{newest}"

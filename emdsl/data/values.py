@@ -161,7 +161,8 @@ class ValueReader:
         if required and len(blank):
             sorted_rows = np.arange(offsets[blank[0]], offsets[blank[0] + 1])
             raise self._empty(variable, name or variable.name, np.sort(arrangement.order[sorted_rows]))
-        chosen = values[np.minimum(first, rows - 1)]
+        # A unit whose every cell is empty keeps one of its own empty cells.
+        chosen = values[np.where(first == rows, offsets[:-1], first)]
         differs = ~missing & (values != np.repeat(chosen, np.diff(offsets)))
         if differs.any():
             raise self._disagree(variable, name or variable.name, plate, differs, first, offsets)

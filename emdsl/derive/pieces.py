@@ -178,7 +178,8 @@ def _hessian(quantity: Any, atoms: tuple[Any, ...]) -> tuple[tuple[int, int, str
     for i, first in enumerate(atoms):
         derivative = sp.diff(quantity, first)
         for j in range(i, len(atoms)):
-            second = sp.diff(derivative, atoms[j])
+            # A kink has a second derivative of 0 almost everywhere.
+            second = sp.diff(derivative, atoms[j]).replace(sp.DiracDelta, lambda *_: sp.Integer(0))
             if second != 0:
                 entries.append((i, j, source(second)))
     return tuple(entries)

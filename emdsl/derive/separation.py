@@ -40,8 +40,11 @@ def separate(log_density: Any, atoms: frozenset[Any], rows: frozenset[Any]) -> S
 
 
 def expand(expression: Any) -> Any:
-    """Sums of products, logarithms of products taken apart."""
-    return sp.expand(sp.expand(expression).replace(sp.log, _log_of_product))
+    """Sums of products; logarithms of products, sines and cosines of sums taken apart."""
+    taken_apart = sp.expand(expression).replace(sp.log, _log_of_product)
+    if taken_apart.has(sp.sin, sp.cos):
+        taken_apart = sp.expand_trig(taken_apart)
+    return sp.expand(taken_apart)
 
 
 def _log_of_product(argument: Any) -> Any:

@@ -13,8 +13,8 @@ from emdsl.graph.expressions import number, resolve
 from emdsl.graph.failures import failure
 from emdsl.graph.names import Names, Scope
 from emdsl.graph.values import Pair, scalar
-from emdsl.ir.expressions import Expression, ParameterRef
-from emdsl.ir.model import Domain
+from emdsl.ir.expressions import Expression, ParameterRef, VariableRef
+from emdsl.ir.model import Domain, Sampler
 from emdsl.syntax import tree
 from emdsl.syntax.parser import parse
 
@@ -63,9 +63,17 @@ class DeclaredFamily:
         """One of its definitions with the arguments and a value put in."""
         node = self.definitions[definition]
         values = {**arguments, self.declaration.variable: Value(at)}
-        if definition == "sample":
-            values.pop(self.declaration.variable)
         return scalar(number(node, Scope(locals=values), self.names), node)
+
+
+def sampler(family: DeclaredFamily) -> Sampler | None:
+    """What the family says of how to draw from it."""
+    if "sample" not in family.definitions:
+        return None
+    names = (*(formal.name for formal in family.formals), *RANDOM)
+    node = family.definitions["sample"]
+    value = number(node, Scope(locals={name: Value(VariableRef(name)) for name in names}), family.names)
+    return Sampler(family.name, scalar(value, node))
 
 
 def declare(node: tree.FamilyDecl, names: Names) -> DeclaredFamily:

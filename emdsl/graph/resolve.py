@@ -11,12 +11,13 @@ from emdsl.families.family import BINARY
 from emdsl.graph import parameters
 from emdsl.graph.checks import check_cycles, check_levels, check_order, unused
 from emdsl.graph.declarations import declarations
+from emdsl.graph.declared import DeclaredFamily, sampler
 from emdsl.graph.expressions import let_value
 from emdsl.graph.failures import failure
 from emdsl.graph.names import BINARY_SET, Names
 from emdsl.graph.refusals import Site, refused
 from emdsl.graph.statements import Statements
-from emdsl.ir.model import Constant, IndexSet, Levels, Model, Order, Parameter, Report
+from emdsl.ir.model import Constant, Factor, IndexSet, Levels, Model, Order, Parameter, Report, Sampler
 from emdsl.syntax import tree
 
 
@@ -56,6 +57,7 @@ def resolve(module: tree.Module, *, overrides: Mapping[str, Fraction] | None = N
         weights=tuple(statements.weights),
         reports=reports,
         orders=orders,
+        samplers=_samplers(tuple(statements.factors), names),
     )
     _check(model, module, names)
     names.failures.raise_all()
@@ -126,6 +128,14 @@ def _constants(names: Names) -> tuple[Constant, ...]:
             value = parameters.constant_value(node, names)
             made.append(Constant(node.name, axes, labels_of, value, node.description))
     return tuple(made)
+
+
+def _samplers(factors: tuple[Factor, ...], names: Names) -> tuple[Sampler, ...]:
+    """How to draw from the declared families that the factors' laws call, of those that say it."""
+    called = dict.fromkeys(branch.family for factor in factors for branch in factor.branches)
+    declared = (names.families[name] for name in called if name in names.families)
+    found = (sampler(family) for family in declared if isinstance(family, DeclaredFamily))
+    return tuple(item for item in found if item is not None)
 
 
 def _check_observed(module: tree.Module) -> None:

@@ -242,6 +242,15 @@ class Weight:
 
 
 @dataclass(frozen=True)
+class Sampler:
+    """How numbers are drawn from a declared family: `value` over its arguments and the random numbers `uniform` (on (0,
+    1)), `normal` and `exponential` (standard), each use of which is a new draw. Both are written as `VariableRef`s."""
+
+    family: str
+    value: Expression
+
+
+@dataclass(frozen=True)
 class Report:
     """A derived quantity of the parameters; `binders` are its axes (none: a scalar)."""
 
@@ -278,6 +287,7 @@ class Model:
     reports: tuple[Report, ...]
     orders: tuple[Order, ...]
     warnings: tuple[str, ...] = ()
+    samplers: tuple[Sampler, ...] = ()
 
     def parameter(self, name: str) -> Parameter:
         """The parameter of that name."""
@@ -298,6 +308,6 @@ class Model:
 
 __all__ = [
     "Arm", "Binder", "Branch", "Columns", "Constant", "ConstantRef", "Domain", "Factor", "Guard", "IndexSet", "Labels",
-    "Levels", "Map", "Model", "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range", "Report", "Variable",
-    "VariableRef", "Weight",
+    "Levels", "Map", "Model", "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range", "Report", "Sampler",
+    "Variable", "VariableRef", "Weight",
 ]  # fmt: skip

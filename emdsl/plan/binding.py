@@ -32,17 +32,16 @@ class PieceBinder:
         self.layout = layout(model, bound, batch)
         self.plain = Evaluator(model, bound)
 
-    def bind(self, piece: Piece, *, alone: bool) -> BoundPiece:
-        """`alone`: all pieces of its factor are tables by the same codes, so that missing and coarse cells can be
-        summed over.
-
-        The piece with its axes, addresses, masks and codes (its statistics follow once the program is generated)."""
+    def bind(self, piece: Piece, pieces: Sequence[Piece]) -> BoundPiece:
+        """The piece with its axes, addresses, masks and codes (its statistics follow once the program is generated)."""
         level = self._level(piece)
+        siblings = [other for other in pieces if other.factor == piece.factor]
+        alone = self._by_code_alone(siblings)
         coded = self._coded(piece)
         # Both see the units of this piece's plate; `plain` gives finite data row by row, `evaluator` as axes of codes.
         self.plain = Evaluator(self.model, self.bound, level=level)
         evaluator = Evaluator(self.model, self.bound, coded, level=level)
-        axes = self._axes(piece, coded, evaluator)
+        axes = self._axes(piece, coded, siblings if alone else (piece,))
         by_row = piece.form in ("rows", "log-sum-exp")
         addresses: list[Address | None] = []
         slots: list[Slots | None] = []
@@ -62,14 +61,13 @@ class PieceBinder:
         self._carrier(bound, coded)
         return bound
 
-    def by_code_alone(self, piece: Piece, pieces: Sequence[Piece]) -> bool:
-        """Whether all pieces of its factor are tables by the same codes, without statistics that vary by row."""
-        siblings = [other for other in pieces if other.factor == piece.factor]
+    def _by_code_alone(self, siblings: Sequence[Piece]) -> bool:
+        """Whether all pieces of a factor are tables by the same codes, without statistics that vary by row: missing and coarse cells
+        can then be summed over."""
         codes = {self._coded(other) for other in siblings}
         constant = all(term.statistic == "1" for other in siblings for term in other.terms)
-        return (
-            constant and len(codes) == 1 and bool(codes.pop()) and all(other.form == "separable" for other in siblings)
-        )
+        same = len(codes) == 1 and len({other.elements for other in siblings}) == 1
+        return constant and same and bool(codes.pop()) and all(other.form == "separable" for other in siblings)
 
     # --- axes ---------------------------------------------------------------------------------------------------------
 
@@ -101,11 +99,12 @@ class PieceBinder:
     def _data_indices(self, reference: ParameterRef) -> set[VariableRef]:
         return {r for r in walk(reference.indices) if isinstance(r, VariableRef) and self._is_data(r)}
 
-    def _axes(self, piece: Piece, coded: frozenset[VariableRef], evaluator: Evaluator) -> Axes:
+    def _axes(self, piece: Piece, coded: frozenset[VariableRef], together: Sequence[Piece]) -> Axes:
         hidden: dict[str, None] = {}
         sizes: dict[str, int] = {}
-        parts: list[Any] = [atom.terms for atom in piece.atoms]
-        parts += [known.value for known in piece.knowns] + [piece.guards]
+        parts: list[Any] = []
+        for other in together:
+            parts += [atom.terms for atom in other.atoms] + [known.value for known in other.knowns] + [other.guards]
         if piece.vector is not None:
             parts += [piece.vector.mean, piece.vector.covariance]
         if piece.stationary is not None:
@@ -119,7 +118,9 @@ class PieceBinder:
                 sizes[axis_of(node)] = len(self.bound.indexes[values])
         order = {v.name: k for k, v in enumerate(self.model.variables)}
         names = sorted(hidden, key=lambda axis: (order[axis.split("@")[0]], -_lag(axis)))
-        if self.batch is not None and (piece.atoms or piece.vector is not None or piece.stationary is not None):
+        if self.batch is not None and (
+            any(other.atoms for other in together) or piece.vector is not None or piece.stationary is not None
+        ):
             names.insert(0, START)
             sizes[START] = self.batch
         elements = []
@@ -178,6 +179,8 @@ class PieceBinder:
             extent = (*axes.shape(cells), *sizes)
             place = np.broadcast_to(place, (*extent, place.shape[-1]))
             number = np.broadcast_to(number, (*number.shape[: len(cells)], *sizes, number.shape[-1]))
+            # A value before the chain began: rows that have one do not count, but 0 times NaN would.
+            number = np.nan_to_num(number, nan=0.0)
             width = int(np.prod(sizes))
             positions.append(offset + place.reshape(*axes.shape(cells), width, place.shape[-1]))
             coefficients.append(number.reshape(*number.shape[: len(cells)], width, number.shape[-1]))
@@ -222,23 +225,42 @@ class PieceBinder:
             if set(guard.axes) - {*bound.axes.elements, ROW}:
                 raise EmmError("not-supported-yet", "a case over both hidden and observed variables has no plan yet")
             parts.append(Named(guard.axes, guard.array != 0))
-        for known in piece.knowns:
-            if known.by_row:
-                value = self.plain.value(known.value)
-                if np.isnan(value.array).any():
-                    parts.append(Named(value.axes, ~np.isnan(value.array)))
         if piece.when != "always" and not self._hidden_target(piece):
             parts.append(Named((ROW,), self._position(level, piece)))
         if piece.target is not None and bound.carrier != "coded" and self._is_data(piece.target):
             seen = self._seen(piece.target)
             if seen is not None:
                 parts.append(seen)
-        if not parts:
-            return None
-        total = parts[0]
-        for part in parts[1:]:
+        total = Named((), np.asarray(True))
+        for part in parts:
             total = _product(total, part)
+        self._check_present(piece, total)
+        if total.array.all():
+            return None
         return np.asarray(total.aligned((*bound.axes.elements, ROW)), dtype=bool)
+
+    def _check_present(self, piece: Piece, applies: Named) -> None:
+        """Everything that the piece looks at, besides its target, has a value wherever the piece applies."""
+        values = [known.value for known in piece.knowns if known.by_row]
+        values += [t.coefficient for atom in piece.atoms for t in atom.terms if t.coefficient is not None]
+        if piece.form in ("rows", "log-sum-exp"):
+            values += [index for atom in piece.atoms for t in atom.terms for index in t.parameter.indices]
+        for value in values:
+            for reference in {node for node in walk(value) if isinstance(node, VariableRef) and self._is_data(node)}:
+                self._check_one(reference, applies)
+
+    def _check_one(self, reference: VariableRef, applies: Named) -> None:
+        if len(reference.indices) < len(self._variable_axes(reference)):
+            return
+        finite = self._finite(reference)
+        value = self.plain.code(reference) if finite else self.plain.value(reference)
+        size = len(self.bound.indexes[self.plain.index_set(reference)]) if finite else 0
+        lost = (value.array < 0) | (value.array >= size) if finite else np.isnan(value.array)
+        if _product(applies, Named(value.axes, lost)).array.any():
+            raise EmmError(
+                "not-supported-yet",
+                f"`{reference.name}` has missing or coarse cells, and other variables look at it: this has no plan yet",
+            )
 
     def _seen(self, target: VariableRef) -> Named | None:
         """Where the target has a value. Raises EmmError where a cell leaves some values open: only tables by code can

@@ -22,19 +22,17 @@ def bind_codes(bound: BoundPiece, coded: frozenset[VariableRef], plain: Evaluato
     target = bound.piece.target
     total = int(np.prod(sizes))
     columns = [_element_codes(r, bound, plain) for r in references]
-    shape = np.broadcast_shapes(*(c.shape for c in columns))
+    mask = bound.data.row_mask
+    shape = np.broadcast_shapes(*(c.shape for c in columns), () if mask is None else mask.shape)
     columns = [np.broadcast_to(c, shape) for c in columns]
-    regular = np.ones(shape, dtype=bool)
-    for size, column in zip(sizes, columns, strict=True):
-        regular &= (column >= 0) & (column < size)
-    safe = [np.where(regular, column, 0) for column in columns]
+    applies = np.ones(shape, dtype=bool) if mask is None else np.broadcast_to(mask, shape)
+    inside = [(column >= 0) & (column < size) for size, column in zip(sizes, columns, strict=True)]
+    regular = ~applies | np.logical_and.reduce(inside)
+    safe = [np.clip(column, 0, size - 1) for size, column in zip(sizes, columns, strict=True)]
     code = np.ravel_multi_index(tuple(safe), tuple(sizes))
-    alone = bound.carrier == "coded"
-    if not regular.all() and alone:
-        code, bound.data.sets = _coarse(plain, references, columns, sizes, regular, code, total, target)
-    applies = np.ones(shape, dtype=bool) if bound.data.row_mask is None else np.broadcast_to(bound.data.row_mask, shape)
-    if not alone and (applies & ~regular).any():
-        _coarse(plain, references, columns, sizes, regular, code, total, None)
+    if not regular.all():
+        open_target = target if bound.carrier == "coded" else None
+        code, bound.data.sets = _coarse(plain, references, columns, sizes, regular, code, total, open_target)
     if not applies.all() and all(term.statistic == "1" for term in bound.piece.terms):
         # Rows that the piece does not apply to look up a column of zeros behind everything else.
         bound.data.blank = True

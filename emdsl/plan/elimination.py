@@ -177,8 +177,8 @@ class Eliminator:
 
     def _raise(self, node: Node, level: int) -> Node:
         plate = self.bound.levels[level].plate
-        if isinstance(node, Scan):
-            return node
+        if node.level < level:
+            return node  # a scan has summed over the units already
         if plate is not None and plate in self.bound.weights:
             node = Power(next(self.numbers), node.axes, level, True, node, plate)
         return SegmentSum(next(self.numbers), node.axes, level - 1, True, node)

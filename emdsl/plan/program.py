@@ -53,10 +53,7 @@ class Program:
         binder = PieceBinder(derivation.model, bound, batch)
         self._binder = binder
         self.layout = binder.layout
-        self.pieces = {
-            piece.name: binder.bind(piece, alone=binder.by_code_alone(piece, derivation.pieces))
-            for piece in derivation.pieces
-        }
+        self.pieces = {piece.name: binder.bind(piece, derivation.pieces) for piece in derivation.pieces}
         statements = (*derivation.maps, *observed_pairs(derivation.model))
         self.maps = {item.name: bind_map(item, derivation.model, bound) for item in statements}
         self.gaussians: dict[str, GaussianPiece] = {}
@@ -289,6 +286,8 @@ class Program:
         total: Any = 0.0
         for block in blocks:
             total = total + run(tables, constants, block, sums)
+        # What is impossible adds up to some multiple of -1e300.
+        total = np.where(total <= LOG_IMPOSSIBLE, -np.inf, total)
         return total, self._statistics(nodes, sums, tables)
 
     def _accumulator(self, node: Node, tables: dict[int, Any]) -> Any:

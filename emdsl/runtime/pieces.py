@@ -106,7 +106,9 @@ class PieceData:
         mean = (weight * values).sum(axis=-1, keepdims=True) / total
         spread = np.sqrt((weight * np.where(seen, base - mean, 0.0) ** 2).sum(axis=-1, keepdims=True) / total)
         spread = np.where(spread > 0, spread, 1.0)
-        self.shifts[centre], self.shifts[scale] = mean[..., 0], spread[..., 0]
+        # As cells see them: elements, then codes.
+        behind = (*mean.shape[:-1], *(1,) * len(self.codes))
+        self.shifts[centre], self.shifts[scale] = mean.reshape(behind), spread.reshape(behind)
         return np.asarray((base - mean) / spread)
 
     def row_weights(self, weights: Array) -> Array:

@@ -110,7 +110,8 @@ def test_every_command_has_the_line_of_the_list(name: str) -> None:
     command = emdsl.get_command(click.Context(emdsl), name)
     assert command is not None and command.name == name and command.short_help == COMMANDS[name][2]
     result = CliRunner().invoke(emdsl, [name, "-h"])
-    assert result.exit_code == 0 and result.output.startswith(f"Usage: emdsl {name} [OPTIONS] {'NAME' if name == 'new' else 'MODEL'}")
+    argument = "NAME" if name == "new" else "MODEL"
+    assert result.exit_code == 0 and result.output.startswith(f"Usage: emdsl {name} [OPTIONS] {argument}")
 
 
 def test_every_option_of_python_is_one_of_the_command() -> None:

@@ -126,7 +126,8 @@ def test_no_link_is_followed(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("../x", "x"), ("/tmp/x", "x"), ("folder/", "my_model"), ("a-b", "a_b"), ("a b.emm", "a_b"),
         ("", "my_model"), (".", "my_model"), (".emm", "my_model"), ("2x", "my_model"), ("_x", "x"), ("x²", "x"),
-        ("a" * 101, "a" * 100), ("a\nparam mu : real", "a_param_mu_real"), ('x" # ', "x"), ("a\\b", "a_b"), ("x\x00", "x"),
+        ("a" * 101, "a" * 100), ("a\nparam mu : real", "a_param_mu_real"), ('x" # ', "x"), ("a\\b", "a_b"),
+        ("x\x00", "x"),
     ],
 )  # fmt: skip
 def test_names_that_are_refused(name: str, proposed: str, capsys: pytest.CaptureFixture[str]) -> None:
