@@ -116,6 +116,36 @@ class CompiledModel:
         with _places(self):
             return posterior(self.derivation, bound, theta)
 
+    def design(
+        self, design: Any, units: int | None, request: FitRequest, indexes: Mapping[str, tuple[str, ...]],
+        columns: Mapping[str, str],
+    ) -> Bound:  # fmt: skip
+        """The units to simulate: those of the table `design`, or, without it, as many rows as `units` says."""
+        from emdsl.data.again import bind_again
+        from emdsl.simulate.units import numbered_table
+
+        with _places(self):
+            options = replace(bind_options(request), absent=True)
+            table = numbered_table(self.model, units or 0, options) if design is None else read_table(design, request.na)
+            return bind_again(self.model, table, options, indexes, columns)
+
+    def simulate(
+        self, bound: Bound, theta: Theta, request: FitRequest, *, units: int | None = None, seed: int = 0,
+        latent: bool = False, missing: float = 0.0,
+    ) -> dict[str, list[Any]]:  # fmt: skip
+        """Data drawn from the model, as columns, for `units` outermost units like those of `bound` (None: for those)."""
+        from emdsl.simulate.ancestral import simulate
+        from emdsl.simulate.table import simulated_columns
+        from emdsl.simulate.units import units_of
+
+        rng = np.random.default_rng(seed)
+        with _places(self):
+            chosen = bound if units is None else units_of(self.model, bound, units)
+            drawn = simulate(self.model, chosen, theta, rng)
+            return simulated_columns(
+                self.model, chosen, drawn, renamed=request.map, latent=latent, missing=missing, rng=rng
+            )
+
     def problem(self, bound: Bound, request: FitRequest) -> BoundProblem:
         """Bound data to a program that can be fitted."""
         fix = given_arrays(self.model, bound, request.fix, "fix")

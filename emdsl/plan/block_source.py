@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from emdsl.plan.named import START
 from emdsl.plan.nodes import (
     Add,
     Affine,
@@ -37,7 +38,10 @@ def block_function(root: Node, name: str) -> list[str]:
         lines += [f"    {line}" for line in _forward(node)]
     lines.append("    # in reverse: posterior weights, and the statistics that they give")
     lines.append(f"    a{root.number} = np.ones_like(n{root.number})")
+    several = any(START in node.axes for node in nodes)
     for node in reversed(nodes):
+        if several and isinstance(node, Affine | Take | RowDensity | Quadratic) and START not in node.axes:
+            continue  # no parameter occurs in it, so nothing waits for its statistics
         lines += [f"    {line}" for line in _reverse(node)]
     lines.append(f"    return n{root.number}.sum(axis=-1)")
     return lines
@@ -76,7 +80,8 @@ def _forward(node: Node) -> list[str]:
             return [f"{n}, s{node.number} = log_sum_exp(n{node.source.number}, {over}){_comment(node)}"]
         case Power():
             unit = "" if node.source.rows else "[..., None]"
-            return [f"{n} = n{node.source.number}{unit} * c[{node.number}][{_rows(node.source)}]{_comment(node)}"]
+            weights = f"c[{node.number}][{_rows(node.source)}]"
+            return [f"{n} = times_weight(n{node.source.number}{unit}, {weights}){_comment(node)}"]
         case SegmentSum():
             source = f"n{node.source.number}"
             if not node.source.rows:

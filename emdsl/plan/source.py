@@ -19,7 +19,7 @@ HEADER = '''"""EM for the model {name}: generated from its derivation, do not ed
 
 import numpy as np
 
-from emdsl.runtime.carriers import affine, affine_reverse, take, take_reverse, weighted
+from emdsl.runtime.carriers import affine, affine_reverse, take, take_reverse, times_weight, weighted
 from emdsl.runtime.functions import (
     Phi, abs_, atan2, cos, digamma, exp, i1_over_i0, lgamma, log, log_Phi, log_i0, log_logistic, logistic, max_, min_,
     pi, polygamma, probit, sign, sin, sqrt, tan, trigamma, where,

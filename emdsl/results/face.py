@@ -136,6 +136,28 @@ class Model:
         known = known_parameters(params, self.compiled.model, spell("params"))
         return known_posterior(self.compiled, data, known, request)
 
+    def simulate(
+        self, n: int | None, params: Any, *, seed: int = 0, latent: bool = False, missing: float = 0.0,
+        design: Any = None, **given: Any,
+    ) -> Any:  # fmt: skip
+        """`Fit.simulate` without a fit: `params` as in `posterior`. Without a `design`, a table that gives inputs,
+        nested plates and empty cells, the model must be one of rows alone."""
+        from emdsl.results.frames import frame
+
+        chosen = {"seed": seed, "latent": latent, "missing": missing, "design": design}
+        return frame(self.simulate_with(n, params, chosen, given))
+
+    def simulate_with(
+        self, n: Any, params: Any, chosen: Mapping[str, Any], given: Mapping[str, Any], spell: Spell = str
+    ) -> dict[str, list[Any]]:
+        """The columns of simulated data; `chosen` are the options of `simulate`, `given` those about data."""
+        from emdsl.results.params import known_parameters
+        from emdsl.results.simulation import simulation
+
+        request = fit_request(self.compiled.model, given, spell)
+        known = known_parameters(params, self.compiled.model, spell("params"))
+        return simulation(self.compiled, n, known, request, chosen, spell)
+
     def compile(self) -> str:
         """A Python module that fits the model and needs NumPy alone, as text."""
         return self.compiled.compile_source()

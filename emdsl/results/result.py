@@ -220,6 +220,21 @@ class Fit:
             return {name: frame(columns) for name, columns in tables.items()}
         return frame(one_table(tables, plate, self.outcome.model, "plate"))
 
+    def simulate(
+        self, n: int | None = None, *, seed: int = 0, latent: bool = False, missing: float = 0.0, design: Any = None
+    ) -> Any:
+        """Data drawn from the model at the estimates: `n` outermost units, a data frame (or a dict of columns) that the
+        model can be fitted to.
+
+        The units of `design`, a table, or else of the data of the fit give inputs, plates and empty cells where the
+        model has inputs or nested plates, or where there is no `n`; beyond their number they serve again. `latent` adds
+        what is hidden; `missing` empties each observed cell with that probability.
+        """
+        from emdsl.results.frames import frame
+        from emdsl.results.simulation import fit_simulation
+
+        return frame(fit_simulation(self, n, seed=seed, latent=latent, missing=missing, design=design))
+
     def tidy(self) -> Any:
         """One row for each element of a parameter, with the columns of broom's `tidy`: term, estimate, std.error,
         statistic, p.value, conf.low, conf.high. Statistic and p-value (of a Wald test against 0) are there only for

@@ -41,6 +41,13 @@ def weighted(adjoint: Array, rows: slice, level: int, b: Block) -> Array:
     return adjoint * weights.reshape(*weights.shape[:-1], *(1,) * (adjoint.ndim - weights.ndim), weights.shape[-1])
 
 
+def times_weight(table: Array, weights: Array) -> Array:
+    """Log-evidence times the weight of each unit; a unit of weight 0 counts for nothing, even if it is impossible."""
+    product: Array = table * weights
+    product[..., weights == 0.0] = 0.0
+    return product
+
+
 def affine(table: Array, c: PieceData, rows: slice) -> Array:
     """`eta @ T`: `table` `(*hidden, elements * terms)`, statistics `(elements * terms, rows)`; returns `(*hidden,
     rows)`.
@@ -126,4 +133,4 @@ class RowTable:
         return np.array(values)
 
 
-__all__ = ["Block", "RowTable", "affine", "affine_reverse", "take", "take_reverse", "weighted"]
+__all__ = ["Block", "RowTable", "affine", "affine_reverse", "take", "take_reverse", "times_weight", "weighted"]

@@ -71,7 +71,7 @@ class Search:
 
     def at_best(self, value: float) -> int:
         """How many starts came within `same_optimum` of the objective `value`."""
-        return sum(start.value >= value - same_optimum(value) for start in self.starts)
+        return sum(bool(start.value >= value - same_optimum(value)) for start in self.starts)
 
 
 def same_optimum(value: float) -> float:
