@@ -127,6 +127,8 @@ class CompiledModel:
         with _places(self):
             options = replace(bind_options(request), absent=True)
             table = numbered_table(self.model, units or 0, options) if design is None else read_table(design, request.na)
+            if options.weight is not None and options.weight not in table:
+                options = replace(options, weight=None)
             return bind_again(self.model, table, options, indexes, columns)
 
     def simulate(

@@ -21,6 +21,7 @@ COMMANDS = {
     "check": ("check", "check", "what will be computed and how; with data, how the columns bind"),
     "derive": ("derive", "derive", "the derivation of the EM algorithm, to read"),
     "compile": ("compile", "compile_model", "a Python module that fits the model and needs NumPy alone"),
+    "simulate": ("simulate", "simulate", "data drawn from the model at known parameters"),
     "posterior": ("posterior", "posterior", "the posterior of what is hidden, for each unit"),
     "fmt": ("fmt", "fmt", "the one layout of model files; --check for CI"),
     "new": ("new", "new", "a model to begin with, from a gallery; --list shows it"),

@@ -122,7 +122,9 @@ def update_function(update: Update, pieces: dict[str, Piece]) -> list[str]:
         for m, source in enumerate(contribution.sources):
             if source == "0":
                 continue
-            body = source if piece.form == "separable" else f"piece.over_rows(weights, {source})"
+            body = f"piece.over_rows(weights, {source})"
+            if piece.form == "separable":
+                body = f"piece.inside({source})" if piece.guards else source
             plus = f"R{m} + " if m in started else ""
             lines.append(f"    R{m} = {plus}piece.addresses[{contribution.atom}].scatter({body})  # {name}")
             started.add(m)

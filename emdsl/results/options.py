@@ -59,7 +59,7 @@ def fit_request(model: Model, given: Mapping[str, Any], spell: Spell = str) -> F
         _check_word(spell(name), values[name], words)
     refuse_options(values, spell)
     for name, least in COUNTS.items():
-        values[name] = _count(spell(name), values[name], least, optional=DEFAULTS[name] is None)
+        values[name] = whole_number(spell(name), values[name], least, optional=DEFAULTS[name] is None)
     values["tol"] = _number(spell("tol"), values["tol"], "0 or more", lambda tol: 0 <= tol < math.inf)
     values["level"] = _number(spell("level"), values["level"], "between 0 and 1", lambda level: 0 < level < 1)
     for name in ("set", "const", "map"):
@@ -81,7 +81,8 @@ def _check_word(option: str, value: Any, words: Sequence[str]) -> None:
         raise _bad(option, f"one of {', '.join(words)}", value, near)
 
 
-def _count(option: str, value: Any, least: int, *, optional: bool) -> int | None:
+def whole_number(option: str, value: Any, least: int, *, optional: bool) -> int | None:
+    """The value as a whole number, None where that is allowed. Raises `bad-option`."""
     if value is None and optional:
         return None
     number = _from_text(value)

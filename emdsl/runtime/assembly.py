@@ -145,9 +145,8 @@ class Assembly:
         """The piece's part of Q."""
         (value,) = self.formulas[0](theta, v, self.data, statistics)
         if not self.data.by_row:
-            total = np.broadcast_to(value, self.data.cells)
-            outside = self.data.outside
-            return float(total.sum() if outside is None else np.where(outside, 0.0, total).sum())
+            total = self._flat(value)
+            return float(np.where(self._empty(statistics), 0.0, total).sum())
         weights = self._weights(statistics)
         density = self._full(value)
         if self.reduced:
@@ -158,8 +157,9 @@ class Assembly:
         """Adds the gradient in all parameters to `out`."""
         entries = self.formulas[1](theta, v, self.data, statistics)
         weights = self._gradient_weights(theta, v, statistics)
+        empty = self._empty(statistics)
         for place, entry in zip(self.places, entries, strict=True):
-            product = self._product(weights, self._flat(entry))
+            product = self._product(weights, self._flat(entry), empty)
             self._scatter(place, place.spread(product), out)
 
     def _gradient_weights(self, theta: Theta, v: Array, statistics: Any) -> Array:
@@ -175,10 +175,16 @@ class Assembly:
         share = np.exp(density - density.max(axis=1, keepdims=True))
         return np.asarray(share / share.sum(axis=1, keepdims=True))
 
-    def _product(self, weights: Array, entry: Array) -> Array:
+    def _empty(self, statistics: Any) -> NDArray[np.bool_] | None:
+        """Cells of a separable piece that hold nothing, `(cells, 1)`."""
+        if self.data.by_row:
+            return None
+        return np.asarray(~statistics.any(axis=-1)).reshape(-1, 1)
+
+    def _product(self, weights: Array, entry: Array, empty: NDArray[np.bool_] | None) -> Array:
         # What has no weight counts for nothing, also where a formula divides 0 by 0.
-        if weights.shape == (1, 1):
-            return entry
+        if empty is not None:
+            return np.where(empty, 0.0, entry)
         return weights * np.where(weights == 0.0, 0.0, entry)
 
     def _scatter(self, place: Place, values: Array, out: Array) -> None:
@@ -195,8 +201,9 @@ class Assembly:
         """
         entries = self.formulas[2](theta, v, self.data, statistics)
         weights = self._gradient_weights(theta, v, statistics)
+        empty = self._empty(statistics)
         for (i, j), entry in zip(self.hessian_entries, entries, strict=True):
-            self._add_block(i, j, self._product(weights, self._flat(entry)), local, out, cache)
+            self._add_block(i, j, self._product(weights, self._flat(entry), empty), local, out, cache)
         if self.reduced:
             self._log_sum_exp_terms(theta, v, statistics, weights, local, out, cache)
 

@@ -123,6 +123,10 @@ class PieceData:
             spread = np.where(self.outside[..., None], 0.0, spread)
         return spread
 
+    def inside(self, values: Any) -> Any:
+        """Values by cell, 0 where the guards do not hold (a formula need not make sense there)."""
+        return values if self.outside is None else np.where(self.outside, 0.0, values)
+
     def over_rows(self, weights: Array, values: Any) -> Array:
         """`sum over rows of weight * value`, by cell; rows of weight 0 count for nothing, whatever their value."""
         product = weights * np.where(weights == 0.0, 0.0, values)

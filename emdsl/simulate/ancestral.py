@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound, Level
 from emdsl.diagnostics.errors import EmmError
@@ -146,7 +147,7 @@ def _draw(drawer: Drawer, level: Level, statement: Statement, units: Codes) -> N
         _check_beginnings(drawer, level, statement, units, position)
 
 
-def _applies(factor: Factor, position: Codes) -> np.ndarray:  # type: ignore[type-arg]
+def _applies(factor: Factor, position: Codes) -> NDArray[np.bool_]:
     """Whether a factor is about the units at these positions of their chains."""
     match factor.when:
         case "first":

@@ -224,6 +224,6 @@ def _flat(values: NDArray[Any], law: Law, name: str) -> NDArray[np.float64]:
     if name in law.vectors:
         return array.reshape(len(array), -1)
     if name in law.matrices:
-        size = int(round(float(np.sqrt(array[0].size))))
+        size = round(float(np.sqrt(array[0].size)))
         return array.reshape(len(array), size, size)
     return array

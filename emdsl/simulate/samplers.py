@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdsl.ir.expressions import AnyPattern, Apply, ConstantRef, Expression, Number, VariableRef, walk
+from emdsl.ir.expressions import Apply, ConstantRef, Expression, Number, VariableRef, walk
 from emdsl.ir.model import Sampler
 from emdsl.runtime.functions import FUNCTIONS
 
@@ -33,6 +33,10 @@ class Law:
     vectors: tuple[str, ...] = ()
     matrices: tuple[str, ...] = ()
     event: int = 0
+
+
+def _betabinomial(rng: np.random.Generator, a: Arguments, draws: int) -> Floats:
+    return rng.binomial(a["n"].astype(np.int64), rng.beta(a["a"], a["b"])).astype(np.float64)
 
 
 def _mvnormal(rng: np.random.Generator, a: Arguments, draws: int) -> Floats:
@@ -55,12 +59,12 @@ def _multinomial(rng: np.random.Generator, a: Arguments, draws: int) -> Floats:
 LAWS: dict[str, Law] = {
     "Point": Law(lambda rng, a, n: a["value"]),
     "Binomial": Law(lambda rng, a, n: rng.binomial(a["n"].astype(np.int64), a["p"]).astype(float)),
-    "BetaBinomial": Law(lambda rng, a, n: rng.binomial(a["n"].astype(np.int64), rng.beta(a["a"], a["b"])).astype(float)),
+    "BetaBinomial": Law(_betabinomial),
     "Poisson": Law(lambda rng, a, n: rng.poisson(a["rate"]).astype(float)),
     "NegativeBinomial": Law(lambda rng, a, n: rng.poisson(rng.gamma(a["size"], a["mean"] / a["size"])).astype(float)),
     # NumPy counts trials, the language failures
     "Geometric": Law(lambda rng, a, n: rng.geometric(a["p"]) - 1.0),
-    "StudentT": Law(lambda rng, a, n: a["mean"] + a["scale"] * rng.standard_t(a["df"])),
+    "StudentT": Law(lambda rng, a, n: np.asarray(a["mean"] + a["scale"] * rng.standard_t(a["df"]))),
     "VonMises": Law(lambda rng, a, n: rng.vonmises(a["mean"], a["concentration"])),
     "Gamma": Law(lambda rng, a, n: rng.gamma(a["shape"], 1.0 / a["rate"])),
     "InverseGamma": Law(lambda rng, a, n: a["scale"] / rng.standard_gamma(a["shape"])),
@@ -104,5 +108,5 @@ def declared_law(sampler: Sampler, constants: Mapping[str, NDArray[Any]]) -> Law
 
 def can_draw(sampler: Sampler) -> bool:
     """Whether a `sample` is arithmetic of the arguments, constants and random numbers."""
-    allowed = (Number, VariableRef, Apply, ConstantRef, AnyPattern)
-    return all(isinstance(node, allowed) and not getattr(node, "indices", ()) for node in walk(sampler.value))
+    scalars = (Number, VariableRef, ConstantRef, Apply)
+    return all(isinstance(node, scalars) and not getattr(node, "indices", ()) for node in walk(sampler.value))

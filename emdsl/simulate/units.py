@@ -37,7 +37,7 @@ def numbered_table(model: Model, units: int, options: BindOptions) -> Table:
         what += [f"the first values of {listed(first)}"] * bool(first)
         inner = rows_of[-1].name if rows_of else "row"
         raise EmmError(
-            "design-needed", f"the number of units does not say {' nor '.join(what)}", place="--design",
+            "design-needed", f"a number of units alone does not say {' nor '.join(what)}", place="--design",
             help=f"--design FILE, with the columns {plain([*outer, *inputs, *first])} and one row for each {inner}",
         )  # fmt: skip
     columns: dict[str, Column] = {}
@@ -58,7 +58,8 @@ def units_of(model: Model, bound: Bound, wanted: int) -> Bound:
     outermost = next(plate for plate in model.plates if plate.name == bound.levels[1].plate)
     if wanted > there and outermost.ordered:
         raise EmmError(
-            "too-many-units", f"the design holds {there} units of the chain `{outermost.name}`, and {wanted} are wanted",
+            "too-many-units",
+            f"the design holds {there} units of the chain `{outermost.name}`, and {wanted} are wanted",
             place="-n", help=f"-n {there}, or a design with more rows",
         )  # fmt: skip
     chosen = _chosen(bound, np.arange(wanted) % there)

@@ -25,7 +25,8 @@ class Counts:
         self.references = {self._axis(node): node for node in self._looked_at()}
 
     def _looked_at(self) -> Iterator[VariableRef]:
-        for node in walk((self.piece.atoms, self.piece.guards, self.piece.knowns)):
+        # The tables of a factor's pieces have the axes of all of them.
+        for node in walk(self.factor.branches):
             if isinstance(node, VariableRef) and self.enumeration.model.variable(node.name).values is not None:
                 yield node
 
