@@ -126,7 +126,8 @@ class CompiledModel:
 
         with _places(self):
             options = replace(bind_options(request), absent=True)
-            table = numbered_table(self.model, units or 0, options) if design is None else read_table(design, request.na)
+            made = design is None
+            table = numbered_table(self.model, units or 0, options) if made else read_table(design, request.na)
             if options.weight is not None and options.weight not in table:
                 options = replace(options, weight=None)
             return bind_again(self.model, table, options, indexes, columns)
@@ -135,7 +136,7 @@ class CompiledModel:
         self, bound: Bound, theta: Theta, request: FitRequest, *, units: int | None = None, seed: int = 0,
         latent: bool = False, missing: float = 0.0,
     ) -> dict[str, list[Any]]:  # fmt: skip
-        """Data drawn from the model, as columns, for `units` outermost units like those of `bound` (None: for those)."""
+        """Data drawn from the model, as columns, for `units` outermost units like those of `bound` (None: those)."""
         from emdsl.simulate.ancestral import simulate
         from emdsl.simulate.table import simulated_columns
         from emdsl.simulate.units import units_of

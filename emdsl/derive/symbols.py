@@ -108,8 +108,14 @@ class Symbols:
         return self._name(hint)
 
     def by_row(self, value: Expression) -> bool:
-        """Whether the value varies by row: data occur in it, as a number or as an index of a constant."""
-        return any(isinstance(node, VariableRef) and node.name in self.data for node in walk(value))
+        """Whether the value varies by row: data occur in it, as a number or as an index of a constant, or the element
+        of a plate across columns."""
+        across = {plate.over for plate in self.model.plates if plate.over is not None}
+        return any(
+            (isinstance(node, VariableRef) and node.name in self.data)
+            or (isinstance(node, BinderRef) and node.binder in across)
+            for node in walk(value)
+        )
 
     def mixed(self, value: Expression) -> bool:
         """Whether the value varies both by row and by hidden state: it is then no statistic."""

@@ -10,7 +10,7 @@ import numpy as np
 from emdsl.data.bound import Bound, Level
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Atom, Known, Piece
-from emdsl.ir.expressions import ParameterRef, Position, VariableRef, walk
+from emdsl.ir.expressions import BinderRef, ParameterRef, Position, VariableRef, walk
 from emdsl.ir.model import Model
 from emdsl.plan.codes import bind_codes
 from emdsl.plan.evaluation import Evaluator, axis_of
@@ -62,8 +62,9 @@ class PieceBinder:
         return bound
 
     def _by_code_alone(self, siblings: Sequence[Piece]) -> bool:
-        """Whether all pieces of a factor are tables by the same codes, without statistics that vary by row: missing and coarse cells
-        can then be summed over."""
+        """Whether all pieces of a factor are tables by the same codes, without statistics that vary by row: missing
+        and coarse cells can then be summed over.
+        """
         codes = {self._coded(other) for other in siblings}
         constant = all(term.statistic == "1" for other in siblings for term in other.terms)
         same = len(codes) == 1 and len({other.elements for other in siblings}) == 1
@@ -83,23 +84,28 @@ class PieceBinder:
     def _finite(self, reference: VariableRef) -> bool:
         return self.model.variable(reference.name).values is not None
 
-    def _coded(self, piece: Piece) -> frozenset[VariableRef]:
+    def _coded(self, piece: Piece) -> frozenset[VariableRef | BinderRef]:
         """Finite data whose codes become axes: those that index parameters in a separable piece, and, where no
         statistic varies by row, those that its guards look at.
         """
         if piece.form != "separable" or piece.prior:
             return frozenset()
-        found = {r for atom in piece.atoms for term in atom.terms for r in self._data_indices(term.parameter)}
+        found = {r for atom in piece.atoms for term in atom.terms for r in self._by_row(term.parameter.indices)}
         if all(term.statistic == "1" for term in piece.terms):
-            found |= {
-                r for guard in piece.guards for r in walk(guard) if isinstance(r, VariableRef) and self._is_data(r)
-            }
+            found |= self._by_row(piece.guards)
         return frozenset(found)
 
-    def _data_indices(self, reference: ParameterRef) -> set[VariableRef]:
-        return {r for r in walk(reference.indices) if isinstance(r, VariableRef) and self._is_data(r)}
+    def _by_row(self, expression: Any) -> set[VariableRef | BinderRef]:
+        """What differs by row in it: finite data, and the element of a plate across columns."""
+        across = {plate.over for plate in self.model.plates if plate.over is not None}
+        return {
+            node
+            for node in walk(expression)
+            if (isinstance(node, VariableRef) and self._is_data(node))
+            or (isinstance(node, BinderRef) and node.binder in across)
+        }
 
-    def _axes(self, piece: Piece, coded: frozenset[VariableRef], together: Sequence[Piece]) -> Axes:
+    def _axes(self, piece: Piece, coded: frozenset[VariableRef | BinderRef], together: Sequence[Piece]) -> Axes:
         hidden: dict[str, None] = {}
         sizes: dict[str, int] = {}
         parts: list[Any] = []
@@ -130,10 +136,8 @@ class PieceBinder:
             sizes[binder.name] = len(self.bound.indexes[binder.index_set])
         codes = []
         for reference in sorted(coded, key=axis_of):
-            values = self.model.variable(reference.name).values
-            assert values is not None
             codes.append(axis_of(reference))
-            sizes[axis_of(reference)] = len(self.bound.indexes[values])
+            sizes[axis_of(reference)] = len(self.bound.indexes[self.plain.index_set(reference)])
         return Axes(tuple(names), tuple(elements), tuple(codes), sizes)
 
     # --- parameters ---------------------------------------------------------------------------------------------------
@@ -292,7 +296,7 @@ class PieceBinder:
         position = np.arange(level.size) - level.starts[level.parent]
         return position < piece.lag if piece.when == "first" else position >= piece.lag
 
-    def _carrier(self, bound: BoundPiece, coded: frozenset[VariableRef]) -> None:
+    def _carrier(self, bound: BoundPiece, coded: frozenset[VariableRef | BinderRef]) -> None:
         piece = bound.piece
         if piece.prior:
             bound.carrier = "prior"

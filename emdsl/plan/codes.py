@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from emdsl.diagnostics.errors import EmmError
-from emdsl.ir.expressions import VariableRef
+from emdsl.ir.expressions import BinderRef, VariableRef
 from emdsl.plan.evaluation import Evaluator, axis_of
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.named import ROW
 
 
-def bind_codes(bound: BoundPiece, coded: frozenset[VariableRef], plain: Evaluator) -> None:
+def bind_codes(bound: BoundPiece, coded: frozenset[VariableRef | BinderRef], plain: Evaluator) -> None:
     """One code for each row (and element): the position in the product of the code axes, and beyond it the rows
     of `sets`, for coarse and missing cells of the target.
     """
@@ -43,14 +43,14 @@ def bind_codes(bound: BoundPiece, coded: frozenset[VariableRef], plain: Evaluato
     bound.data.columns = total + (0 if bound.data.sets is None else len(bound.data.sets)) + bound.data.blank
 
 
-def _element_codes(reference: VariableRef, bound: BoundPiece, plain: Evaluator) -> Any:
+def _element_codes(reference: VariableRef | BinderRef, bound: BoundPiece, plain: Evaluator) -> Any:
     value = plain.code(reference)
     return value.aligned((*bound.axes.elements, ROW))
 
 
 def _coarse(
     plain: Evaluator,
-    references: list[VariableRef],
+    references: list[VariableRef | BinderRef],
     columns: list[Any],
     sizes: list[int],
     regular: Any,

@@ -44,7 +44,7 @@ class Evaluator:
 
     model: Model
     bound: Bound
-    coded: frozenset[VariableRef] = frozenset()
+    coded: frozenset[VariableRef | BinderRef] = frozenset()
     theta: Theta | None = None
     level: int | None = None
 
@@ -54,7 +54,8 @@ class Evaluator:
             case Number(exact):
                 return Named((), np.asarray(float(exact)))
             case BinderRef(binder):
-                return Named((binder.name,), self._numbers(binder.index_set))
+                codes = self.code(expression)
+                return Named(codes.axes, self._numbers(binder.index_set)[codes.array])
             case Label(_, label):
                 return Named((), np.asarray(float(label)))
             case ConstantRef(name, indices):
@@ -112,7 +113,7 @@ class Evaluator:
                     )
                 return Named((), np.asarray(labels.index(label)))
             case BinderRef(binder):
-                return Named((binder.name,), np.arange(len(self.bound.indexes[binder.index_set])))
+                return self._element(expression)
             case ConstantRef(name, indices):
                 return self._table(Named((), self.bound.constants[name]), indices)
             case VariableRef():
@@ -133,6 +134,17 @@ class Evaluator:
             if not table.axes[:-2]
             else combine(lambda index, law=law: law[..., index], codes)
         )
+
+    def _element(self, reference: BinderRef) -> Named:
+        """The current element: an axis of its own, or, where a plate runs across columns, the unit's place among
+        them.
+        """
+        size = len(self.bound.indexes[reference.binder.index_set])
+        plate = next((plate.name for plate in self.model.plates if plate.over == reference.binder), None)
+        if plate is None or reference in self.coded:
+            return Named((reference.binder.name,), np.arange(size))
+        units = next(level.size for level in self.bound.levels if level.plate == plate)
+        return Named((ROW,), self._repeated(np.tile(np.arange(size), units // size), plate))
 
     def _by_label(self, left: Expression, right: Expression) -> bool:
         """Whether two expressions are compared as labels: both are label-valued (a number is compared with a
@@ -200,8 +212,7 @@ class Evaluator:
         """An outer plate's values, one for each unit of `level`."""
         levels = self.bound.levels
         own = next(number for number, level in enumerate(levels) if level.plate == plate)
-        assert self.level is not None
-        if own >= self.level:
+        if self.level is None or own >= self.level:
             return array
         place = levels[self.level].parent
         for number in range(self.level - 1, own, -1):
@@ -279,8 +290,10 @@ class Evaluator:
         raise EmmError("not-an-index", "this expression has no labels as values")
 
 
-def axis_of(reference: VariableRef) -> str:
-    """The axis that a finite variable spans: its name, `@lag` behind it, `#` before it for data."""
+def axis_of(reference: VariableRef | BinderRef) -> str:
+    """The axis that a finite variable spans: its name, with `@lag` behind it; that of a bound index is its name."""
+    if isinstance(reference, BinderRef):
+        return reference.binder.name
     return reference.name if not reference.lag else f"{reference.name}@{reference.lag}"
 
 

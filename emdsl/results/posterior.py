@@ -105,7 +105,7 @@ def _free(name: str, columns: Mapping[str, Any]) -> str:
     return name
 
 
-# --- units --------------------------------------------------------------------------------------------------------------
+# --- units ------------------------------------------------------------------------------------------------------------
 
 
 def rows_level(model: Model, bound: Bound) -> int:
@@ -153,7 +153,7 @@ def _identity(model: Model, bound: Bound, level: int) -> dict[str, NDArray[Any]]
     return found
 
 
-# --- one of them --------------------------------------------------------------------------------------------------------
+# --- one of them ------------------------------------------------------------------------------------------------------
 
 
 def one_table(tables: Mapping[str, Columns], plate: str | None, model: Model, place: str, help: str = "") -> Columns:

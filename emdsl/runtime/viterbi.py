@@ -43,7 +43,7 @@ def viterbi(log_first: Array, log_step: Array, log_emit: Array | None, layout: C
 
 
 def _traced(path: Codes, before: NDArray[np.int32], score: Array, begin: Codes, widths: list[int]) -> Codes:
-    """The paths that end in the best state of each chain; `before` is the best state one row earlier, `(O, K, rows)`."""
+    """The paths that end in the best state of each chain; `before` `(O, K, rows)` is the best state one row back."""
     state = score.argmax(axis=1)
     possible = score.max(axis=1) > LOG_IMPOSSIBLE
     for step in reversed(range(len(widths))):

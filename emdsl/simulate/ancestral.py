@@ -52,7 +52,7 @@ def simulate(model: Model, bound: Bound, theta: Theta, rng: np.random.Generator)
     return drawer.drawn
 
 
-# --- statements ---------------------------------------------------------------------------------------------------------
+# --- statements -------------------------------------------------------------------------------------------------------
 
 
 def _statements(model: Model) -> list[Statement]:
@@ -95,7 +95,7 @@ def in_order(statements: Sequence[Statement]) -> list[Statement]:
     return ordered
 
 
-# --- one level ----------------------------------------------------------------------------------------------------------
+# --- one level --------------------------------------------------------------------------------------------------------
 
 
 def _draw_level(drawer: Drawer, level: Level, statements: list[Statement]) -> None:
@@ -174,7 +174,7 @@ def _check_beginnings(drawer: Drawer, level: Level, statement: Statement, units:
             )  # fmt: skip
 
 
-# --- hidden chains ------------------------------------------------------------------------------------------------------
+# --- hidden chains ----------------------------------------------------------------------------------------------------
 
 
 def _is_finite_chain(drawer: Drawer, statement: Statement) -> bool:
@@ -214,7 +214,7 @@ def _finite_chain(drawer: Drawer, level: Level, statement: Statement) -> None:
         codes[units] = np.minimum(passed.sum(axis=-1), last)
 
 
-# --- genotypes ----------------------------------------------------------------------------------------------------------
+# --- genotypes --------------------------------------------------------------------------------------------------------
 
 
 def _pair_genotypes(drawer: Drawer, plate: str | None) -> None:

@@ -63,8 +63,8 @@ LAWS: dict[str, Law] = {
     "Poisson": Law(lambda rng, a, n: rng.poisson(a["rate"]).astype(float)),
     "NegativeBinomial": Law(lambda rng, a, n: rng.poisson(rng.gamma(a["size"], a["mean"] / a["size"])).astype(float)),
     # NumPy counts trials, the language failures
-    "Geometric": Law(lambda rng, a, n: rng.geometric(a["p"]) - 1.0),
-    "StudentT": Law(lambda rng, a, n: np.asarray(a["mean"] + a["scale"] * rng.standard_t(a["df"]))),
+    "Geometric": Law(lambda rng, a, n: (rng.geometric(a["p"]) - 1).astype(float)),
+    "StudentT": Law(lambda rng, a, n: np.asarray(a["mean"] + a["scale"] * rng.standard_t(a["df"]), np.float64)),
     "VonMises": Law(lambda rng, a, n: rng.vonmises(a["mean"], a["concentration"])),
     "Gamma": Law(lambda rng, a, n: rng.gamma(a["shape"], 1.0 / a["rate"])),
     "InverseGamma": Law(lambda rng, a, n: a["scale"] / rng.standard_gamma(a["shape"])),

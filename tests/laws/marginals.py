@@ -50,8 +50,12 @@ class Counts:
             np.add.at(self.table, tuple(np.broadcast_to(place, len(weights)) for place in places), share)
 
     def _place(self, axis: str, world: World) -> Any:
-        if axis in self.axes.elements:
+        if axis in world.bound:
             return world.bound[axis]
+        if axis not in self.references:
+            # an axis that the piece has only because others of its statement have it
+            name, _, lag = axis.partition("@")
+            return world.place(VariableRef(name, (), int(lag or 0)))
         return world.place(self.references[axis])
 
 
