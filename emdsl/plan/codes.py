@@ -70,10 +70,10 @@ def _coarse(
             allowed = np.zeros(size, dtype=bool)
             if 0 <= value < size:
                 allowed[value] = True
-            elif target is None or reference.name != target.name or reference.lag:
+            elif isinstance(reference, BinderRef) or target is None or reference.name != target.name or reference.lag:
                 raise EmmError(
                     "not-supported-yet",
-                    f"`{reference.name}` has missing or coarse cells, and other variables look at it: "
+                    f"`{axis_of(reference)}` has missing or coarse cells, and other variables look at it: "
                     "this has no plan yet",
                 )
             else:

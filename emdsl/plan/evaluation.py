@@ -112,7 +112,7 @@ class Evaluator:
                         "unknown-label", f"`{label}` is no label of `{index_set}`, whose labels are {', '.join(labels)}"
                     )
                 return Named((), np.asarray(labels.index(label)))
-            case BinderRef(binder):
+            case BinderRef():
                 return self._element(expression)
             case ConstantRef(name, indices):
                 return self._table(Named((), self.bound.constants[name]), indices)

@@ -145,8 +145,7 @@ class Assembly:
         """The piece's part of Q."""
         (value,) = self.formulas[0](theta, v, self.data, statistics)
         if not self.data.by_row:
-            total = self._flat(value)
-            return float(np.where(self._empty(statistics), 0.0, total).sum())
+            return float(self._product(np.ones((1, 1)), self._flat(value), self._empty(statistics)).sum())
         weights = self._weights(statistics)
         density = self._full(value)
         if self.reduced:
