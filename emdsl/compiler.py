@@ -20,6 +20,7 @@ from emdsl.data.reading import read_table
 from emdsl.diagnostics.errors import EmmError, FitError
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.model import Model
+from emdsl.plan.anchoring import Echo, agreeing_labels, echoes, relabelled
 from emdsl.plan.arrange import arrange, held_in_place, report_values
 from emdsl.plan.given import given_arrays
 from emdsl.plan.problem import BoundProblem
@@ -179,12 +180,14 @@ class CompiledModel:
         )  # fmt: skip
 
     def _arranger(self, problem: BoundProblem) -> Callable[[Theta], dict[str, Array]] | None:
-        if not self.model.orders:
+        named = tuple(echoes(self.model))
+        if not self.model.orders and not named:
             return None
         bound = problem.program.bound
         stay = held_in_place(self.model, problem.spaces)
 
         def put_in_order(theta: Theta) -> dict[str, Array]:
+            theta = _with_labels(problem, theta, named)
             ordered = arrange(self.model, bound, theta, stay)
             before, after = problem.expect(theta).loglik, problem.expect(ordered).loglik
             if not abs(before - after) <= 1e-8 * (1.0 + abs(before)):
@@ -241,6 +244,23 @@ def bind_options(request: FitRequest) -> BindOptions:
         weight=request.weight,
         na=request.na,
     )
+
+
+def _with_labels(problem: BoundProblem, theta: Theta, named: tuple[Echo, ...]) -> dict[str, Array]:
+    """Theta with hidden values named after what is observed of them, where that leaves the log-likelihood as it is."""
+    current = {name: np.asarray(value, dtype=float) for name, value in theta.items()}
+    fixed = {space.name for space in problem.spaces if np.any(space.fixed)}
+    for echo in named:
+        expectation = problem.expect(current)
+        ranks = agreeing_labels(problem.program, expectation.statistics, echo)
+        if ranks is None or fixed & {name for name, _ in echo.places}:
+            continue
+        renamed = relabelled(current, echo, ranks)
+        before = expectation.loglik + problem.log_prior(current)
+        after = problem.expect(renamed).loglik + problem.log_prior(renamed)
+        if abs(before - after) <= 1e-8 * (1.0 + abs(before)):
+            current = renamed
+    return current
 
 
 class _places:

@@ -13,6 +13,7 @@ from emdsl.ir.expressions import (
     Apply,
     Arm,
     Binder,
+    BinderRef,
     Choose,
     Expression,
     LabelPattern,
@@ -66,6 +67,13 @@ def _cases(expression: Expression, model: Model) -> Iterator[tuple[tuple[Express
             for guards, inner in _cases(rest, model):
                 yield (Choose(choice.subjects, arms), *guards), inner
         return
+    switch = next((n for n in walk(expression) if isinstance(n, Apply) and _switches(n, expression, model)), None)
+    if switch is not None:
+        condition, yes, no = switch.args
+        for holds, value in ((condition, yes), (Apply("not", (condition,)), no)):
+            for guards, inner in _cases(fold(substitute(expression, switch, value)), model):
+                yield (holds, *guards), inner
+        return
     variable = _countable(expression, model)
     if variable is None:
         yield (), expression
@@ -74,6 +82,19 @@ def _cases(expression: Expression, model: Model) -> Iterator[tuple[tuple[Express
         value = fold(_put(expression, variable, number(Fraction(label))))
         for guards, inner in _cases(value, model):
             yield (indicator(variable, (label,)), *guards), inner
+
+
+def _switches(node: Apply, whole: Expression, model: Model) -> bool:
+    """Whether a `where` chooses between parameters by what is hidden and constant alone: its condition can then be a
+    guard. Under a sum over an index set that the condition looks at, it has no single value.
+    """
+    if node.op != "where" or has_parameters(node.args[0]) or not has_parameters(node.args[1:]):
+        return False
+    inside = tuple(walk(node.args[0]))
+    if any(isinstance(n, VariableRef) and model.variable(n.name).kind != "latent" for n in inside):
+        return False
+    bound = {n.binder for n in inside if isinstance(n, BinderRef)}
+    return not any(isinstance(n, Reduce) and n.binder in bound and node in walk(n.body) for n in walk(whole))
 
 
 def _put(expression: Expression, variable: VariableRef, value: Expression) -> Expression:

@@ -69,6 +69,8 @@ class BoundProblem:
             if update.rule in ("simplex", "closed form")
         }
         self._dense = any(item.piece.continuous and item.axes.hidden for item in self.program.pieces.values())
+        ordered = {plate.name for plate in derivation.model.plates if plate.ordered}
+        self._chains = [level.plate in ordered for level in bound.levels]
         #: Statistics that have an axis of starts, in a batch.
         self.by_start = frozenset(n for n, item in self.program.pieces.items() if item.axes.hidden[:1] == (START,))
         self._priors = [name for name, item in self.program.pieces.items() if item.carrier == "prior"]
@@ -92,7 +94,9 @@ class BoundProblem:
         """Statistics under random responsibilities."""
         levels = self.program.bound.levels
         parents, sizes = [level.parent for level in levels], [level.size for level in levels]
-        potentials, multiplier = draw_potentials(rng, self.program.latents, parents, sizes, dense=self._dense)
+        potentials, multiplier = draw_potentials(
+            rng, self.program.latents, parents, sizes, dense=self._dense, chains=self._chains
+        )
         statistics = self.program.expect_random(theta, potentials, multiplier)
         return Expectation(float("nan"), self._with_priors(statistics))
 
@@ -100,7 +104,10 @@ class BoundProblem:
         """Of a batch: `random_expectation` for each of its starts, from its own generator."""
         levels = self.program.bound.levels
         parents, sizes = [level.parent for level in levels], [level.size for level in levels]
-        draws = [draw_potentials(rng, self.program.latents, parents, sizes, dense=self._dense) for rng in rngs]
+        draws = [
+            draw_potentials(rng, self.program.latents, parents, sizes, dense=self._dense, chains=self._chains)
+            for rng in rngs
+        ]
         potentials = {name: np.stack([draw[0][name] for draw in draws]) for name in draws[0][0]}
         multiplier = tuple(np.stack([draw[1][level] for draw in draws]) for level in range(len(levels)))
         statistics = self.program.expect_random(theta, potentials, multiplier)
@@ -185,8 +192,10 @@ class BoundProblem:
             for name in self._priors:
                 item = self.program.pieces[name]
                 value = getattr(self.program.module, f"eta_{item.name}")(theta, v, item.data)
-                total = total + (value.sum() if self.batch is None else value.reshape(self.batch, -1).sum(axis=1))
-        return total
+                # A part without parameters (the normaliser of a prior with known arguments) is the same for all starts.
+                by_start = name in self.by_start
+                total = total + (value.reshape(self.batch, -1).sum(axis=1) if by_start else value.sum())
+        return float(total) if self.batch is None else total
 
     def degenerate(self, theta: Theta, statistics: Any) -> str | None:
         """A hidden value that holds too few units for a density, or a scale near nothing."""

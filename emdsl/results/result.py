@@ -205,7 +205,7 @@ class Fit:
         value, the most probable one, the mean where values are numbers, and of a chain the most probable path.
 
         A data frame with one row for each unit (a dict of columns without pandas); a dict of such by plate where
-        hidden variables live in several plates and `plate` chooses none. Raises `unseen-level` for labels that the
+        hidden variables live in several plates and `plate` chooses none. Raises `unknown-label` for labels that the
         fit does not know.
         """
         import warnings

@@ -26,7 +26,8 @@ max_ = np.maximum
 
 def log(x: Any) -> Any:
     """The logarithm, with log 0 = -1e300."""
-    return np.maximum(np.log(x), LOG_ZERO)
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(x), LOG_ZERO)
 
 
 def logistic(x: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.laws.bound_models import Array, Taken, random_theta, slope, tangent
+from tests.laws.bound_models import Array, Taken, own_size, random_theta, slope
 from tests.laws.enumeration import Enumeration
 from tests.laws.marginals import disagreements
 from tests.laws.tables import Columns
@@ -29,13 +29,13 @@ def check_agreement(bound: Taken, columns: Columns, rng: np.random.Generator, *,
     return True
 
 
-def check_score(bound: Taken, theta: dict[str, Array], rng: np.random.Generator, *, size: float = 1e-3) -> None:
+def check_score(bound: Taken, theta: dict[str, Array], rng: np.random.Generator) -> None:
     """The gradient at the expected statistics is the slope of the log-likelihood and log prior (Fisher's identity)."""
     problem = bound.problem
     gradient = problem.gradient(theta, problem.expect(theta).statistics)
     for space in problem.spaces:
-        step = {space.name: tangent(space, rng)}
-        found = slope(bound.value, theta, step, size)
+        step = {space.name: own_size(space, np.asarray(theta[space.name]), rng)}
+        found = slope(bound.value, theta, step, 1e-3)
         # what is held, a structural zero say, has no slope to speak of
         promised = float(np.sum(np.where(space.fixed, 0.0, gradient[space.name]) * step[space.name]))
         assert promised == pytest.approx(found, rel=2e-7, abs=2e-7), f"{space.name} of\n{bound.compiled.text}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from emdsl.compiler import CompiledModel, FitRequest
 from emdsl.data.bound import Bound
 from emdsl.derive.derive import derive
+from emdsl.diagnostics.errors import EmmError
 from emdsl.graph.resolve import resolve
 from emdsl.plan.problem import BoundProblem
 from emdsl.runtime.problem import Space, Theta
@@ -37,8 +39,9 @@ class Taken:
         return float(self.problem.expect(theta).loglik + self.problem.log_prior(theta))
 
 
+@lru_cache(maxsize=256)
 def compiled(text: str) -> CompiledModel:
-    """A model's text, derived anew."""
+    """A model's text, derived once in a session, whatever the cache on disk holds."""
     return CompiledModel(text, None, derive(resolve(parse(text), name="Model")))
 
 
@@ -48,6 +51,16 @@ def take(text: str | CompiledModel, data: Columns | str, **options: Any) -> Take
     request = FitRequest(**options)
     bound = model.bind(data, request)
     return Taken(model, bound, model.problem(bound, request))
+
+
+def take_if_planned(text: str, data: Columns) -> Taken | None:
+    """A model and its table; None where the engine says that it has no plan for it yet. Other errors are errors."""
+    try:
+        return take(text, data)
+    except EmmError as error:
+        if error.code != "not-supported-yet":
+            raise
+        return None
 
 
 def shipped() -> dict[str, tuple[Path, Path]]:
@@ -65,10 +78,12 @@ def take_shipped(name: str, **options: Any) -> Taken:
     return take(file.read_text(encoding="utf-8"), str(table), **options)
 
 
-# --- parameters inside their domains --------------------------------------------------------------------------------------
+# --- parameters inside their domains ----------------------------------------------------------------------------------
 
 
-def random_theta(spaces: tuple[Space, ...], rng: np.random.Generator, start: Theta, *, boundary: bool = False) -> dict[str, Array]:
+def random_theta(
+    spaces: tuple[Space, ...], rng: np.random.Generator, start: Theta, *, boundary: bool = False
+) -> dict[str, Array]:
     """A value of every parameter; what is held keeps its value in `start`. With `boundary` some lie at a bound."""
     return {space.name: _random_value(space, rng, np.asarray(start[space.name]), boundary=boundary) for space in spaces}
 
@@ -126,6 +141,16 @@ def tangent(space: Space, rng: np.random.Generator) -> Array:
         case "covariance" | "correlation":
             return np.asarray(0.5 * (step + np.swapaxes(step, -1, -2)))
     return np.asarray(step)
+
+
+def own_size(space: Space, value: Array, rng: np.random.Generator) -> Array:
+    """A tangent in whose direction a unit step changes the smallest element by its own size."""
+    step = tangent(space, rng)
+    if space.kind == "covariance":
+        spread = np.sqrt(np.diagonal(value, axis1=-2, axis2=-1))
+        return np.asarray(step * spread[..., :, None] * spread[..., None, :])
+    free = np.abs(value[~space.fixed])
+    return np.asarray(step * np.min(free[free > 0], initial=1.0))
 
 
 def moved(theta: Theta, steps: Mapping[str, Array], size: float) -> dict[str, Array]:

@@ -49,7 +49,7 @@ class Enumeration:
             found |= {n.name for n in walk(item.value) if isinstance(n, VariableRef)}
         return found
 
-    # --- what it gives --------------------------------------------------------------------------------------------------
+    # --- what it gives ------------------------------------------------------------------------------------------------
 
     def loglik(self) -> float:
         """The log-likelihood, weights included."""
@@ -61,7 +61,7 @@ class Enumeration:
         with np.errstate(all="ignore"):
             self._descend([self.table.whole], {}, {}, np.ones(1), visitor)
 
-    # --- one group of units ---------------------------------------------------------------------------------------------
+    # --- one group of units -------------------------------------------------------------------------------------------
 
     def _groups(self, parent: Unit) -> Iterator[list[Unit]]:
         """The units inside a unit, those together that must be enumerated together: a chain."""
@@ -90,14 +90,14 @@ class Enumeration:
                         found.append((key, allowed))
         return found
 
-    def _expand(
-        self, group: list[Unit], outer: Mapping[Key, Any], states: int
-    ) -> tuple[dict[Key, Any], int]:
+    def _expand(self, group: list[Unit], outer: Mapping[Key, Any], states: int) -> tuple[dict[Key, Any], int]:
         """All joint states of a group beside each joint state around it: hidden values over `states * own`."""
         unknowns = [item for unit in group for item in self._unknowns(unit)]
         own = int(np.prod([len(values) for _, values in unknowns])) if unknowns else 1
         assert states * own <= MOST_STATES, f"{states * own} joint states"
-        combinations = np.array(list(product(*(values for _, values in unknowns))), dtype=int).reshape(own, len(unknowns))
+        combinations = np.array(list(product(*(values for _, values in unknowns))), dtype=int).reshape(
+            own, len(unknowns)
+        )
         hidden = {key: np.repeat(value, own) for key, value in outer.items()}
         for column, (key, _) in enumerate(unknowns):
             hidden[key] = np.tile(combinations[:, column], states)
@@ -124,7 +124,10 @@ class Enumeration:
     def _evidence(
         self, group: list[Unit], outer: Mapping[Key, Any], chains: Mapping[str, tuple[Unit, ...]], states: int
     ) -> Any:
-        """The log-probability of what a group of units shows, for each joint state around it, to the power of its weight."""
+        """The log-probability of what a group of units shows, for each joint state around it.
+
+        To the power of the unit's weight.
+        """
         joint = self._joint(group, outer, chains, states)[0]
         weight = self._weight(group[0])
         return weight * logsumexp(joint, axis=1) if weight else np.zeros(states)
@@ -137,7 +140,7 @@ class Enumeration:
         weights: Any,
         visitor: Visitor,
     ) -> None:
-        joint, hidden, inside, own = self._joint(group, outer, chains, len(weights))
+        joint, hidden, inside, _ = self._joint(group, outer, chains, len(weights))
         peak = joint.max(axis=1, keepdims=True)
         share = np.exp(joint - np.where(np.isfinite(peak), peak, 0.0))
         total = share.sum(axis=1, keepdims=True)
@@ -164,7 +167,7 @@ class Enumeration:
                 total *= self.table.number(self.model.variable(item.variable), unit, ())
         return total
 
-    # --- one unit -------------------------------------------------------------------------------------------------------
+    # --- one unit -----------------------------------------------------------------------------------------------------
 
     def _own(self, world: World, states: int) -> Any:
         """The log-probability of a unit's own statements in every joint state."""
@@ -191,13 +194,15 @@ class Enumeration:
             return np.zeros(states)
         total = np.zeros(states)
         for branch in factor.branches:
-            here = np.logical_and.reduce([np.broadcast_to(world.holds(guard), states) for guard in branch.guards] or [True])
+            here = np.ones(states, dtype=bool)
+            for guard in branch.guards:
+                here = here & world.holds(guard)
             if np.all(here):
                 total = total + world.number(branch.log_density)
             elif np.any(here):
                 # a branch is looked at only where it holds: elsewhere it may ask for cut points that there are not
                 inside = replace(world, hidden={key: value[here] for key, value in world.hidden.items()})
-                total[here] += np.broadcast_to(inside.number(branch.log_density), np.count_nonzero(here))
+                total[here] += np.broadcast_to(inside.number(branch.log_density), int(here.sum()))
         assert not np.isnan(total).any(), f"{factor.name} is no number"
         return total
 

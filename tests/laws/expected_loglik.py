@@ -35,7 +35,7 @@ def log_prior(enumeration: Enumeration, theta: Mapping[str, Array]) -> float:
 
 
 class ExpectedLogLikelihood:
-    """`Q(new) = E[log f(seen, hidden; new) | seen; theta] + log prior(new)`, the expectation by enumeration at theta."""
+    """`Q(new) = E[log f(seen, hidden; new) | seen; theta] + log prior(new)`, expected by enumeration at theta."""
 
     def __init__(self, model: Model, columns: Mapping[str, Any], theta: Mapping[str, Array]) -> None:
         self.enumeration = Enumeration(model, columns, theta)
@@ -65,7 +65,9 @@ class Chart:
 
     def vector(self, theta: Mapping[str, Array]) -> Array:
         """The coordinates of theta."""
-        return np.concatenate([self._down(space, np.asarray(theta[space.name])) for space in self.spaces] or [np.zeros(0)])
+        return np.concatenate(
+            [self._down(space, np.asarray(theta[space.name])) for space in self.spaces] or [np.zeros(0)]
+        )
 
     def theta(self, vector: Array) -> dict[str, Array]:
         """The parameters at some coordinates."""
@@ -105,5 +107,10 @@ class Chart:
 
 def improved(function: Any, chart: Chart, theta: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
     """The highest value of a function of theta that a general optimiser finds from there, and where."""
-    found = minimize(lambda u: -function(chart.theta(u)), chart.vector(theta), method="BFGS", options={"gtol": 1e-8, "maxiter": 60})
+
+    def negative(u: Any) -> float:
+        return -float(function(chart.theta(u)))
+
+    start: Any = chart.vector(theta)
+    found = minimize(negative, start, method="BFGS", options={"gtol": 1e-8, "maxiter": 60})
     return -float(found.fun), chart.theta(found.x)

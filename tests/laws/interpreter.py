@@ -81,7 +81,7 @@ class World:
         """The number of labels of an index set."""
         return len(self.table.indexes[index_set])
 
-    # --- numbers --------------------------------------------------------------------------------------------------------
+    # --- numbers ------------------------------------------------------------------------------------------------------
 
     def number(self, e: Expression) -> Any:
         """The value of an expression as a number."""
@@ -144,7 +144,7 @@ class World:
         place = np.asarray(self.place(state))
         return stacked[np.arange(len(stacked)) if len(stacked) > 1 else 0, place]
 
-    # --- labels ---------------------------------------------------------------------------------------------------------
+    # --- labels -------------------------------------------------------------------------------------------------------
 
     def place(self, e: Expression) -> Any:
         """The position of a label-valued expression in its index set."""
@@ -200,7 +200,7 @@ class World:
         place = unit.position - e.lag
         return self.chains[plate or ""][place] if place >= 0 else None
 
-    # --- choices --------------------------------------------------------------------------------------------------------
+    # --- choices ------------------------------------------------------------------------------------------------------
 
     def choose(self, e: Choose, evaluate: Callable[[Expression], Any]) -> Any:
         """The value of the first arm that matches."""

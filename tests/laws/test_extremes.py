@@ -19,24 +19,35 @@ from tests.laws.tables import Cell
 Table = dict[str, list[Cell]]
 
 TWO = "index two = {u, v}\nparam p : simplex[two]\n"
-NORMALS = TWO + """param mu[two] : real
+NORMALS = (
+    TWO
+    + """param mu[two] : real
 param sd[two] : positive
 for each row:
     latent z ~ Categorical(p)
     observed y ~ Normal(mu[z], sd[z])
 """
-ONE_WIDTH = TWO + """param mu[two] : real
+)
+ONE_WIDTH = (
+    TWO
+    + """param mu[two] : real
 param sd : positive
 for each row:
     latent z ~ Categorical(p)
     observed y ~ Normal(mu[z], sd)
 """
-KNOWN_WIDTH = TWO + """param mu[two] : real
+)
+KNOWN_WIDTH = (
+    TWO
+    + """param mu[two] : real
 for each row:
     latent z ~ Categorical(p)
     observed y ~ Normal(mu[z], 1)
 """
-LINES = TWO + """param mu[two] : real
+)
+LINES = (
+    TWO
+    + """param mu[two] : real
 param b : real
 param sd[two] : positive
 for each row:
@@ -44,14 +55,20 @@ for each row:
     latent z ~ Categorical(p)
     observed y ~ Normal(mu[z] + b*x, sd[z])
 """
-ITEMS = TWO + """index item = {i1, i2}
+)
+ITEMS = (
+    TWO
+    + """index item = {i1, i2}
 param mu[item, two] : real
 param sd[item] : positive
 for each row:
     latent z ~ Categorical(p)
     observed y[item] ~ Normal(mu[item, z], sd[item])
 """
-SITES = TWO + """index site = {s, t}
+)
+SITES = (
+    TWO
+    + """index site = {s, t}
 param mu[two, site] : real
 param sd[two] : positive
 for each row:
@@ -59,23 +76,30 @@ for each row:
     latent z ~ Categorical(p)
     observed y ~ Normal(mu[z, h], sd[z])
 """
-VECTORS = TWO + """index dim = columns(y_i1, y_i2)
+)
+VECTORS = (
+    TWO
+    + """index dim = columns(y_i1, y_i2)
 param mu[two, dim] : real
 param S[two] : covariance[dim]
 for each row:
     latent z ~ Categorical(p)
     observed x[dim] ~ MVNormal(mu[z], S[z])
 """
-CHAIN = TWO + """param A[two] : simplex[two]
+)
+CHAIN = (
+    TWO
+    + """param A[two] : simplex[two]
 param mu[two] : real
 param sd[two] : positive
 for each row in sequence:
     latent z ~ Markov(p, A)
     observed y ~ Normal(mu[z], sd[z])
 """
+)
 MODELS = {
-    "normals": NORMALS, "one width": ONE_WIDTH, "known width": KNOWN_WIDTH, "lines": LINES, "items": ITEMS, "sites": SITES,
-    "vectors": VECTORS, "chain": CHAIN,
+    "normals": NORMALS, "one width": ONE_WIDTH, "known width": KNOWN_WIDTH, "lines": LINES, "items": ITEMS,
+    "sites": SITES, "vectors": VECTORS, "chain": CHAIN,
 }  # fmt: skip
 
 
@@ -162,29 +186,40 @@ def test_narrow_component_is_found() -> None:
     rng = np.random.default_rng(8)
     y = np.concatenate([rng.normal(0.0, 1.0, 300), rng.normal(0.5, 1e-4, 200)])
     model = compiled(NORMALS)
-    fit = model.fit({"y": y}, FitRequest(init={"mu": {"u": 0.0, "v": 0.5}, "sd": {"u": 1.0, "v": 1e-3}}, starts=1, se="none"))
+    fit = model.fit(
+        {"y": y}, FitRequest(init={"mu": {"u": 0.0, "v": 0.5}, "sd": {"u": 1.0, "v": 1e-3}}, starts=1, se="none")
+    )
     assert float(fit.state.theta["sd"][1]) == pytest.approx(1e-4, rel=0.2)
     assert fit.state.converged
 
 
-# --- little or nothing seen -------------------------------------------------------------------------------------------------
+# --- little or nothing seen -------------------------------------------------------------------------------------------
 
-COUNTS = TWO + """param r[two] : positive
+COUNTS = (
+    TWO
+    + """param r[two] : positive
 for each row:
     latent z ~ Categorical(p)
     observed y ~ Poisson(r[z])
 """
-LABELS = TWO + """index face = {a, b, c}
+)
+LABELS = (
+    TWO
+    + """index face = {a, b, c}
 param e[two] : simplex[face]
 for each row:
     latent z ~ Categorical(p)
     observed y ~ Categorical(e[z])
 """
-SEEN = TWO + """param q[two] : unit
+)
+SEEN = (
+    TWO
+    + """param q[two] : unit
 for each row:
     latent z ~ Categorical(p)
     observed y ~ Bernoulli(q[z])
 """
+)
 
 
 def climbed(text: str, columns: Table, steps: int = 30) -> tuple[float, dict[str, Any]]:
@@ -238,12 +273,8 @@ def test_rows_with_nothing_seen(text: str) -> None:
 
 @pytest.mark.parametrize("text", [COUNTS, SEEN, KNOWN_WIDTH, NORMALS, CHAIN])
 def test_nothing_seen_at_all(text: str) -> None:
-    """Every cell empty: log-likelihood 0 everywhere, or a clear refusal."""
-    try:
-        bound = take(text, {"y": [None, None, None]})
-    except EmmError as error:
-        assert error.message
-        return
+    """Every cell empty: log-likelihood 0 everywhere."""
+    bound = take(text, {"y": [None, None, None]})
     expectation = bound.problem.expect(bound.problem.initial())
     assert expectation.loglik == pytest.approx(0.0, abs=1e-12)
     new = bound.problem.maximize(bound.problem.initial(), expectation.statistics)
@@ -260,7 +291,7 @@ def test_no_rows(text: str) -> None:
         take(text, {"y": []})
 
 
-# --- nothing possible -----------------------------------------------------------------------------------------------------------
+# --- nothing possible -------------------------------------------------------------------------------------------------
 
 IMPOSSIBLE: dict[str, tuple[str, Table]] = {
     "a map": (
@@ -269,7 +300,8 @@ IMPOSSIBLE: dict[str, tuple[str, Table]] = {
     ),
     "labels": ("index two = {u, v}\nfor each row:\n    observed y ~ Categorical({u: 1, v: 0})\n", {"y": ["u", "v"]}),
     "a point": (
-        TWO + "for each row:\n    latent z ~ Categorical(p)\n    observed y ~ case z:\n        u -> Point(0)\n        v -> Point(1)\n",
+        TWO + "for each row:\n    latent z ~ Categorical(p)\n    observed y ~ case z:\n"
+        "        u -> Point(0)\n        v -> Point(1)\n",
         {"y": [0, 2]},
     ),
     "a chain": (

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emdsl.diagnostics.errors import EmmError
 from emdsl.plan import blocks
-from tests.laws.bound_models import Array, Taken, random_theta, shipped, take, take_shipped
+from tests.laws.bound_models import Array, Taken, random_theta, shipped, take, take_if_planned, take_shipped
 from tests.laws.random_models import random_model
 from tests.laws.tables import Cell
 
@@ -37,7 +36,9 @@ def same_step(one: Taken, two: Taken, theta: dict[str, Array], *, times: float =
         scale = 1e-10 * (1 + np.abs(left[space.name][free]).max(initial=0.0))
         assert np.allclose(right[space.name][free], times * left[space.name][free], rtol=1e-9, atol=times * scale)
     left, right = one.problem.maximize(theta, first.statistics), two.problem.maximize(theta, second.statistics)
-    newton = {name for update in one.problem.derivation.updates if update.rule == "newton" for name in update.parameters}
+    newton = {
+        name for update in one.problem.derivation.updates if update.rule == "newton" for name in update.parameters
+    }
     for name in left.keys() - newton:
         assert np.allclose(left[name], right[name], rtol=1e-6, atol=1e-8, equal_nan=True), name
 
@@ -45,10 +46,7 @@ def same_step(one: Taken, two: Taken, theta: dict[str, Array], *, times: float =
 def planned(seed: int) -> tuple[str, Table]:
     """A random model that the engine has a plan for."""
     model = random_model(seed)
-    try:
-        take(model.text, model.columns)
-    except EmmError as error:
-        assert error.code == "not-supported-yet"
+    if take_if_planned(model.text, model.columns) is None:
         pytest.skip("no plan yet")
     return model.text, model.columns
 
@@ -63,7 +61,7 @@ def picked(columns: Table, rows: Any) -> Table:
     return {name: [column[row] for row in rows] for name, column in columns.items()}
 
 
-@pytest.mark.parametrize("seed", range(2000, 2025))
+@pytest.mark.parametrize("seed", range(2000, 2015))
 def test_order_of_rows(seed: int) -> None:
     """Rows in any order; where there is a chain, whole outermost units in any order."""
     text, columns = planned(seed)
@@ -95,11 +93,11 @@ def smallest_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "SCAN_ROWS", 1)
 
 
-@pytest.mark.parametrize("seed", range(3000, 3025))
+@pytest.mark.parametrize("seed", range(3000, 3018))
 def test_number_of_blocks(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hundreds of copies of a table in blocks as small as they get: each copy counts the same."""
     text, columns = planned(seed)
-    if "for each row in sequence" in text and "group" not in columns or "for each group in sequence" in text:
+    if ("for each row in sequence" in text and "group" not in columns) or "for each group in sequence" in text:
         pytest.skip("a chain over the outermost units is one block")
     smallest_blocks(monkeypatch)
     times = 260 // rows_of(columns) + 1
@@ -118,7 +116,7 @@ def test_shipped_model_in_small_blocks(name: str, monkeypatch: pytest.MonkeyPatc
     same_step(one, many, theta)
 
 
-@pytest.mark.parametrize("seed", range(4000, 4025))
+@pytest.mark.parametrize("seed", range(4000, 4015))
 def test_weight_is_a_number_of_copies(seed: int) -> None:
     """An outermost unit of weight 3 is three units."""
     text, columns = planned(seed)
@@ -143,7 +141,7 @@ def test_weight_is_a_number_of_copies(seed: int) -> None:
     same_step(one, two, theta)
 
 
-# --- names ------------------------------------------------------------------------------------------------------------------
+# --- names ------------------------------------------------------------------------------------------------------------
 
 MIXTURES = (
     ("univariate_mixture", "component"), ("poisson_mixture", "component"), ("gaussian_mixture", "cluster"),
@@ -182,13 +180,14 @@ def test_labels_of_hidden_values_are_names(name: str, index_set: str) -> None:
 
 #: Names that the generated code might want for itself.
 AWKWARD = (
-    "c", "t", "v", "p", "b", "S", "S0", "R0", "w", "k", "u", "m", "n0", "a0", "s0", "theta", "np", "exp_", "log_", "lgamma",
-    "digamma", "centre", "scale", "code", "rows", "affine", "take", "weighted", "self", "lambda_", "E", "I", "pi_",
-    "gamma", "beta", "zeta", "Symbol", "True_", "μ", "x_1", "eta_y", "update_t",
+    "c", "t", "v", "p", "b", "S", "S0", "R0", "w", "k", "u", "m", "n0", "a0", "s0", "theta", "np", "exp_",
+    "log_", "lgamma", "digamma", "centre", "scale", "code", "rows", "affine", "take", "weighted", "self",
+    "lambda_", "E", "I", "pi_", "gamma", "beta", "zeta", "Symbol", "True_", "μ", "x_1", "eta_y", "update_t",
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("position", range(len(AWKWARD)))
+# Places three apart, and words five apart: every name gets its turn.
+@pytest.mark.parametrize("position", range(0, len(AWKWARD), 3))
 def test_names_mean_nothing(position: int) -> None:
     """Parameters and variables of any name: the same numbers."""
     plain = dedent("""

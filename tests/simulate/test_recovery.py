@@ -1,0 +1,43 @@
+"""Every shipped model: data drawn at the estimates, fitted again, give the estimates back within their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import emdsl
+from tests.laws.bound_models import shipped
+
+#: How many outermost units are drawn; models with inputs or nested plates take those of their own data.
+UNITS = 500
+#: Estimates further from the truth than this many standard errors are wrong.
+FAR = 5.0
+
+
+def elements(values: Any, path: str = "") -> Iterator[tuple[str, float | None]]:
+    """Every number of nested dicts with its path."""
+    if isinstance(values, dict):
+        for label, inner in values.items():
+            yield from elements(inner, f"{path}.{label}")
+    else:
+        yield path, values
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_recovery(name: str) -> None:
+    file, data = shipped()[name]
+    model = emdsl.load(str(file))
+    fit = model.fit(str(data), starts=8, se="none")
+    drawn = fit.simulate(UNITS, seed=1)
+    again = model.fit(drawn, init=fit.params, starts=1)
+    assert again.outcome.bound.indexes == fit.outcome.bound.indexes
+    errors, truth = dict(elements(again.se)), dict(elements(fit.params))
+    checked = 0
+    for path, value in elements(again.params):
+        error, true = errors[path], truth[path]
+        if error is not None and error > 0:
+            checked += 1
+            assert value is not None and true is not None and abs(value - true) <= FAR * error, path
+    assert checked >= 1
