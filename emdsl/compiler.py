@@ -123,15 +123,13 @@ class CompiledModel:
     ) -> Bound:  # fmt: skip
         """The units to simulate: those of the table `design`, or, without it, as many rows as `units` says."""
         from emdsl.data.again import bind_again
-        from emdsl.simulate.units import numbered_table
+        from emdsl.simulate.units import known_labels, numbered_table, without_absent
 
         with _places(self):
-            options = replace(bind_options(request), absent=True)
-            made = design is None
+            options, made = bind_options(request), design is None
             table = numbered_table(self.model, units or 0, options) if made else read_table(design, request.na)
-            if options.weight is not None and options.weight not in table:
-                options = replace(options, weight=None)
-            return bind_again(self.model, table, options, indexes, columns)
+            labels = known_labels(self.model, options, indexes, not made)
+            return bind_again(self.model, table, without_absent(self.model, table, options), labels, columns)
 
     def simulate(
         self, bound: Bound, theta: Theta, request: FitRequest, *, units: int | None = None, seed: int = 0,

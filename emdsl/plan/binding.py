@@ -52,7 +52,7 @@ class PieceBinder:
         data = PieceData(
             name=piece.name, by_row=by_row, hidden=axes.shape(axes.hidden), elements=axes.shape(axes.elements),
             codes=axes.shape(axes.codes), terms=len(piece.terms), rows=self.bound.levels[level].size, level=level,
-            addresses=addresses, slots=slots,
+            addresses=addresses, slots=slots, homes=[self._home(atom) for atom in piece.atoms],
             knowns={known.symbol: self._known(known, axes, evaluator, by_row) for known in piece.knowns},
         )  # fmt: skip
         bound = BoundPiece(piece, level, axes, data)
@@ -139,6 +139,10 @@ class PieceBinder:
             codes.append(axis_of(reference))
             sizes[axis_of(reference)] = len(self.bound.indexes[self.plain.index_set(reference)])
         return Axes(tuple(names), tuple(elements), tuple(codes), sizes)
+
+    def _home(self, atom: Atom) -> tuple[tuple[int, ...], int]:
+        name = atom.terms[0].parameter.name
+        return self.layout.shapes[name], self.layout.offsets[name]
 
     # --- parameters ---------------------------------------------------------------------------------------------------
 

@@ -122,11 +122,14 @@ def update_function(update: Update, pieces: dict[str, Piece]) -> list[str]:
         for m, source in enumerate(contribution.sources):
             if source == "0":
                 continue
-            body = f"piece.over_rows(weights, {source})"
-            if piece.form == "separable":
-                body = f"piece.inside({source})" if piece.guards else source
+            atom = contribution.atom
+            if piece.form != "separable":
+                body = f"piece.into({atom}, weights, {source})"
+            else:
+                inside = f"piece.inside({source})" if piece.guards else source
+                body = f"piece.addresses[{atom}].scatter({inside})"
             plus = f"R{m} + " if m in started else ""
-            lines.append(f"    R{m} = {plus}piece.addresses[{contribution.atom}].scatter({body})  # {name}")
+            lines.append(f"    R{m} = {plus}{body}  # {name}")
             started.add(m)
     for m in range(count):
         if m not in started:

@@ -72,6 +72,7 @@ class PieceData:
     sets: NDArray[np.bool_] | None = None
     blank: bool = False
     weights: Array | None = None
+    homes: list[tuple[tuple[int, ...], int]] = field(default_factory=list)
     level: int = 0
     columns: int = 0
 
@@ -131,6 +132,19 @@ class PieceData:
         """`sum over rows of weight * value`, by cell; rows of weight 0 count for nothing, whatever their value."""
         product = weights * np.where(weights == 0.0, 0.0, values)
         return np.asarray(product.sum(axis=-1))
+
+    def into(self, i: int, weights: Array, values: Any) -> Array:
+        """`over_rows`, summed into the elements of the parameter of bare atom `i`, whose place may vary by row."""
+        place = self.addresses[i]
+        if place is not None:
+            return place.scatter(self.over_rows(weights, values))
+        slots = self.slots[i]
+        assert slots is not None
+        shape, offset = self.homes[i]
+        product = np.broadcast_to(weights * np.where(weights == 0.0, 0.0, values), (*self.cells, self.rows))
+        positions = np.broadcast_to(slots.positions[..., 0, :] - offset, product.shape)
+        sums = np.bincount(positions.ravel(), weights=product.ravel(), minlength=int(np.prod(shape)))
+        return np.asarray(sums, dtype=np.float64).reshape(shape)
 
     def view(self, rows: slice) -> PieceData:
         """The same piece for some rows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from emdsl.data.options import BindOptions
 from emdsl.data.table import Column, NumberColumn, Table
 from emdsl.data.wording import listed, plain
 from emdsl.diagnostics.errors import EmmError
-from emdsl.ir.model import Model
+from emdsl.ir.model import Columns, Levels, Model
 from emdsl.simulate.ancestral import looks_back_without_law
 from emdsl.simulate.evaluation import level_of
 
@@ -45,6 +46,42 @@ def numbered_table(model: Model, units: int, options: BindOptions) -> Table:
         if plate.by is not None:
             columns[options.map.get(plate.by, plate.by)] = NumberColumn(np.arange(1.0, units + 1.0))
     return Table(tuple(columns), columns, units, "the simulated rows")
+
+
+def known_labels(
+    model: Model, options: BindOptions, indexes: Mapping[str, tuple[str, ...]], design: bool
+) -> dict[str, tuple[str, ...]]:
+    """The labels of index sets that are known without data: those given, and columns that are written by name.
+
+    Raises `labels-unknown` where there is no design either that could tell the others.
+    """
+    found = dict(indexes)
+    for item in model.index_sets:
+        if item.name in found:
+            continue
+        if isinstance(item.source, Columns):
+            names = options.columns.get(item.name) or item.source.patterns
+            names = tuple(names.split(",")) if isinstance(names, str) else tuple(names)
+            if names and not any(mark in name for name in names for mark in "*?["):
+                found[item.name] = names
+        if isinstance(item.source, Columns | Levels) and item.name not in found and not design:
+            raise EmmError(
+                "labels-unknown", f"the labels of `{item.name}` are those of the data, which are not there",
+                place="--params", help="--params with the JSON of a whole fit names them, and so does a design",
+            )  # fmt: skip
+    return found
+
+
+def without_absent(model: Model, table: Table, options: BindOptions) -> BindOptions:
+    """The options without columns that the table lacks because they are to be simulated."""
+    drawn = {variable.name for variable in model.variables if variable.kind == "observed"}
+    kept = {
+        key: column
+        for key, column in options.map.items()
+        if column in table or key.partition(".")[0].partition("[")[0] not in drawn
+    }
+    weight = options.weight if options.weight is not None and options.weight in table else None
+    return replace(options, map=kept, weight=weight, absent=True)
 
 
 def units_of(model: Model, bound: Bound, wanted: int) -> Bound:

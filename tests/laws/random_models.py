@@ -68,7 +68,7 @@ class Writer:
         return bool(self.rng.random() < probability)
 
     def pick(self, options: Sequence[Any]) -> Any:
-        """One of some things."""
+        """One of several."""
         return options[int(self.rng.integers(len(options)))]
 
     def fresh(self, stem: str) -> str:
@@ -359,11 +359,8 @@ class Writer:
             for item in ITEMS:
                 self._real_column(plate, f"{name}_{item}")
 
-    def _subjects(self, seen: Sequence[Finite]) -> list[Finite]:
-        return [item for item in seen if item.text.startswith("z")]
-
     def _map(self, plate: Plate, name: str, seen: Sequence[Finite]) -> None:
-        latents = self._subjects(seen)
+        latents = [item for item in seen if item.text.startswith("z")]
         if not latents:
             return
         chosen = [latents[k] for k in self.rng.permutation(len(latents))[:2]]
@@ -385,7 +382,7 @@ class Writer:
         )
 
     def _mixed(self, plate: Plate, name: str, seen: Sequence[Finite]) -> None:
-        latents = self._subjects(seen)
+        latents = [item for item in seen if item.text.startswith("z")]
         if not latents:
             return
         subject = self.pick(latents)

@@ -44,8 +44,9 @@ def test_on_standard_output(params: str, capsys: pytest.CaptureFixture[str]) -> 
     rows = [[row.pop("row"), row.pop("genotype"), *map(float, row.values())] for row in table(out)]
     assert out.startswith("row,genotype,P(genotype=C/C),P(genotype=C/I),P(genotype=C/T),P(genotype=I/I),")
     assert [row[:2] for row in rows] == [["1", "C/T"], ["2", "I/T"], ["3", "T/T"]]
-    expected = [[1 / 7, 2 / 7, 4 / 7, 0, 0, 0], [0, 0, 0, 0.2, 0.8, 0], [0, 0, 0, 0, 0, 1]]
-    assert np.allclose([row[2:] for row in rows], expected, rtol=1e-14, atol=0)
+    shares = np.array([row[2:] for row in rows], dtype=float)
+    expected = np.array([[1 / 7, 2 / 7, 4 / 7, 0, 0, 0], [0, 0, 0, 0.2, 0.8, 0], [0, 0, 0, 0, 0, 1]])
+    assert np.allclose(shares, expected, rtol=1e-14, atol=0)
 
 
 def test_a_file_whole_or_not_at_all(params: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,8 @@ class Shares:
             if variable.plate != world.unit.plate:
                 continue
             labels = self.enumeration.table.indexes[variable.values or ""]
-            codes = [np.broadcast_to(world.hidden[n, world.unit, ()], len(weights)) for n in variable.components or (variable.name,)]
+            names = variable.components or (variable.name,)
+            codes = [np.broadcast_to(world.hidden[name, world.unit, ()], len(weights)) for name in names]
             shares: dict[str, float] = {}
             for state, weight in enumerate(weights):
                 value = "/".join(labels[place] for place in sorted(int(code[state]) for code in codes))
@@ -109,7 +110,7 @@ for each family:
 
 def test_genotypes_under_an_outer_variable() -> None:
     """The two draws depend on each other, and the children of a family too: marginals alone would not do."""
-    columns = {"family": [1, 1, 2, 2, 2, 1], "blood": ["A", "AB", "O", "A|B", None, "B"]}
+    columns: dict[str, Any] = {"family": [1, 1, 2, 2, 2, 1], "blood": ["A", "AB", "O", "A|B", None, "B"]}
     taken = take(NESTED_GENOTYPES, columns)
     theta = {
         "share": np.array([0.3, 0.7]), "p": np.array([[0.5, 0.2, 0.3], [0.1, 0.6, 0.3]]), "F": np.array(0.2),
@@ -154,7 +155,10 @@ def test_weights() -> None:
 
 
 def test_impossible_data_are_empty_and_noted() -> None:
-    text = "index s = {a, b}\nparam p : simplex[s]\nfor each r:\n    latent z ~ Categorical(p)\n    observed y = case z:\n        a -> u\n        b -> v\n"
+    text = (
+        "index s = {a, b}\nparam p : simplex[s]\nfor each r:\n    latent z ~ Categorical(p)\n"
+        "    observed y = case z:\n        a -> u\n        b -> v\n"
+    )
     taken = take(text, {"y": ["u", "v", "u"]})
     found = posterior(taken.compiled.derivation, taken.bound, {"p": np.array([1.0, 0.0])})
     assert found.notes == (

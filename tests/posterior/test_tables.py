@@ -93,7 +93,7 @@ def test_new_rows_of_a_fit() -> None:
     # a new row stands for one moth: no column of weights is needed
     new = columns(fit.posterior({"phenotype": ["typica", "carbonaria|insularia", None]}))
     assert new["P(genotype=T/T)"][0] == 1.0
-    p = fit.params["p"]
+    p: Any = fit.params["p"]
     rest = 1 - p["T"] ** 2
     assert new["P(genotype=C/I)"][1] == pytest.approx(2 * p["C"] * p["I"] / rest, rel=1e-12)
     assert new["P(genotype=C/T)"][2] == pytest.approx(2 * p["C"] * p["T"], rel=1e-12)
@@ -101,7 +101,10 @@ def test_new_rows_of_a_fit() -> None:
 
 
 def test_labels_are_those_of_the_fit() -> None:
-    text = "index level = levels\nindex g = 1..2\nparam w : simplex[g]\nparam p[g] : simplex[level]\nfor each r:\n    latent z ~ Categorical(w)\n    observed y ~ Categorical(p[z])\n"
+    text = (
+        "index level = levels\nindex g = 1..2\nparam w : simplex[g]\nparam p[g] : simplex[level]\nfor each r:\n"
+        "    latent z ~ Categorical(w)\n    observed y ~ Categorical(p[z])\n"
+    )
     model = emdsl.loads(text)
     fit = model.fit({"y": ["a", "b", "c", "a"]}, starts=1)
     assert columns(fit.posterior({"y": ["c"]}))["row"] == [1]

@@ -18,7 +18,7 @@ DRAWS = 4000
 LEVEL = 1e-4
 
 
-def drawn(text: str, n: int = DRAWS, params: Any = None, **options: Any) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def drawn(text: str, n: int = DRAWS, params: Any = None, **options: Any) -> dict[str, np.ndarray]:
     """Columns of simulated data."""
     table = emdsl.loads(text).simulate(n, params or {}, seed=7, **options)
     return {name: np.asarray(table[name]) for name in table}
@@ -54,7 +54,10 @@ def test_every_family_can_be_drawn_from() -> None:
 
 
 def test_mvnormal() -> None:
-    text = "index d = {a, b}\nparam m[d] : real\nparam S : covariance[d]\nfor each r:\n    observed x[d] ~ MVNormal(m, S)\n"
+    text = (
+        "index d = {a, b}\nparam m[d] : real\nparam S : covariance[d]\nfor each r:\n"
+        "    observed x[d] ~ MVNormal(m, S)\n"
+    )
     covariance = [[2.0, -0.9], [-0.9, 1.0]]
     found = drawn(text, params={"m": {"a": 1.0, "b": -2.0}, "S": covariance})
     x = np.stack([found["a"], found["b"]]) - [[1.0], [-2.0]]
@@ -71,7 +74,10 @@ def test_multinomial() -> None:
 
 
 def test_own_family_draws_by_its_sample() -> None:
-    rayleigh = "family Rayleigh(scale : positive) for x : positive:\n    logpdf = log(x) - 2*log(scale) - x^2/(2*scale^2)\n"
+    rayleigh = (
+        "family Rayleigh(scale : positive) for x : positive:\n"
+        "    logpdf = log(x) - 2*log(scale) - x^2/(2*scale^2)\n"
+    )
     model = "param t : positive\nfor each r:\n    observed x ~ Rayleigh(t)\n"
     found = drawn(f"{rayleigh}    sample = scale*sqrt(2*exponential)\n{model}", params={"t": 3})
     assert p_value(found["x"], stats.rayleigh(scale=3)) > LEVEL
@@ -85,7 +91,8 @@ def test_own_family_draws_by_its_sample() -> None:
 
 def test_each_use_of_a_random_number_is_a_new_draw() -> None:
     text = (
-        "family Twice(m : real) for x : real:\n    logpdf = -log(4*pi)/2 - (x - m)^2/4\n    sample = m + normal + normal\n"
+        "family Twice(m : real) for x : real:\n    logpdf = -log(4*pi)/2 - (x - m)^2/4\n"
+        "    sample = m + normal + normal\n"
         "param t : real\nfor each r:\n    observed x ~ Twice(t)\n"
     )
     assert p_value(drawn(text, params={"t": 2})["x"], stats.norm(2, np.sqrt(2))) > LEVEL

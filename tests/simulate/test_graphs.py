@@ -1,4 +1,4 @@
-"""Simulated data of small models: frequencies as enumeration gives them, chains, plates, genotypes, deterministic maps."""
+"""Simulated data of small models: frequencies as enumeration gives them, chains, genotypes, deterministic maps."""
 
 from __future__ import annotations
 
@@ -163,7 +163,10 @@ def test_mixtures_of_families() -> None:
 
 
 def test_factor_statements_cannot_be_simulated() -> None:
-    text = "index s = {a, b}\nparam p : simplex[s]\nfor each r:\n    input e : real\n    latent z ~ Categorical(p)\n    factor where(z == a, e, 0)\n"
+    text = (
+        "index s = {a, b}\nparam p : simplex[s]\nfor each r:\n    input e : real\n    latent z ~ Categorical(p)\n"
+        "    factor where(z == a, e, 0)\n"
+    )
     with pytest.raises(emdsl.EmmError) as error:
         simulated(text, None, {"p": [0.5, 0.5]}, design={"e": [1.0, 2.0]})
     assert error.value.code == "cannot-simulate"
