@@ -21,6 +21,7 @@ from emdsl.plan.elimination import Eliminator
 from emdsl.plan.nodes import Node, Potential, Power, Scan, in_order
 from emdsl.plan.program import Constants, Program, load_module
 from emdsl.plan.source import HEADER
+from emdsl.runtime.carriers import times_weight
 from emdsl.runtime.chains import ChainLayout
 from emdsl.runtime.problem import Array, Theta
 from emdsl.runtime.scan import ChainTape, scan_forward
@@ -28,8 +29,8 @@ from emdsl.runtime.viterbi import viterbi
 
 Codes = NDArray[np.intp]
 
-#: What stands for a weight of 0 inside an outer unit: it adds nothing to the sums, yet lets the unit's own posterior
-#: come back (multiplied by it, which drops out of the shares).
+#: What stands for a weight of 0 inside an outer unit in reverse: the unit's own posterior comes back multiplied by it,
+#: which drops out of the shares.
 NO_WEIGHT = 1e-200
 
 
@@ -114,6 +115,11 @@ class _Paths:
         return scan_forward(log_first, log_step, log_emit, layout)
 
 
+def _times_weight(table: Array, weights: Array) -> Array:
+    """A unit of weight 0 adds nothing to the evidence, even where its own is impossible."""
+    return times_weight(table, np.where(weights == NO_WEIGHT, 0.0, weights))
+
+
 class PosteriorProgram(Program):
     """The program of a model on its data, with what the posterior needs beside the log-evidence."""
 
@@ -127,6 +133,7 @@ class PosteriorProgram(Program):
         self.posterior_constants = self._constants(root)
         source = "\n".join([HEADER.format(name="posterior"), "", *block_function(root, "sweep")])
         self.posterior_module = load_module(source)
+        self.posterior_module.times_weight = _times_weight  # type: ignore[attr-defined]
 
     def run(self, theta: Theta) -> Posterior:
         """The posterior at one theta."""

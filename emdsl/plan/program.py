@@ -38,6 +38,9 @@ from emdsl.runtime.gaussian import GaussianTable
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE, extend_codes, extend_codes_reverse
 from emdsl.runtime.problem import Array, Theta
 
+#: A spread this many times below the pooled one is narrow: squares of standardised columns then lose half their digits.
+NARROW = 1e4
+
 
 class Constants(dict[int, Any]):
     """Bound data by number of node; `size` is the length of each axis."""
@@ -52,6 +55,7 @@ class Program:
         self.derivation, self.bound, self.batch = derivation, bound, batch
         binder = PieceBinder(derivation.model, bound, batch)
         self._binder = binder
+        self._row_data: dict[str, Any] = {}
         self.layout = binder.layout
         self.pieces = {piece.name: binder.bind(piece, derivation.pieces) for piece in derivation.pieces}
         statements = (*derivation.maps, *observed_pairs(derivation.model))
@@ -234,8 +238,12 @@ class Program:
                 return self._summed(node, etas)
             case Affine():
                 data = self.pieces[node.piece].data
+                if not blank and self._is_narrow(node.piece, etas):
+                    return self._row_table(node.piece, theta, v)
                 return etas[node.piece].reshape(*data.hidden, -1)
             case Take():
+                if not blank and self._is_narrow(node.pieces[0], etas):
+                    return self._row_table(node.pieces[0], theta, v)
                 return self._coded_table(node, etas)
             case RowDensity():
                 item = self.pieces[node.piece]
@@ -249,6 +257,20 @@ class Program:
                     eta = item_.data.eta(item_.mean_of(theta), item_.covariance_of(theta))
                 return GaussianTable(item_.data, eta)
         return None
+
+    def _is_narrow(self, name: str, etas: dict[str, Array]) -> bool:
+        """Whether some cell's spread is so far below that of all rows that products of centred statistics would
+        cancel.
+        """
+        return bool(self.pieces[name].piece.shifts) and float(etas[name][..., 0].min()) < -0.5 * NARROW**2
+
+    def _row_table(self, name: str, theta: Theta, v: Array) -> RowTable:
+        """A separable piece evaluated row by row: `(x - mu) / sigma` keeps the digits that its statistics lose."""
+        if name not in self._row_data:
+            piece = replace(self.pieces[name].piece, form="rows")
+            self._row_data[name] = self._binder.bind(piece, self.derivation.pieces).data
+        density = getattr(self.module, f"density_{self.pieces[name].name}")
+        return RowTable(self._row_data[name], density, theta, v, False, 1)
 
     def _summed(self, node: Table, etas: dict[str, Array]) -> Array:
         total: Any = 0.0
@@ -292,9 +314,13 @@ class Program:
 
     def _accumulator(self, node: Node, tables: dict[int, Any]) -> Any:
         match node:
-            case Table() | Affine():
-                return np.zeros_like(tables[node.number])
-            case Take():
+            case Affine():
+                data = self.pieces[node.piece].data
+                return np.zeros((*data.hidden, int(np.prod(data.elements)) * data.terms))
+            case Take() if isinstance(tables[node.number], RowTable):
+                data = self.pieces[node.pieces[0]].data
+                return np.zeros((*data.hidden, int(np.prod(data.elements)), int(np.prod(data.codes)), data.terms))
+            case Table() | Take():
                 return np.zeros_like(tables[node.number])
             case Quadratic():
                 return np.zeros_like(tables[node.number].eta)

@@ -44,6 +44,8 @@ def program_source(derivation: Derivation, root: Node, random_root: Node) -> str
             sections.append([title, *eta_function(piece)])
             if not piece.prior:
                 sections.append(statistic_function(piece))
+            if piece.shifts:
+                sections.append(density_function(piece))
         elif piece.form in ("rows", "log-sum-exp"):
             sections.append([title, *density_function(piece)])
         if piece.form in ("separable", "rows", "log-sum-exp"):

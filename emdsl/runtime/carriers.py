@@ -48,10 +48,12 @@ def times_weight(table: Array, weights: Array) -> Array:
     return product
 
 
-def affine(table: Array, c: PieceData, rows: slice) -> Array:
+def affine(table: Array | RowTable, c: PieceData, rows: slice) -> Array:
     """`eta @ T`: `table` `(*hidden, elements * terms)`, statistics `(elements * terms, rows)`; returns `(*hidden,
-    rows)`.
+    rows)`. A `RowTable` in its place is evaluated row by row.
     """
+    if isinstance(table, RowTable):
+        return table.forward(rows)
     assert c.statistics is not None
     out: Array = table.reshape(-1, table.shape[-1]) @ c.statistics[:, rows]
     return out.reshape(*c.hidden, out.shape[-1])
@@ -66,10 +68,12 @@ def affine_reverse(adjoint: Array, c: PieceData, rows: slice, b: Block) -> Array
     return out.reshape(*c.hidden, -1)
 
 
-def take(table: Array, c: PieceData, rows: slice) -> Array:
+def take(table: Array | RowTable, c: PieceData, rows: slice) -> Array:
     """Entries by code: `table` `(*hidden, elements, codes)` for constant statistics, else `(*hidden, elements, codes,
-    terms)`.
+    terms)`. A `RowTable` in its place is evaluated row by row.
     """
+    if isinstance(table, RowTable):
+        return table.forward(rows)
     assert c.code is not None
     code = c.code[:, rows]
     if c.statistics is None:

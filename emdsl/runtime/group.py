@@ -132,21 +132,35 @@ class Group:
         return parts
 
 
+#: Curvature below this share of the largest is rounding: the data say nothing about that coordinate.
+NO_INFORMATION = 1e-26
+
+
 def ascent(gradient: Array, hessian: Array) -> Array:
-    """The Newton step `-H^-1 g`; where H is not negative definite, its eigenvalues are turned and bounded away from
-    0.
+    """The Newton step `-H^-1 g`; where H is not negative definite, its eigenvalues are turned and bounded away from 0.
+
+    A coordinate without curvature (no unit touches it) stays where it is.
     """
     gradient = np.where(np.isfinite(gradient), gradient, 0.0)
     if not np.isfinite(hessian).all():
         return gradient
-    scale = np.sqrt(np.maximum(np.abs(np.diagonal(hessian)), 1e-300))
+    curvature = np.abs(np.diagonal(hessian))
+    known = curvature > NO_INFORMATION * curvature.max(initial=0.0)
+    step = np.zeros_like(gradient)
+    if known.all():
+        return _scaled_step(gradient, hessian)
+    step[known] = _scaled_step(gradient[known], hessian[np.ix_(known, known)])
+    return step
+
+
+def _scaled_step(gradient: Array, hessian: Array) -> Array:
+    scale = np.sqrt(np.abs(np.diagonal(hessian)))
     scaled = -hessian / np.outer(scale, scale)
     try:
         factor = np.linalg.cholesky(scaled)
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(scaled)
         values = np.maximum(np.abs(values), 1e-8 * max(float(np.abs(values).max()), 1e-300))
-        step: Array = vectors @ ((vectors.T @ (gradient / scale)) / values) / scale
-        return step
+        return np.asarray(vectors @ ((vectors.T @ (gradient / scale)) / values) / scale)
     half = np.linalg.solve(factor, gradient / scale)
     return np.asarray(np.linalg.solve(factor.T, half) / scale)
