@@ -30,7 +30,7 @@ from emdsl.ir.expressions import (
     Reduce,
     number,
 )
-from emdsl.ir.model import Constant, Domain, Parameter
+from emdsl.ir.model import Constant, Domain, Labels, Parameter
 from tests.data.graphs import failure, graph, labels
 
 K = Constant("K", value=number(3))
@@ -160,7 +160,7 @@ MODEL = graph(
 
 
 def constants(**options: Any) -> Constants:
-    sets = {item.name: item.source.labels for item in MODEL.index_sets}
+    sets = {item.name: item.source.labels for item in MODEL.index_sets if isinstance(item.source, Labels)}
     return Constants(MODEL, BindOptions(**options), sets.__getitem__)
 
 
@@ -271,5 +271,7 @@ def test_errors_in_the_model(constant: Constant, code: str, message: str, help: 
 
 
 def test_infinity_is_a_constant() -> None:
-    found = Constants(graph(constants=(Constant("x", value=Number(math.inf)),)), BindOptions(), {}.__getitem__)
+    no_sets: dict[str, tuple[str, ...]] = {}
+    model = graph(constants=(Constant("x", value=Number(math.inf)),))
+    found = Constants(model, BindOptions(), no_sets.__getitem__)
     assert float(found.array("x")) == math.inf

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,7 @@ def test_columns_that_hold_something_else_may_stand_unread(cells: list[Any], hol
     table = read_table({"x": cells, "y": [1, 2]})
     assert table.numeric_names() == ("y",)
     for step in (table.numbers, table.text, table.encoded):
-        error = failure(lambda step=step: step("x"))
+        error = failure(partial(step, "x"))
         assert (error.code, error.message, error.place) == (
             "column-type", f"expected numbers or text in column `x`, found {holds}", "the data, column x",
         )  # fmt: skip

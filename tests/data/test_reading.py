@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -327,7 +328,7 @@ class TestParquetAndArrow:
         parquet.write_table(frame, tmp_path / "data.parquet")
         self.check(read_table(tmp_path / "data.parquet"))
 
-    def test_feather_and_arrow(self, tmp_path: Path, frame: object) -> None:
+    def test_feather_and_arrow(self, tmp_path: Path, frame: Any) -> None:
         feather = pytest.importorskip("pyarrow.feather")
         ipc = pytest.importorskip("pyarrow.ipc")
         feather.write_feather(frame, str(tmp_path / "data.feather"))

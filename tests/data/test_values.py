@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,10 @@ def allowed(found: Bound, name: str) -> list[list[str]]:
     size = len(variable_labels)
     genotype = values.sets is not None and values.sets.shape[1] == size**2 and size > 1
     result = []
-    for code in values.array.reshape(-1).tolist():
+    for code in map(int, values.array.reshape(-1)):
         count = size**2 if genotype else size
         if code < count:
-            members = [code]
+            members: list[int] = [code]
         else:
             assert values.sets is not None
             members = np.flatnonzero(values.sets[code - count]).tolist()
@@ -188,7 +189,8 @@ def test_domains(domain: Domain, kind: Any, good: list[float], bad: list[Any], w
     model = rows(Variable("y", kind, "row", (), domain), constants=(Constant("K", value=number(4)),))
     assert bound(model, {"y": [float(x) for x in good]}).values["y"].array.tolist() == good
     for value in bad:
-        error = failure(lambda value=value: bound(model, {"y": [float(x) for x in (*good, value)]}))
+        cells = [float(x) for x in (*good, value)]
+        error = failure(partial(bound, model, {"y": cells}))
         shown = f"{float(value):g}"
         assert (error.code, error.message) == ("outside-support", f"expected {words} in column `y`, found `{shown}`")
         assert error.place == f"the data, row {len(good) + 1}, column y"

@@ -48,7 +48,8 @@ def shown(section: str) -> str:
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """The command with these arguments."""
     program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from emdsl.cli.main import main; sys.exit(main())"
-    return subprocess.run([sys.executable, "-c", program, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
 def test_the_fit_shown_is_what_the_command_prints() -> None:
@@ -63,7 +64,8 @@ def test_the_derived_update_shown_is_the_end_of_the_derivation() -> None:
 
 
 def test_the_error_shown_is_what_the_mistake_gives(tmp_path: Path) -> None:
-    text = (ROOT / "models" / "peppered_moth.emm").read_text(encoding="utf-8").replace("case genotype:", "case genotyp:")
+    model = (ROOT / "models" / "peppered_moth.emm").read_text(encoding="utf-8")
+    text = model.replace("case genotype:", "case genotyp:")
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "peppered_moth.emm").write_text(text, encoding="utf-8")
     done = run("fit", "models/peppered_moth.emm", "x.csv", cwd=tmp_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -83,7 +83,7 @@ def test_transitions_of_a_chain() -> None:
     assert z[0] == "b"
     assert np.allclose(np.round(np.array(table["y"]) / 10), ["abc".index(state) for state in z])
     for k, state in enumerate("abc"):
-        after = Counter(there for here, there in zip(z[:-1], z[1:], strict=True) if here == state)
+        after = Counter(there for here, there in pairwise(z) if here == state)
         assert agrees(after, dict(zip("abc", A[k], strict=True)))
 
 
@@ -99,7 +99,7 @@ def test_a_finite_chain_is_drawn_as_any_other() -> None:
     table = simulated(text, 3000, {"start": [1, 0, 0], "A": A, "m": [0, 1, 2]}, latent=True)
     z, w = table["z"], [int(cell) for cell in table["w"]]
     for k, state in enumerate("abc"):
-        after = Counter(there for here, there in zip(z[:-1], z[1:], strict=True) if here == state)
+        after = Counter(there for here, there in pairwise(z) if here == state)
         assert agrees(after, dict(zip("abc", A[k], strict=True)))
     for state, share in (("a", 0.25), ("b", 0.75)):
         after_it = Counter(there for here, there in zip(z[:-1], w[1:], strict=True) if here == state)
