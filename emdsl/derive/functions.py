@@ -47,6 +47,14 @@ class probit(sp.Function):
         return sp.exp(probit(self.args[0]) ** 2 / 2) * sp.sqrt(2 * sp.pi)
 
 
+class lgamma_step(sp.Function):
+    """lgamma(x + h) - lgamma(x), as one function of x and h: the two logarithms cancel where x is large."""
+
+
+class polygamma_step(sp.Function):
+    """polygamma(n, x + h) - polygamma(n, x), likewise."""
+
+
 class log_i0(sp.Function):
     """The logarithm of the modified Bessel function I0."""
 

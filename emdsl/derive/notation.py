@@ -9,6 +9,8 @@ from typing import Any, assert_never
 import sympy as sp
 
 from emdsl.derive import functions
+from emdsl.derive.expressions import has_parameters
+from emdsl.ir.arithmetic import LARGEST_FOLDED_POWER
 from emdsl.ir.expressions import (
     AnyPattern,
     Apply,
@@ -99,7 +101,9 @@ def readable(expression: Expression) -> Any:
             return readable(left) * readable(right)
         case Apply("/", (left, right)):
             return readable(left) / readable(right)
-        case Apply("^", (left, right)):
+        case Apply("^", (left, right)) if _small(right):
+            return readable(left) ** readable(right)
+        case Apply("^", (left, right)) if has_parameters(left) or has_parameters(right):
             return readable(left) ** readable(right)
         case Apply("neg", (inner,)):
             return -readable(inner)
@@ -123,6 +127,11 @@ def readable(expression: Expression) -> Any:
             return _symbol(reference(expression))
         case _:
             assert_never(expression)
+
+
+def _small(power: Expression) -> bool:
+    """Whether SymPy may take a number to this power: `9^9^9^9` stays as it is written."""
+    return isinstance(power, Number) and -LARGEST_FOLDED_POWER <= power.value <= LARGEST_FOLDED_POWER
 
 
 def _symbol(text: str) -> Any:

@@ -13,7 +13,9 @@ _NAMES: dict[Any, str] = {
     sp.exp: "exp", sp.log: "log", sp.sin: "sin", sp.cos: "cos", sp.Abs: "abs_", sp.loggamma: "lgamma",
     sp.atan2: "atan2", functions.logistic: "logistic", functions.log_logistic: "log_logistic", functions.Phi: "Phi",
     functions.log_Phi: "log_Phi", functions.probit: "probit", functions.log_i0: "log_i0",
-    functions.i1_over_i0: "i1_over_i0", sp.Min: "min_", sp.Max: "max_", sp.sign: "sign", sp.tan: "tan",
+    functions.i1_over_i0: "i1_over_i0",
+    functions.lgamma_step: "lgamma_step", functions.polygamma_step: "polygamma_step",
+    sp.Min: "min_", sp.Max: "max_", sp.sign: "sign", sp.tan: "tan",
 }  # fmt: skip
 
 _SUM, _PRODUCT, _POWER, _ATOM = 1, 2, 3, 4
@@ -60,6 +62,8 @@ def _print(e: Any) -> tuple[str, int]:
         name = {0: "digamma", 1: "trigamma"}.get(int(order))
         call = f"{name}({source(argument)})" if name else f"polygamma({order}, {source(argument)})"
         return call, _ATOM
+    if isinstance(e, sp.log) and isinstance(e.args[0], sp.Add) and sp.Integer(1) in e.args[0].args:
+        return f"log1p({source(e.args[0] - 1)})", _ATOM
     name = _NAMES.get(e.func)
     if name is None:
         raise Unprintable(str(e.func))
@@ -68,7 +72,7 @@ def _print(e: Any) -> tuple[str, int]:
 
 def _print_sum(e: Any) -> str:
     text = ""
-    for term in sp.Add.make_args(e):
+    for term in _paired(list(sp.Add.make_args(e))):
         negative = term.could_extract_minus_sign()
         part = _wrap(-term if negative else term, _PRODUCT)
         if not text:
@@ -76,6 +80,37 @@ def _print_sum(e: Any) -> str:
         else:
             text += f" - {part}" if negative else f" + {part}"
     return text
+
+
+def _paired(terms: list[Any]) -> list[Any]:
+    """The terms, with differences of lgamma (or polygamma) at arguments a known step apart put together."""
+    for i, first in enumerate(terms):
+        for j, second in enumerate(terms):
+            joined = _step(first, second) if i != j else None
+            if joined is not None:
+                rest = [term for k, term in enumerate(terms) if k not in (i, j)]
+                return _paired([*rest, joined])
+    return terms
+
+
+def _step(upper: Any, lower: Any) -> Any | None:
+    """`upper + lower` as a step of one function, where they are `c f(x + h)` and `-c f(x)`, x with symbols that h
+    lacks.
+    """
+    for kind in (sp.loggamma, sp.polygamma):
+        high, low = upper.atoms(kind), lower.atoms(kind)
+        if len(high) != 1 or len(low) != 1:
+            continue
+        (a,), (b,) = high, low
+        if a.args[:-1] != b.args[:-1] or sp.expand(upper / a + lower / b) != 0 or (upper / a).has(kind):
+            continue
+        h = sp.expand(a.args[-1] - b.args[-1])
+        if h.free_symbols >= b.free_symbols:
+            continue
+        if kind is sp.loggamma:
+            return upper / a * functions.lgamma_step(b.args[0], h)
+        return upper / a * functions.polygamma_step(b.args[0], b.args[1], h)
+    return None
 
 
 def _print_product(e: Any) -> str:

@@ -21,6 +21,9 @@ _FUNCTIONS = frozenset(
     [
         "exp",
         "log",
+        "log1p",
+        "lgamma_step",
+        "polygamma_step",
         "sqrt",
         "sin",
         "cos",

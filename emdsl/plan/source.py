@@ -21,8 +21,8 @@ import numpy as np
 
 from emdsl.runtime.carriers import affine, affine_reverse, take, take_reverse, times_weight, weighted
 from emdsl.runtime.functions import (
-    Phi, abs_, atan2, cos, digamma, exp, i1_over_i0, lgamma, log, log_Phi, log_i0, log_logistic, logistic, max_, min_,
-    pi, polygamma, probit, sign, sin, sqrt, tan, trigamma, where,
+    Phi, abs_, atan2, cos, digamma, exp, i1_over_i0, lgamma, lgamma_step, log, log1p, log_Phi, log_i0, log_logistic,
+    logistic, max_, min_, pi, polygamma, polygamma_step, probit, sign, sin, sqrt, tan, trigamma, where,
 )
 from emdsl.runtime.kernels import (
     log_sum_exp, log_sum_exp_reverse, segment_sum, segment_sum_reverse, take_log,

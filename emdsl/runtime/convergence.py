@@ -41,7 +41,8 @@ class Climb:
     @property
     def converged(self) -> bool:
         """Whether there is evidence for a maximum."""
-        return self.stopped_by in ("decrement", "score") and not self.saddle and not self.broke
+        ended = self.stopped_by in ("decrement", "score")
+        return ended and not self.saddle and not self.broke and not self.runaway
 
 
 @dataclass

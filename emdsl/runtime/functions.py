@@ -68,6 +68,41 @@ def polygamma(order: int, x: Any) -> Any:
     return function(order, x)
 
 
+def log1p(x: Any) -> Any:
+    """log(1 + x), with log 0 = -1e300."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log1p(x), LOG_ZERO)
+
+
+#: From here on differences of lgamma and its derivatives come from Stirling's series: taken one by one they cancel.
+_LARGE = 1e3
+
+
+def lgamma_step(x: Any, h: Any) -> Any:
+    """lgamma(x + h) - lgamma(x) for x > 0, x + h > 0 (Abramowitz & Stegun 1964, 6.1.41)."""
+    x, h = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(h, dtype=float))
+    series = (x + h - 0.5) * np.log1p(h / x) - h + h * np.log(x) + _stirling(x + h) - _stirling(x)
+    return np.where((x > _LARGE) & (2 * h > -x), series, lgamma(x + h) - lgamma(x))
+
+
+def _stirling(x: Any) -> Any:
+    return 1 / (12 * x) - 1 / (360 * x**3)
+
+
+def polygamma_step(order: int, x: Any, h: Any) -> Any:
+    """polygamma(order, x + h) - polygamma(order, x); by series (6.3.18, 6.4.12) for large x and orders 0 and 1."""
+    x, h = np.broadcast_arrays(np.asarray(x, dtype=float), np.asarray(h, dtype=float))
+    direct = polygamma(order, x + h) - polygamma(order, x)
+    if order > 1:
+        return direct
+    y = x + h
+    first = -h / x / y
+    second = first / x + first / y
+    third = first / x / x + first / x / y + first / y / y
+    series = np.log1p(h / x) - first / 2 - second / 12 if order == 0 else first + second / 2 + third / 6
+    return np.where((x > _LARGE) & (2 * h > -x), series, direct)
+
+
 def Phi(x: Any) -> Any:
     """The standard normal distribution function."""
     from scipy.special import ndtr
