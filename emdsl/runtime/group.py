@@ -134,21 +134,24 @@ class Group:
 
 #: Curvature below this share of the largest is rounding: the data say nothing about that coordinate.
 NO_INFORMATION = 1e-26
+#: A gradient below this is rounding where there is no curvature.
+SLOPE = 1e-8
 
 
 def ascent(gradient: Array, hessian: Array) -> Array:
     """The Newton step `-H^-1 g`; where H is not negative definite, its eigenvalues are turned and bounded away from 0.
 
-    A coordinate without curvature (no unit touches it) stays where it is.
+    A coordinate without curvature stays where it is if no unit touches it, and goes uphill if it has a slope.
     """
     gradient = np.where(np.isfinite(gradient), gradient, 0.0)
     if not np.isfinite(hessian).all():
         return gradient
     curvature = np.abs(np.diagonal(hessian))
     known = curvature > NO_INFORMATION * curvature.max(initial=0.0)
-    step = np.zeros_like(gradient)
     if known.all():
         return _scaled_step(gradient, hessian)
+    # A slope without curvature is that of a kink: go one unit uphill, and let the climb halve it.
+    step = np.where(np.abs(gradient) > SLOPE, np.sign(gradient), 0.0)
     step[known] = _scaled_step(gradient[known], hessian[np.ix_(known, known)])
     return step
 
