@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from emdsl.derive.deadline import DeadlineExceeded, deadline
 from emdsl.derive.pieces import Derived, factor_pieces, prior_pieces
 from emdsl.derive.steps import derivation_steps
 from emdsl.derive.updates import Candidate, derive_updates
 from emdsl.derive.verify import FAILED, verify
-from emdsl.ir.derivation import Derivation
+from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.derivation import Derivation, Step
 from emdsl.ir.identifiers import distinct
-from emdsl.ir.model import Model
+from emdsl.ir.model import Factor, Model
+
+#: The time that the text of a derivation may take.
+SECONDS_TO_WRITE = 5.0
+#: The time that the pieces of one factor may take.
+SECONDS_A_FACTOR = 10.0
 
 
 def derive(model: Model) -> Derivation:
     """Pieces, M-step and steps to read. Raises EmmError where a log-density has no derivation yet."""
-    pieces: list[Derived] = [piece for factor in model.factors for piece in factor_pieces(factor, model)]
+    pieces: list[Derived] = [piece for factor in model.factors for piece in _in_time(factor, model)]
     pieces += [piece for p in model.parameters if p.prior is not None for piece in prior_pieces(p, model)]
     names = distinct(piece.piece.name for piece in pieces)
     pieces = [replace(p, piece=replace(p.piece, name=name)) for p, name in zip(pieces, names, strict=True)]
@@ -25,8 +32,29 @@ def derive(model: Model) -> Derivation:
         pieces=tuple(piece.piece for piece in pieces),
         maps=model.maps,
         updates=tuple(candidate.update for candidate in candidates),
-        steps=derivation_steps(model, pieces, candidates),
+        steps=_steps(model, pieces, candidates),
     )
+
+
+def _in_time(factor: Factor, model: Model) -> list[Derived]:
+    try:
+        with deadline(SECONDS_A_FACTOR):
+            return list(factor_pieces(factor, model))
+    except DeadlineExceeded:
+        raise EmmError(
+            "too-large", f"the derivatives of the law of `{factor.name}` cannot be had in {SECONDS_A_FACTOR:g} seconds",
+            help="write its arguments in simpler terms",
+        ) from None  # fmt: skip
+
+
+def _steps(model: Model, pieces: list[Derived], candidates: tuple[Candidate, ...]) -> tuple[Step, ...]:
+    """The derivation to read; a formula too long to be put in readable form does not keep anybody from the fit."""
+    try:
+        with deadline(SECONDS_TO_WRITE):
+            return derivation_steps(model, pieces, candidates)
+    except DeadlineExceeded:
+        said = f"the formulas of this model are too long to be written out in {SECONDS_TO_WRITE:g} seconds"
+        return (Step("complete-data log-likelihood", model.name, "", "", said),)
 
 
 def verified_updates(pieces: list[Derived], model: Model) -> tuple[Candidate, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import sympy as sp
 
+from emdsl.derive.deadline import DeadlineExceeded, deadline
 from emdsl.derive.pieces import Derived
 from emdsl.derive.printing import source
 from emdsl.derive.separation import expand
@@ -15,6 +16,9 @@ from emdsl.derive.solving import solve_stationarity
 from emdsl.ir.derivation import Contribution, Rule, Update
 from emdsl.ir.expressions import Expression, ParameterRef, VariableRef, walk
 from emdsl.ir.model import Model, Parameter
+
+#: The time that one rule may take with one group of parameters.
+SECONDS_A_RULE = 2.0
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,10 @@ class Candidate:
     depends: frozenset[str]
     equation: Any = None
     solution: Any = None
+
+
+#: A rule: the candidate it makes for a parameter with the pieces it occurs in, or why there is none.
+TriedRule = Callable[[Parameter, list[Derived], Model], Candidate | str]
 
 
 def derive_updates(
@@ -41,7 +49,7 @@ def derive_updates(
         own = [piece for piece in pieces if parameter.name in piece.parameters]
         found = None
         for rule in RULES if parameter.name not in reasons else ():
-            outcome = rule(parameter, own, model)
+            outcome = _in_time(rule, parameter, own, model)
             if isinstance(outcome, Candidate):
                 found = outcome
                 break
@@ -55,6 +63,15 @@ def derive_updates(
     for names in joined:
         groups.append(_iterative(names, pieces, model, reasons, refused or {}))
     return _ordered(groups)
+
+
+def _in_time(rule: TriedRule, parameter: Parameter, own: list[Derived], model: Model) -> Candidate | str:
+    """What a rule says, or that it took too long: then the next one is tried."""
+    try:
+        with deadline(SECONDS_A_RULE):
+            return rule(parameter, own, model)
+    except DeadlineExceeded:
+        return "the search for a closed form took too long"
 
 
 # --- simplex ----------------------------------------------------------------------------------------------------------
@@ -232,7 +249,7 @@ def _drops_out(mean: Expression, covariance: Expression, pieces: int) -> bool:
 
 
 #: The rules that need no iteration, in the order in which they are tried.
-RULES: tuple[Callable[[Parameter, list[Derived], Model], Candidate | str], ...] = (
+RULES: tuple[TriedRule, ...] = (
     simplex_rule,
     closed_form_rule,
     matrix_rule,
@@ -258,7 +275,11 @@ def _iterative(
             quadratic = False
         quadratic = quadratic and piece.piece.form != "stationary"
         over_rows = over_rows or piece.piece.form in ("rows", "log-sum-exp")
-        depends |= _weights(piece, members, len(own))
+        try:
+            with deadline(SECONDS_A_RULE):
+                depends |= _weights(piece, members, len(own))
+        except DeadlineExceeded:
+            depends |= piece.parameters
     rule: Rule = "linear" if quadratic else "newton"
     why = "; ".join(f"{name}: {reasons[name]}" for name in names if name in reasons)
     return Candidate(Update(rule, tuple(names), over_rows=over_rows, reason=why), frozenset(depends - group))

@@ -19,6 +19,7 @@ from emdsl.plan.spaces import make_spaces
 from emdsl.runtime.assembly import Assembly, assemble_gradient, make_place
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.group import Group
+from emdsl.runtime.kernels import LOG_IMPOSSIBLE
 from emdsl.runtime.matrix_updates import covariance_update, gaussian_gradient, mean_update
 from emdsl.runtime.problem import Array, Expectation, Space, Theta
 from emdsl.runtime.random_start import draw_potentials
@@ -73,6 +74,7 @@ class BoundProblem:
         self._chains = [level.plate in ordered for level in bound.levels]
         #: Statistics that have an axis of starts, in a batch.
         self.by_start = frozenset(n for n, item in self.program.pieces.items() if item.axes.hidden[:1] == (START,))
+        self._leave_out_held()
         self._priors = [name for name, item in self.program.pieces.items() if item.carrier == "prior"]
 
     @property
@@ -136,6 +138,23 @@ class BoundProblem:
             statistics[name] = ones if data.outside is None else np.where(data.outside[..., None], 0.0, ones)
         return statistics
 
+    def _leave_out_held(self) -> None:
+        """A prior is about what is estimated: not about the baseline of a contrast, nor about structural zeros."""
+        for item in self.program.pieces.values():
+            name = item.piece.factor.removeprefix("prior:")
+            if item.carrier != "prior" or name not in self._space:
+                continue
+            space = self._space[name]
+            held = space.zero.copy()
+            if space.kind == "contrast":
+                held[..., 0] = True
+            for place in item.data.addresses:
+                if held.any() and place is not None and place.parameter == name:
+                    inside = place.gather(np.broadcast_to(held, place.shape).astype(float))
+                    mask = np.broadcast_to(inside != 0, item.data.cells)
+                    outside = item.data.outside
+                    item.data.outside = mask if outside is None else outside | mask
+
     # --- M-step -------------------------------------------------------------------------------------------------------
 
     def maximize(self, theta: Theta, statistics: Any) -> dict[str, Array]:
@@ -195,6 +214,8 @@ class BoundProblem:
                 # A part without parameters (the normaliser of a prior with known arguments) is the same for all starts.
                 by_start = name in self.by_start
                 total = total + (value.reshape(self.batch, -1).sum(axis=1) if by_start else value.sum())
+        # A density of a prior that is infinite has no mode; -1e300 stands for the logarithm of 0.
+        total = np.where(np.abs(total) > -LOG_IMPOSSIBLE, np.sign(total) * np.inf, total)
         return float(total) if self.batch is None else total
 
     def degenerate(self, theta: Theta, statistics: Any) -> str | None:
