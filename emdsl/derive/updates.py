@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
 
+from emdsl.derive.candidate import Candidate, in_order
 from emdsl.derive.deadline import DeadlineExceeded, deadline
 from emdsl.derive.pieces import Derived
 from emdsl.derive.printing import source
@@ -19,16 +19,6 @@ from emdsl.ir.model import Model, Parameter
 
 #: The time that one rule may take with one group of parameters.
 SECONDS_A_RULE = 2.0
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A rule that applies: the update, what it depends on besides itself, and formulas to read."""
-
-    update: Update
-    depends: frozenset[str]
-    equation: Any = None
-    solution: Any = None
 
 
 #: A rule: the candidate it makes for a parameter with the pieces it occurs in, or why there is none.
@@ -62,7 +52,7 @@ def derive_updates(
     groups, joined = _absorb(groups, open_names, pieces)
     for names in joined:
         groups.append(_iterative(names, pieces, model, reasons, refused or {}))
-    return _ordered(groups)
+    return in_order(groups)
 
 
 def _in_time(rule: TriedRule, parameter: Parameter, own: list[Derived], model: Model) -> Candidate | str:
@@ -362,25 +352,6 @@ def _triangular(candidate: Candidate, open_names: dict[str, str], pieces: Sequen
         if not quadratic:
             return False
     return True
-
-
-# --- order ------------------------------------------------------------------------------------------------------------
-
-
-def _ordered(groups: list[Candidate]) -> tuple[Candidate, ...]:
-    """Each after those that it depends on; where that is circular, linear groups first, and what is used at its old
-    value is noted.
-    """
-    waiting = list(groups)
-    done: list[Candidate] = []
-    while waiting:
-        pending = {name for c in waiting for name in c.update.parameters}
-        ready = [c for c in waiting if not (c.depends - set(c.update.parameters)) & pending]
-        chosen = ready[0] if ready else min(waiting, key=lambda c: c.update.rule != "linear")
-        waiting.remove(chosen)
-        late = sorted(chosen.depends & (pending - set(chosen.update.parameters)))
-        done.append(replace(chosen, update=replace(chosen.update, conditional=tuple(late))))
-    return tuple(done)
 
 
 def _parameters_in(expression: Any, piece: Derived) -> set[str]:
