@@ -6,8 +6,7 @@ text -> tree -> graph -> derivation | data -> program -> fit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -275,7 +274,7 @@ class _places:
             error.in_text(self.compiled.text, self.compiled.file)
 
 
-def load_text(text: str, file: str | None = None, overrides: Mapping[str, Any] | None = None) -> CompiledModel:
+def load_text(text: str, file: str | None = None) -> CompiledModel:
     """A model's text, derived or read from the cache. Raises EmmError with every error of the first stage that finds
     any.
     """
@@ -334,6 +333,3 @@ def weighted_rows(model: Model, bound: Bound) -> float:
             place = bound.levels[number].parent[place]
         seen = seen | present[place]
     return float(weights[seen].sum())
-
-
-__all__ = ["CompiledModel", "FitOutcome", "FitRequest", "Fraction", "load_text", "replace"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from emdsl.derive.candidate import Candidate
 from emdsl.derive.deadline import DeadlineExceeded, deadline
 from emdsl.derive.pieces import Derived, factor_pieces, prior_pieces
 from emdsl.derive.steps import derivation_steps
-from emdsl.derive.updates import Candidate, derive_updates
+from emdsl.derive.updates import derive_updates
 from emdsl.derive.verify import FAILED, verify
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation, Step

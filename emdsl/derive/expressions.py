@@ -8,13 +8,10 @@ from typing import Any
 
 from emdsl.ir.expressions import (
     Apply,
-    Arm,
     Choose,
     Expression,
     Number,
     ParameterRef,
-    Reduce,
-    Stationary,
     VariableRef,
     number,
     rewrite,
@@ -109,9 +106,3 @@ def numeric_variables(expression: Any, *, indexing: bool = False) -> set[Variabl
         inner = indexing or field.name in ("indices", "subjects", "state", "matrix")
         found |= numeric_variables(getattr(expression, field.name), indexing=inner)
     return found
-
-
-__all__ = [
-    "Apply", "Arm", "Choose", "ONE", "Reduce", "Stationary", "ZERO", "fold", "has_parameters", "numeric_variables",
-    "substitute",
-]  # fmt: skip

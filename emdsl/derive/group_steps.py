@@ -7,11 +7,11 @@ from typing import Any
 
 import sympy as sp
 
+from emdsl.derive.candidate import Candidate
 from emdsl.derive.notation import joined, plain, product, readable, reference, wrapped
 from emdsl.derive.pieces import Derived
 from emdsl.derive.scopes import Reading, bare_axes, scope_of
 from emdsl.derive.simplification import as_written, tidy
-from emdsl.derive.updates import Candidate
 from emdsl.ir.derivation import Atom, Design, Vector
 from emdsl.ir.expressions import Expression, ParameterRef, walk
 

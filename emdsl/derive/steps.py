@@ -8,13 +8,13 @@ from typing import Any
 
 import sympy as sp
 
+from emdsl.derive.candidate import Candidate
 from emdsl.derive.group_steps import residual
 from emdsl.derive.notation import is_sum, joined, plain, product, readable, reference, wrapped
 from emdsl.derive.pieces import Derived
 from emdsl.derive.posterior_steps import law_text, posterior_steps
 from emdsl.derive.scopes import Reading, scope_of
 from emdsl.derive.update_steps import update_step
-from emdsl.derive.updates import Candidate
 from emdsl.ir.derivation import Design, Step, Vector
 from emdsl.ir.model import Factor, Map, Model
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import sympy as sp
 
+from emdsl.derive.candidate import Candidate
 from emdsl.derive.group_steps import gaussian_step, group_step
 from emdsl.derive.notation import reference
 from emdsl.derive.pieces import Derived
 from emdsl.derive.scopes import Reading, bare_axes
 from emdsl.derive.simplification import as_written, positive_ratio, tidy
 from emdsl.derive.solving import solve_stationarity
-from emdsl.derive.updates import Candidate, by_basis, without_common_factor
+from emdsl.derive.updates import by_basis, without_common_factor
 from emdsl.ir.derivation import Atom, Step
 from emdsl.ir.expressions import BinderRef, Expression, Label, VariableRef
 from emdsl.ir.model import Parameter

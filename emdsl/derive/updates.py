@@ -14,7 +14,7 @@ from emdsl.derive.printing import source
 from emdsl.derive.separation import expand
 from emdsl.derive.solving import solve_stationarity
 from emdsl.ir.derivation import Contribution, Rule, Update
-from emdsl.ir.expressions import Expression, ParameterRef, VariableRef, walk
+from emdsl.ir.expressions import Expression, ParameterRef, walk
 from emdsl.ir.model import Model, Parameter
 
 #: The time that one rule may take with one group of parameters.
@@ -367,6 +367,3 @@ def _only_bare(piece: Derived, parameter: str) -> bool:
     return not any(
         atom.is_predictor and any(term.parameter.name == parameter for term in atom.terms) for atom in piece.piece.atoms
     )
-
-
-__all__ = ["Candidate", "RULES", "VariableRef", "derive_updates"]

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from emdsl.derive.candidate import Candidate
 from emdsl.derive.evaluation import names, value
 from emdsl.derive.random_cells import Cells, Draws, NotDrawn, draw_cells
-from emdsl.derive.updates import Candidate
 from emdsl.ir.derivation import Piece, Update
 from emdsl.ir.model import Domain, Model
 

@@ -4,11 +4,9 @@ outermost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
-
-import numpy as np
 
 from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
@@ -220,10 +218,3 @@ class Eliminator:
     def _add(self, tables: Sequence[Node], level: int, axes: tuple[str, ...], *, rows: bool = False) -> Node:
         by_row = rows or any(node.rows for node in tables)
         return Add(next(self.numbers), axes, level, by_row, tuple(tables))
-
-
-def table_cost(root: Node, sizes: Mapping[str, int]) -> int:
-    """The largest number of cells for a unit of any node."""
-    from emdsl.plan.nodes import in_order
-
-    return max(int(np.prod([sizes.get(axis, 1) for axis in node.axes])) for node in in_order(root))

@@ -94,26 +94,21 @@ class BoundProblem:
 
     def random_expectation(self, rng: np.random.Generator, theta: Theta) -> Expectation:
         """Statistics under random responsibilities."""
-        levels = self.program.bound.levels
-        parents, sizes = [level.parent for level in levels], [level.size for level in levels]
-        potentials, multiplier = draw_potentials(
-            rng, self.program.latents, parents, sizes, dense=self._dense, chains=self._chains
-        )
-        statistics = self.program.expect_random(theta, potentials, multiplier)
+        statistics = self.program.expect_random(theta, *self._draw(rng))
         return Expectation(float("nan"), self._with_priors(statistics))
 
     def random_expectations(self, rngs: Sequence[np.random.Generator], theta: Theta) -> Expectation:
         """Of a batch: `random_expectation` for each of its starts, from its own generator."""
-        levels = self.program.bound.levels
-        parents, sizes = [level.parent for level in levels], [level.size for level in levels]
-        draws = [
-            draw_potentials(rng, self.program.latents, parents, sizes, dense=self._dense, chains=self._chains)
-            for rng in rngs
-        ]
+        draws = [self._draw(rng) for rng in rngs]
         potentials = {name: np.stack([draw[0][name] for draw in draws]) for name in draws[0][0]}
-        multiplier = tuple(np.stack([draw[1][level] for draw in draws]) for level in range(len(levels)))
+        multiplier = tuple(np.stack(weights) for weights in zip(*(draw[1] for draw in draws), strict=True))
         statistics = self.program.expect_random(theta, potentials, multiplier)
         return Expectation(float("nan"), self._with_priors(statistics))
+
+    def _draw(self, rng: np.random.Generator) -> tuple[dict[str, Array], tuple[Array, ...]]:
+        levels = self.program.bound.levels
+        parents, sizes = [level.parent for level in levels], [level.size for level in levels]
+        return draw_potentials(rng, self.program.latents, parents, sizes, dense=self._dense, chains=self._chains)
 
     def rough(self) -> BoundProblem:
         """The same problem with at most two Newton steps in an M-step (a generalised EM algorithm)."""

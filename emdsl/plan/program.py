@@ -32,7 +32,7 @@ from emdsl.plan.nodes import (
     in_order,
 )
 from emdsl.plan.source import program_source
-from emdsl.runtime.carriers import Block, RowTable
+from emdsl.runtime.carriers import RowTable
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.gaussian import GaussianTable
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE, extend_codes, extend_codes_reverse
@@ -190,47 +190,14 @@ class Program:
             v = self.vector(theta)
             etas = {name: np.where(eta <= LOG_IMPOSSIBLE, LOG_ZERO, 0.0) for name, eta in self.etas(theta, v).items()}
             tables = {n.number: self._table(n, theta, v, etas, blank=True) for n in self.random_nodes}
-            constants = self._with_potentials(potentials)
+            constants = Constants(self.random_constants)
+            constants.size = self.random_constants.size
+            for node in self.random_nodes:
+                if isinstance(node, Potential):
+                    constants[node.number] = potentials[node.latent]
             blocks = [replace(block, multiplier=multiplier) for block in self.blocks]
             run = self.module.random_expectation
             return self._sweep(self.random_nodes, tables, constants, run, blocks, etas)[1]
-
-    def posterior(self, theta: Theta) -> tuple[float, dict[str, Array]]:
-        """The log-likelihood, and for each finite hidden variable the posterior probability of each value in each
-        unit of its plate, `(values, units)`. Outermost units count once, whatever their weight; NaN for a unit of
-        weight 0 further in.
-        """
-        with np.errstate(all="ignore"):
-            v = self.vector(theta)
-            etas = self.etas(theta, v)
-            tables = {n.number: self._table(n, theta, v, etas, blank=False) for n in self.random_nodes}
-            levels = {name: (level, values) for name, level, values in self.latents}
-            constants = self._with_potentials(
-                {name: np.zeros((values, self.bound.levels[level].size)) for name, (level, values) in levels.items()}
-            )
-            for node in self.random_nodes:
-                if isinstance(node, Power) and node.level == 1:
-                    constants[node.number] = np.ones_like(constants[node.number])
-            sums = {node.number: self._accumulator(node, tables) for node in self.random_nodes}
-            total = 0.0
-            for block in self.blocks:
-                total += float(self.module.random_expectation(tables, constants, block, sums))
-            # Weights further in are exponents inside the sums: they multiply what comes back, and drop out of the
-            # shares.
-            found = {
-                n.latent: sums[n.number] / sums[n.number].sum(axis=0)
-                for n in self.random_nodes
-                if isinstance(n, Potential)
-            }
-            return total, found
-
-    def _with_potentials(self, potentials: dict[str, Array]) -> Constants:
-        constants = Constants(self.random_constants)
-        constants.size = self.random_constants.size
-        for node in self.random_nodes:
-            if isinstance(node, Potential):
-                constants[node.number] = potentials[node.latent]
-        return constants
 
     def _table(self, node: Node, theta: Theta, v: Array, etas: dict[str, Array], *, blank: bool) -> Any:
         match node:
@@ -377,6 +344,3 @@ def load_module(source: str) -> ModuleType:
     # The source is written by the planner from names it has made itself; no text of a model reaches this call.
     exec(compile(source, file, "exec"), vars(module))  # noqa: S102
     return module
-
-
-__all__ = ["Block", "Constants", "Program", "load_module"]

@@ -135,6 +135,3 @@ class RowTable:
             first = len(view.hidden)
             values = values.sum(axis=tuple(range(first, first + len(elements))))
         return np.array(values)
-
-
-__all__ = ["Block", "RowTable", "affine", "affine_reverse", "take", "take_reverse", "times_weight", "weighted"]
