@@ -20,6 +20,7 @@ from emdsl.derive.symbols import Symbols
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Design
 from emdsl.ir.expressions import Apply, Expression, Number, ParameterRef, VariableRef, walk
+from emdsl.ir.latents import continuous_latents
 
 #: The logarithm of 0 in tables of log-factors: finite, so that 0 times it is 0.
 LOG_ZERO = -1e300
@@ -30,7 +31,8 @@ _REAL = frozenset({"real", "contrast", "ordered"})
 
 def convert(expression: Expression, symbols: Symbols, *, linear: bool) -> Any:
     """The SymPy form of an expression. `linear`: the log-density is affine in it."""
-    if not has_parameters(expression):
+    hidden = any(True for _ in continuous_latents(expression, symbols.model))
+    if not has_parameters(expression) and not (hidden and _taken_apart(expression)):
         return _known(expression, symbols)
     predictor = _predictor(expression, symbols, linear=linear)
     if predictor is not None:
@@ -38,6 +40,8 @@ def convert(expression: Expression, symbols: Symbols, *, linear: bool) -> Any:
     match expression:
         case ParameterRef():
             return symbols.atom((Design(expression),))
+        case VariableRef():
+            return symbols.known(expression)
         case Apply("+", (left, right)):
             return convert(left, symbols, linear=linear) + convert(right, symbols, linear=linear)
         case Apply("-", (left, right)):
@@ -64,12 +68,19 @@ def convert(expression: Expression, symbols: Symbols, *, linear: bool) -> Any:
     raise EmmError("not-supported-yet", f"a log-density with parameters inside `{what}` has no derivation yet")
 
 
+def _taken_apart(expression: Expression) -> bool:
+    """Whether an expression of hidden numbers without parameters has a form that SymPy should see through, so that
+    kernels like `log u` and `u` are found in it."""
+    return isinstance(expression, VariableRef) or (isinstance(expression, Apply) and expression.op in _SEEN_THROUGH)
+
+
 _FUNCTIONS: dict[str, Any] = {
     "exp": sp.exp, "log1p": lambda x: sp.log(1 + x), "sqrt": sp.sqrt, "abs": sp.Abs, "sin": sp.sin, "cos": sp.cos,
     "logistic": functions.logistic, "logit": lambda x: sp.log(x) - sp.log(1 - x), "Phi": functions.Phi,
     "probit": functions.probit, "lgamma": sp.loggamma, "^": sp.Pow, "min": sp.Min, "max": sp.Max,
     "logbesseli0": functions.log_i0,
 }  # fmt: skip
+_SEEN_THROUGH = frozenset({"+", "-", "*", "/", "neg", "^", "log", "exp", "sqrt", "log1p"})
 
 
 def _log(argument: Expression, symbols: Symbols) -> Any:
@@ -91,7 +102,7 @@ def _log(argument: Expression, symbols: Symbols) -> Any:
             return _log(left, symbols) + _log(right, symbols)
         case Apply("/", (left, right)):
             return _log(left, symbols) - _log(right, symbols)
-    if not has_parameters(argument):
+    if not has_parameters(argument) and not any(True for _ in continuous_latents(argument, symbols.model)):
         return _known(Apply("log", (argument,)), symbols)
     return sp.log(convert(argument, symbols, linear=False))
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from emdsl.derive.candidate import Candidate
 from emdsl.derive.deadline import DeadlineExceeded, deadline
+from emdsl.derive.integrals import integrals
 from emdsl.derive.pieces import Derived, factor_pieces, prior_pieces
 from emdsl.derive.steps import derivation_steps
 from emdsl.derive.updates import derive_updates
@@ -34,6 +35,7 @@ def derive(model: Model) -> Derivation:
         maps=model.maps,
         updates=tuple(candidate.update for candidate in candidates),
         steps=_steps(model, pieces, candidates),
+        integrals=integrals(model, pieces),
     )
 
 

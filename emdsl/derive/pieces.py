@@ -17,6 +17,7 @@ from emdsl.derive.splitting import Part, split_branch
 from emdsl.derive.symbols import Symbols
 from emdsl.ir.derivation import Piece, Shift, Term
 from emdsl.ir.expressions import Apply, Binder, Stationary, VariableRef, walk
+from emdsl.ir.latents import is_continuous
 from emdsl.ir.model import Branch, Factor, Model, Parameter
 
 
@@ -81,7 +82,8 @@ def prior_pieces(parameter: Parameter, model: Model) -> Iterator[Derived]:
 
 def derive_piece(part: Part, name: str, factor: Factor, model: Model, *, prior: bool = False) -> Derived:
     """One part as a piece: the form by structure, then derivatives."""
-    data = frozenset(v.name for v in model.variables if v.kind != "latent")
+    # A continuous hidden variable is like a datum: every point at which the posterior is evaluated gives it a number.
+    data = frozenset(v.name for v in model.variables if v.kind != "latent" or is_continuous(v))
     symbols = Symbols(model, data)
     common: dict[str, Any] = {
         "name": name, "factor": factor.name, "plate": factor.plate, "elements": (*factor.elements, *part.binders),

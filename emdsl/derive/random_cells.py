@@ -28,6 +28,7 @@ from emdsl.ir.expressions import (
     VariableRef,
     walk,
 )
+from emdsl.ir.latents import is_continuous
 from emdsl.ir.model import Domain, Model
 from emdsl.runtime.functions import FUNCTIONS
 
@@ -155,7 +156,7 @@ def _axes(piece: Piece, model: Model) -> list[str]:
     """The variables and bound indices that tell the cells apart."""
     found: dict[str, None] = {}
     for node in walk((piece.atoms, tuple(known.value for known in piece.knowns), piece.elements)):
-        hidden = isinstance(node, VariableRef) and model.variable(node.name).kind == "latent"
+        hidden = isinstance(node, VariableRef) and _finite_latent(node.name, model)
         if hidden or isinstance(node, BinderRef):
             found[repr(node)] = None
     for atom in piece.atoms:
@@ -163,6 +164,10 @@ def _axes(piece: Piece, model: Model) -> list[str]:
             if isinstance(node, VariableRef):
                 found[repr(node)] = None
     return list(found)
+
+
+def _finite_latent(name: str, model: Model) -> bool:
+    return model.variable(name).kind == "latent" and not is_continuous(model.variable(name))
 
 
 def _place(atom: Atom, cell: Mapping[str, int], model: Model) -> tuple[str, tuple[int, ...]]:
@@ -189,7 +194,7 @@ def _known(expression: Expression, cell: Mapping[str, int], k: int, piece: Piece
         case Number(number):
             return float(number)
         case VariableRef(name):
-            if repr(expression) in cell and draws.model.variable(name).kind == "latent":
+            if repr(expression) in cell and _finite_latent(name, draws.model):
                 return float(cell[repr(expression)])
             return draws.datum(expression, piece.target, k)
         case BinderRef():

@@ -91,6 +91,8 @@ def _switches(node: Apply, whole: Expression, model: Model) -> bool:
     if node.op != "where" or has_parameters(node.args[0]) or not has_parameters(node.args[1:]):
         return False
     inside = tuple(walk(node.args[0]))
+    if any(isinstance(n, VariableRef) and model.variable(n.name).values is None for n in inside):
+        return False
     if any(isinstance(n, VariableRef) and model.variable(n.name).kind != "latent" for n in inside):
         return False
     bound = {n.binder for n in inside if isinstance(n, BinderRef)}

@@ -3,7 +3,7 @@
 Free of sizes. Formulas are source text over the symbols that `Atom`, `Known` and the statistics declare, in a small
 grammar of Python (`+ - * / **`, calls of the functions in `emdsl.plan.functions`), written by the derive stage alone.
 
-Supported: any log-density over finite latent variables, parameters and data. Not yet: continuous latent variables.
+Supported: any log-density over finite and continuous latent variables, parameters and data.
 """
 
 from __future__ import annotations
@@ -177,6 +177,26 @@ class Update:
 
 
 @dataclass(frozen=True)
+class Integral:
+    """Continuous hidden variables that are integrated out together, and how.
+
+    `pieces` are those that look at them. `method`:
+    gaussian    the log-joint is quadratic in them
+    kernel      the log-joint is linear in the functions `basis` of the one variable `u`, whose exponential integrates
+                in closed form as that of the law `kernel`
+    quadrature  smooth otherwise: adaptive Gauss-Hermite quadrature
+    `lag` is how far back laws look at them along a chain (0: they do not).
+    """
+
+    latents: tuple[str, ...]
+    pieces: tuple[str, ...]
+    method: Literal["gaussian", "kernel", "quadrature"]
+    kernel: str = ""
+    basis: tuple[str, ...] = ()
+    lag: int = 0
+
+
+@dataclass(frozen=True)
 class Step:
     """One step of the derivation, to be read: the rule, what it is about, the formula before and after."""
 
@@ -196,6 +216,7 @@ class Derivation:
     maps: tuple[Map, ...]
     updates: tuple[Update, ...]
     steps: tuple[Step, ...]
+    integrals: tuple[Integral, ...] = ()
 
     def piece(self, name: str) -> Piece:
         """The piece of that name."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from emdsl.data.bound import Bound, Level
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Atom, Known, Piece
 from emdsl.ir.expressions import BinderRef, ParameterRef, Position, VariableRef, walk
+from emdsl.ir.latents import continuous_latents, is_continuous
 from emdsl.ir.model import Model
 from emdsl.plan.codes import bind_codes
 from emdsl.plan.evaluation import Evaluator, axis_of
 from emdsl.plan.layout import Axes, BoundPiece, layout
-from emdsl.plan.named import ROW, START, Named, union
+from emdsl.plan.named import POINT, ROW, START, Named, union
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.pieces import PieceData, Slots
 from emdsl.runtime.problem import Array
@@ -25,7 +27,12 @@ from emdsl.runtime.scatter import Address, address
 class PieceBinder:
     """Binds the pieces of one derivation."""
 
-    def __init__(self, model: Model, bound: Bound, batch: int | None = None) -> None:
+    def __init__(
+        self, model: Model, bound: Bound, batch: int | None = None,
+        together: Mapping[str, Sequence[Piece]] | None = None,
+    ) -> None:  # fmt: skip
+        """`together`: for a piece that looks at continuous hidden variables, all those of its integral."""
+        self.together = together or {}
         self.model = model
         self.bound = bound
         self.batch = batch
@@ -36,30 +43,57 @@ class PieceBinder:
         """The piece with its axes, addresses, masks and codes (its statistics follow once the program is generated)."""
         level = self._level(piece)
         siblings = [other for other in pieces if other.factor == piece.factor]
+        within = self.together.get(piece.name)
         alone = self._by_code_alone(siblings)
         coded = self._coded(piece)
         # Both see the units of this piece's plate; `plain` gives finite data row by row, `evaluator` as axes of codes.
         self.plain = Evaluator(self.model, self.bound, level=level)
         evaluator = Evaluator(self.model, self.bound, coded, level=level)
-        axes = self._axes(piece, coded, siblings if alone else (piece,))
+        axes = self._axes(piece, coded, siblings if alone else within or (piece,))
         by_row = piece.form in ("rows", "log-sum-exp")
         addresses: list[Address | None] = []
         slots: list[Slots | None] = []
         for atom in piece.atoms:
             place = None if atom.is_predictor else self.address(atom.terms[0].parameter, axes, evaluator)
             addresses.append(place)
-            slots.append(None if place is not None else self._slots(atom, axes, evaluator))
+            by_data = place is not None or self._at_points(atom)
+            slots.append(None if by_data else self._slots(atom, axes, evaluator))
         data = PieceData(
             name=piece.name, by_row=by_row, hidden=axes.shape(axes.hidden), elements=axes.shape(axes.elements),
             codes=axes.shape(axes.codes), terms=len(piece.terms), rows=self.bound.levels[level].size, level=level,
             addresses=addresses, slots=slots, homes=[self._home(atom) for atom in piece.atoms],
-            knowns={known.symbol: self._known(known, axes, evaluator, by_row) for known in piece.knowns},
+            knowns={k.symbol: self._known(k, axes, evaluator, by_row) for k in piece.knowns if not self._at_points(k)},
         )  # fmt: skip
         bound = BoundPiece(piece, level, axes, data)
         bound.carrier = "coded" if coded and alone else ""
         self._guards(bound, evaluator)
         self._carrier(bound, coded)
         return bound
+
+    def _at_points(self, item: Any) -> bool:
+        """Whether a continuous hidden variable occurs in it: it then has a value only at points of these."""
+        return any(True for _ in continuous_latents(item, self.model))
+
+    def at(self, bound: BoundPiece, drawn: Mapping[tuple[str, int], Named]) -> PieceData:
+        """The data of a piece with continuous hidden variables at the points `drawn`, whose axis is its last hidden
+        one.
+        """
+        evaluator = Evaluator(self.model, self.bound, level=bound.level, drawn=drawn)
+        self.plain = evaluator
+        points = max(item.array.shape[item.axes.index(POINT)] for item in drawn.values())
+        axes = replace(bound.axes, sizes={**bound.axes.sizes, POINT: points})
+        data = bound.data
+        knowns = dict(data.knowns)
+        for known in bound.piece.knowns:
+            if self._at_points(known):
+                knowns[known.symbol] = self._known(known, axes, evaluator, True)
+        slots = [
+            self._slots(atom, axes, evaluator) if self._at_points(atom) else item
+            for atom, item in zip(bound.piece.atoms, data.slots, strict=True)
+        ]
+        addresses = [None if a is None else replace(a, cells=axes.shape(axes.cells)) for a in data.addresses]
+        hidden = axes.shape(axes.hidden)
+        return replace(data, knowns=knowns, slots=slots, addresses=addresses, hidden=hidden)
 
     def _by_code_alone(self, siblings: Sequence[Piece]) -> bool:
         """Whether all pieces of a factor are tables by the same codes, without statistics that vary by row: missing
@@ -111,15 +145,15 @@ class PieceBinder:
         parts: list[Any] = []
         for other in together:
             parts += [atom.terms for atom in other.atoms] + [known.value for known in other.knowns] + [other.guards]
-        if piece.vector is not None:
-            parts += [piece.vector.mean, piece.vector.covariance]
+            if other.vector is not None:
+                parts += [other.vector.mean, other.vector.covariance]
         if piece.stationary is not None:
             parts.append(piece.stationary)
         for node in walk(tuple(parts)):
             if isinstance(node, VariableRef) and not self._is_data(node):
                 values = self.model.variable(node.name).values
                 if values is None:
-                    raise EmmError("not-supported-yet", f"the continuous latent variable `{node.name}` has no plan yet")
+                    continue
                 hidden[axis_of(node)] = None
                 sizes[axis_of(node)] = len(self.bound.indexes[values])
         order = {v.name: k for k, v in enumerate(self.model.variables)}
@@ -129,6 +163,9 @@ class PieceBinder:
         ):
             names.insert(0, START)
             sizes[START] = self.batch
+        if self._at_points((tuple(parts), piece.vector)):
+            names.append(POINT)
+            sizes[POINT] = 1
         elements = []
         binders = (*piece.elements, *((piece.reduced,) if piece.reduced else ()))
         for binder in binders:
@@ -294,7 +331,10 @@ class PieceBinder:
         return self.model.variable(reference.name).axes
 
     def _hidden_target(self, piece: Piece) -> bool:
-        return piece.target is not None and not self._is_data(piece.target)
+        """Whether the piece is the law of a finite hidden variable, whose chain knows which unit is the first."""
+        if piece.target is None or self._is_data(piece.target):
+            return False
+        return not is_continuous(self.model.variable(piece.target.name))
 
     def _position(self, level: Level, piece: Piece) -> Any:
         position = np.arange(level.size) - level.starts[level.parent]
@@ -304,6 +344,8 @@ class PieceBinder:
         piece = bound.piece
         if piece.prior:
             bound.carrier = "prior"
+        elif POINT in bound.axes.hidden:
+            bound.carrier = "integral"
         elif piece.form == "separable":
             if coded:
                 bind_codes(bound, coded, self.plain)

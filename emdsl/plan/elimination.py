@@ -11,9 +11,10 @@ from itertools import count
 from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
+from emdsl.plan.integrals import BoundIntegral
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.maps import BoundMap
-from emdsl.plan.named import START, union
+from emdsl.plan.named import POINT, START, union
 from emdsl.plan.nodes import (
     Add,
     Affine,
@@ -44,6 +45,7 @@ class Eliminator:
     pieces: Sequence[BoundPiece]
     maps: Sequence[BoundMap]
     random: bool = False
+    integrals: Sequence[BoundIntegral] = ()
     sizes: dict[str, int] = field(default_factory=dict)
     numbers: count[int] = field(default_factory=count)
     roles: dict[int, str] = field(default_factory=dict)
@@ -52,6 +54,7 @@ class Eliminator:
         """The node of the log-evidence of the data set."""
         for axes in (*(piece.axes for piece in self.pieces), *(item.axes for item in self.maps)):
             self.sizes.update(axes.sizes)
+        self.sizes.pop(POINT, None)
         tables: dict[int, list[Node]] = {level: [] for level in range(len(self.bound.levels))}
         for node in self._leaves():
             tables[node.level].append(node)
@@ -94,8 +97,11 @@ class Eliminator:
             found.append(Take(next(self.numbers), first.axes.hidden, first.level, True, names))
         for item in self.maps:
             found.append(Indicator(next(self.numbers), item.axes.hidden, item.level, True, item.map.name))
+        for integral in self.integrals:
+            # What is left of continuous hidden variables is a density by unit, like that of a datum.
+            found.append(RowDensity(next(self.numbers), integral.axes, integral.level, True, integral.name))
         for node in found:
-            if isinstance(node, Affine | Quadratic | RowDensity):
+            if isinstance(node, Affine | Quadratic | RowDensity) and not node.piece.startswith("integral:"):
                 self.roles[node.number] = self._piece(node.piece).piece.when
             elif isinstance(node, Take):
                 self.roles[node.number] = self._piece(node.pieces[0]).piece.when

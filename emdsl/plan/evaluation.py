@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ from emdsl.ir.expressions import (
     VariableRef,
 )
 from emdsl.ir.model import Guard, Model
-from emdsl.plan.named import ROW, Named, combine
+from emdsl.plan.named import ROW, Named, combine, union
 from emdsl.runtime.functions import FUNCTIONS
 from emdsl.runtime.problem import Theta
 from emdsl.runtime.stationary import stationary_law
@@ -39,7 +40,8 @@ class Evaluator:
     `theta` gives parameters their values (for reports and the like); without it expressions must be free of them.
     `level`: whose units the rows are; data of plates around it are repeated for each of them (None: each datum has
     the rows of its own plate). `coded`: finite data give their code as an axis (`#x`) instead of a value by row; so
-    do parameters' tables see them.
+    do parameters' tables see them. `drawn`: values of continuous hidden variables by name and lag, each `(*elements,
+    *cells, rows)`.
     """
 
     model: Model
@@ -47,6 +49,7 @@ class Evaluator:
     coded: frozenset[VariableRef | BinderRef] = frozenset()
     theta: Theta | None = None
     level: int | None = None
+    drawn: Mapping[tuple[str, int], Named] | None = None
 
     def value(self, expression: Expression) -> Named:
         """The number (or truth, 0 or 1) of an expression in every cell and row it varies over."""
@@ -197,7 +200,24 @@ class Evaluator:
             return Named((axis,), np.arange(len(self.bound.indexes[variable.values])))
         return self._data(reference)
 
+    def _drawn(self, reference: VariableRef) -> Named:
+        """A continuous hidden variable at the points where the log-joint is evaluated."""
+        assert self.drawn is not None
+        table = self.drawn[reference.name, reference.lag]
+        count = len(reference.indices)
+        rest = table.axes[count:]
+        if not count:
+            return table
+        codes = [self.code(index) for index in reference.indices]
+        axes = union(*(code.axes for code in codes))
+        if ROW in axes:
+            raise EmmError("not-supported-yet", f"an element of `{reference.name}` that data choose has no plan yet")
+        index = np.broadcast_arrays(*(code.aligned(axes) for code in codes))
+        return Named((*axes, *rest), table.array[tuple(index)])
+
     def _data(self, reference: VariableRef) -> Named:
+        if self.drawn is not None and (reference.name, reference.lag) in self.drawn:
+            return self._drawn(reference)
         array = np.asarray(self.bound.values[reference.name].array)
         if reference.lag:
             array = lagged(array, reference, self.model, self.bound)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Piece
 from emdsl.ir.expressions import Binder, BinderRef, ConstantRef, ParameterRef, VariableRef
 from emdsl.plan.binding import PieceBinder
-from emdsl.plan.evaluation import axis_of
+from emdsl.plan.evaluation import Evaluator, axis_of
 from emdsl.plan.layout import Axes
+from emdsl.plan.named import POINT
 from emdsl.runtime.gaussian import GaussianData
 from emdsl.runtime.problem import Array, Theta
 from emdsl.runtime.scatter import Address
@@ -67,6 +70,24 @@ def bind_gaussian(piece: Piece, axes: Axes, binder: PieceBinder, weights: Array 
     hidden = axes.shape(axes.hidden)
     data = GaussianData((values - centre[:, None]) / scale[:, None], centre, scale, hidden, constant)
     return GaussianPiece(data, mean, covariance, name)
+
+
+def bind_hidden_gaussian(piece: Piece, axes: Axes, binder: PieceBinder, data: GaussianData) -> GaussianPiece:
+    """The addresses of mean and covariance of the law of a hidden vector; `data` has no rows."""
+    vector = piece.vector
+    assert vector is not None
+    evaluator = Evaluator(binder.model, binder.bound)
+    if vector.constant is not None:
+        data.constant = float(evaluator.value(vector.constant).array)
+    finite = replace(axes, hidden=tuple(axis for axis in axes.hidden if axis != POINT))
+    rows, columns = Binder("vector 1", vector.axis), Binder("vector 2", vector.axis)
+    if not isinstance(vector.covariance, ParameterRef):
+        raise EmmError("not-supported-yet", "a covariance of hidden variables that is no parameter has no plan yet")
+    covariance = _partial(binder, vector.covariance, (rows, columns), finite)
+    if isinstance(vector.mean, ParameterRef):
+        return GaussianPiece(data, _partial(binder, vector.mean, (rows,), finite), covariance, vector.mean.name)
+    mean = evaluator.value(vector.mean).aligned((*finite.hidden, rows.name))
+    return GaussianPiece(data, np.broadcast_to(mean, (*mean.shape[:-1], data.d)), covariance, "")
 
 
 def bind_stationary(piece: Piece, axes: Axes, binder: PieceBinder) -> StationaryPart:

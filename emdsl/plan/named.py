@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 ROW = "row"
 #: The axis of several starts that run at once; always first.
 START = "start"
+#: The axis of the points at which continuous hidden variables are evaluated (no name of a variable has an asterisk).
+POINT = "point*"
 
 
 @dataclass(frozen=True)

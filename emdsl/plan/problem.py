@@ -13,12 +13,14 @@ from emdsl.data.bound import Bound
 from emdsl.ir.derivation import Derivation, Update
 from emdsl.ir.identifiers import identifier
 from emdsl.plan.degeneracy import degenerate
+from emdsl.plan.layout import BoundPiece
 from emdsl.plan.named import START
 from emdsl.plan.program import Program
 from emdsl.plan.spaces import make_spaces
 from emdsl.runtime.assembly import Assembly, assemble_gradient, make_place
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.group import Group
+from emdsl.runtime.integrals.assembly import PointAssembly, split_points
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE
 from emdsl.runtime.matrix_updates import covariance_update, gaussian_gradient, mean_update
 from emdsl.runtime.problem import Array, Expectation, Space, Theta
@@ -94,7 +96,7 @@ class BoundProblem:
 
     def random_expectation(self, rng: np.random.Generator, theta: Theta) -> Expectation:
         """Statistics under random responsibilities."""
-        statistics = self.program.expect_random(theta, *self._draw(rng))
+        statistics = self.program.expect_random(theta, *self._draw(rng), rng)
         return Expectation(float("nan"), self._with_priors(statistics))
 
     def random_expectations(self, rngs: Sequence[np.random.Generator], theta: Theta) -> Expectation:
@@ -102,7 +104,7 @@ class BoundProblem:
         draws = [self._draw(rng) for rng in rngs]
         potentials = {name: np.stack([draw[0][name] for draw in draws]) for name in draws[0][0]}
         multiplier = tuple(np.stack(weights) for weights in zip(*(draw[1] for draw in draws), strict=True))
-        statistics = self.program.expect_random(theta, potentials, multiplier)
+        statistics = self.program.expect_random(theta, potentials, multiplier, rngs[0])
         return Expectation(float("nan"), self._with_priors(statistics))
 
     def _draw(self, rng: np.random.Generator) -> tuple[dict[str, Array], tuple[Array, ...]]:
@@ -121,6 +123,8 @@ class BoundProblem:
         arrays are small.
         """
         numbers = sum(size for size in self.program.sizes.values()) + self.program.bound.levels[-1].size
+        if self.program.integrals:
+            return None
         fixed_mean = self.program.gaussians and any(space.fixed.any() for space in self.spaces)
         if any(iterated(update) for update in self.derivation.updates) or fixed_mean or numbers * count > MOST_BATCHED:
             return None
@@ -163,7 +167,8 @@ class BoundProblem:
     def _update(self, update: Update, theta: dict[str, Array], statistics: Any) -> dict[str, Array]:
         if update.rule in ("simplex", "closed form"):
             (name,) = update.parameters
-            value = self._updates[name](theta, self.program.vector(theta), statistics, self._data)
+            weights, pieces = split_points(statistics, self._data)
+            value = self._updates[name](theta, self.program.vector(theta), weights, pieces)
             space = self._space[name]
             if update.rule == "simplex":
                 return {name: share(value, theta[name], space)}
@@ -217,12 +222,27 @@ class BoundProblem:
         """A hidden value that holds too few units for a density, or a scale near nothing."""
         return degenerate(self.program, statistics)
 
-    def _assemblies(self) -> list[Assembly | StationaryPart]:
-        found: list[Assembly | StationaryPart] = list(self.program.stationary.values())
+    def _point_assembly(self, item: BoundPiece) -> PointAssembly:
+        piece, module = item.piece, self.program.module
+        return PointAssembly(
+            data=item.data,
+            names=tuple(tuple(term.parameter.name for term in atom.terms) for atom in piece.atoms),
+            formulas=tuple(getattr(module, f"{kind}_{item.name}") for kind in ("value", "gradient", "hessian")),
+            hessian_entries=tuple((i, j) for i, j, _ in piece.hessian),
+            reduced=piece.form == "log-sum-exp",
+            sign=piece.sign,
+            offsets=self.program.layout.offsets,
+        )
+
+    def _assemblies(self) -> list[Assembly | PointAssembly | StationaryPart]:
+        found: list[Assembly | PointAssembly | StationaryPart] = list(self.program.stationary.values())
         module, offsets = self.program.module, self.program.layout.offsets
         for item in self.program.pieces.values():
             piece, data = item.piece, item.data
             if piece.form in ("gaussian", "stationary"):
+                continue
+            if item.carrier == "integral":
+                found.append(self._point_assembly(item))
                 continue
             found.append(
                 Assembly(

@@ -16,6 +16,8 @@ from emdsl.ir.identifiers import identifier
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.blocks import make_blocks
 from emdsl.plan.elimination import Eliminator
+from emdsl.plan.integrals import bind_integral
+from emdsl.plan.latent_pieces import VectorPiece
 from emdsl.plan.maps import bind_map, observed_pairs
 from emdsl.plan.matrices import GaussianPiece, bind_gaussian, bind_stationary
 from emdsl.plan.nodes import (
@@ -31,7 +33,7 @@ from emdsl.plan.nodes import (
     Take,
     in_order,
 )
-from emdsl.plan.source import program_source
+from emdsl.plan.source import formula_source, program_source
 from emdsl.runtime.carriers import RowTable
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.gaussian import GaussianTable
@@ -53,7 +55,12 @@ class Program:
 
     def __init__(self, derivation: Derivation, bound: Bound, batch: int | None = None) -> None:
         self.derivation, self.bound, self.batch = derivation, bound, batch
-        binder = PieceBinder(derivation.model, bound, batch)
+        together = {
+            name: [derivation.piece(other) for other in integral.pieces]
+            for integral in derivation.integrals
+            for name in integral.pieces
+        }
+        binder = PieceBinder(derivation.model, bound, batch, together)
         self._binder = binder
         self._row_data: dict[str, Any] = {}
         self.layout = binder.layout
@@ -66,11 +73,20 @@ class Program:
             for name, item in self.pieces.items()
             if item.piece.stationary is not None
         }
+        formulas = load_module(formula_source(derivation))
+        self.integrals = {
+            integral.name: integral
+            for integral in (
+                bind_integral(item, self.pieces, binder, formulas, self._weights_between)
+                for item in derivation.integrals
+            )
+        }
         arguments = (derivation.model, bound, list(self.pieces.values()), list(self.maps.values()))
-        first = Eliminator(*arguments)
+        inside = tuple(self.integrals.values())
+        first = Eliminator(*arguments, integrals=inside)
         self.root = first.build()
         self.sizes = first.sizes
-        second = Eliminator(*arguments, random=True)
+        second = Eliminator(*arguments, random=True, integrals=inside)
         self.random_root = second.build()
         self.source = program_source(derivation, self.root, self.random_root)
         self.module = load_module(self.source)
@@ -100,7 +116,11 @@ class Program:
 
     def _bind_statistics(self) -> None:
         bound = self.bound
+        for integral in self.integrals.values():
+            self.gaussians.update((p.name, p.gaussian) for p in integral.pieces if isinstance(p, VectorPiece))
         for name, item in self.pieces.items():
+            if item.carrier == "integral":
+                continue
             if item.carrier == "gaussian":
                 self.gaussians[name] = bind_gaussian(
                     item.piece, item.axes, self._binder, self._unit_weights(item.level)
@@ -129,6 +149,20 @@ class Program:
             plate = self.bound.levels[number].plate
             if number > level:
                 break
+            if total is not None:
+                total = total[self.bound.levels[number].parent]
+            own = self.bound.weights.get(plate) if plate is not None else None
+            if own is not None:
+                total = own if total is None else total * own
+        return total
+
+    def _weights_between(self, outer: int, inner: int) -> Any:
+        """The weight of each unit of level `inner` within its unit of level `outer`: the product over the plates
+        between them.
+        """
+        total: Any = None
+        for number in range(outer + 1, inner + 1):
+            plate = self.bound.levels[number].plate
             if total is not None:
                 total = total[self.bound.levels[number].parent]
             own = self.bound.weights.get(plate) if plate is not None else None
@@ -178,10 +212,11 @@ class Program:
             v = self.vector(theta)
             etas = self.etas(theta, v)
             tables = {node.number: self._table(node, theta, v, etas, blank=False) for node in self.nodes}
-            return self._sweep(self.nodes, tables, self.constants, self.module.expectation, self.blocks, etas)
+            total, found = self._sweep(self.nodes, tables, self.constants, self.module.expectation, self.blocks, etas)
+            return total, self._at_points(found, self.nodes, tables)
 
     def expect_random(
-        self, theta: Theta, potentials: dict[str, Array], multiplier: tuple[Array, ...]
+        self, theta: Theta, potentials: dict[str, Array], multiplier: tuple[Array, ...], rng: np.random.Generator
     ) -> dict[str, Any]:
         """Expected statistics with all log-densities but structural zeros left out and random potentials in their
         place.
@@ -189,7 +224,7 @@ class Program:
         with np.errstate(all="ignore"):
             v = self.vector(theta)
             etas = {name: np.where(eta <= LOG_IMPOSSIBLE, LOG_ZERO, 0.0) for name, eta in self.etas(theta, v).items()}
-            tables = {n.number: self._table(n, theta, v, etas, blank=True) for n in self.random_nodes}
+            tables = {n.number: self._table(n, theta, v, etas, blank=True, rng=rng) for n in self.random_nodes}
             constants = Constants(self.random_constants)
             constants.size = self.random_constants.size
             for node in self.random_nodes:
@@ -197,10 +232,24 @@ class Program:
                     constants[node.number] = potentials[node.latent]
             blocks = [replace(block, multiplier=multiplier) for block in self.blocks]
             run = self.module.random_expectation
-            return self._sweep(self.random_nodes, tables, constants, run, blocks, etas)[1]
+            found = self._sweep(self.random_nodes, tables, constants, run, blocks, etas)[1]
+            return self._at_points(found, self.random_nodes, tables)
 
-    def _table(self, node: Node, theta: Theta, v: Array, etas: dict[str, Array], *, blank: bool) -> Any:
+    def _at_points(self, found: dict[str, Any], nodes: tuple[Node, ...], tables: dict[int, Any]) -> dict[str, Any]:
+        """The statistics with those of every integral's pieces in place of the posterior weights of its cells."""
+        for node in nodes:
+            if isinstance(node, RowDensity) and node.piece in self.integrals:
+                found.update(tables[node.number].statistics(found.pop(node.piece)))
+        return found
+
+    def _table(
+        self, node: Node, theta: Theta, v: Array, etas: dict[str, Array], *, blank: bool,
+        rng: np.random.Generator | None = None,
+    ) -> Any:  # fmt: skip
         match node:
+            case RowDensity() if node.piece in self.integrals:
+                method = self.integrals[node.piece].method
+                return method.evidence(theta, v) if rng is None else method.drawn(theta, v, rng)
             case Table():
                 return self._summed(node, etas)
             case Affine():
@@ -291,6 +340,9 @@ class Program:
                 return np.zeros_like(tables[node.number])
             case Quadratic():
                 return np.zeros_like(tables[node.number].eta)
+            case RowDensity() if node.piece in self.integrals:
+                integral = self.integrals[node.piece]
+                return np.empty((*integral.hidden, integral.units))
             case RowDensity():
                 item = self.pieces[node.piece]
                 return np.empty((*item.data.hidden, item.data.rows))

@@ -31,6 +31,18 @@ from emdsl.runtime.scan import scan_forward, scan_reverse
 '''
 
 
+def formula_source(derivation: Derivation) -> str:
+    """The part of the module that binding needs: densities at points of continuous hidden variables."""
+    inside = {name for integral in derivation.integrals for name in integral.pieces}
+    sections: list[Sequence[str]] = [HEADER.format(name="formulas").splitlines()]
+    sections += [
+        density_function(piece)
+        for piece in derivation.pieces
+        if piece.name in inside and piece.form in ("rows", "log-sum-exp")
+    ]
+    return "\n\n\n".join("\n".join(section) for section in sections) + "\n"
+
+
 def program_source(derivation: Derivation, root: Node, random_root: Node) -> str:
     """The whole module as text."""
     name = derivation.model.name

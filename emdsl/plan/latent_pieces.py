@@ -1,0 +1,174 @@
+"""Pieces of the log-joint that look at continuous hidden variables, evaluated at points of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdsl.ir.expressions import VariableRef
+from emdsl.ir.latents import continuous_latents
+from emdsl.plan.binding import PieceBinder
+from emdsl.plan.layout import BoundPiece
+from emdsl.plan.matrices import GaussianPiece
+from emdsl.plan.named import POINT, ROW, Named
+from emdsl.runtime.carriers import RowTable
+from emdsl.runtime.gaussian import GaussianData
+from emdsl.runtime.integrals.points import PointWeights
+from emdsl.runtime.kernels import segment_sum
+from emdsl.runtime.pieces import PieceData
+from emdsl.runtime.problem import Array, Theta
+
+#: A hidden number: its variable, the place of its element, and how many units before.
+Site = tuple[str, tuple[int, ...], int]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a piece within the units of an integral.
+
+    `starts` `(units + 1,)` are the offsets of each unit's rows, `unit` `(rows,)` the unit of each (None: rows are the
+    units). `weights` are those of plates inside the unit's own.
+    """
+
+    starts: NDArray[np.intp]
+    unit: NDArray[np.intp] | None
+    weights: Array | None
+
+    def spread(self, values: Array) -> Array:
+        """Values by unit, for each row."""
+        return values if self.unit is None else values[..., self.unit]
+
+    def summed(self, values: Array) -> Array:
+        """Values by row, weighted and summed in each unit."""
+        if self.weights is not None:
+            values = np.where(self.weights > 0, values, 0.0) * self.weights
+        return values if self.unit is None else segment_sum(values, self.starts)
+
+
+@dataclass(frozen=True)
+class LatentPiece:
+    """A piece by row. `sites` are the hidden numbers that it looks at, in the order of its slots."""
+
+    name: str
+    bound: BoundPiece
+    binder: PieceBinder
+    density: Callable[..., Array]
+    sites: tuple[Site, ...]
+    hidden: tuple[int, ...]
+    rows: Rows
+
+    def log_density(self, theta: Theta, v: Array, values: Array) -> Array:
+        """`(*cells, points, rows)` at `values` `(slots, *cells, points, rows)` of the hidden numbers, summed over
+        elements.
+        """
+        data = self.at(values)
+        piece = self.bound.piece
+        table = RowTable(data, self.density, theta, v, piece.form == "log-sum-exp", piece.sign)
+        return table.forward(slice(0, data.rows))
+
+    def summed(self, theta: Theta, v: Array, values: Array) -> Array:
+        """`log_density` at `values` `(slots, *cells, points, units)`, summed in each unit: `(*cells, points, units)`."""
+        return self.rows.summed(self.log_density(theta, v, self.rows.spread(values)))
+
+    def statistics(self, values: Array, weights: Array) -> PointWeights:
+        """The posterior for the M-step: points `(slots, *cells, points, units)` and weights `(*cells, points,
+        units)`.
+        """
+        data = self.at(self.rows.spread(values))
+        by_row = self.rows.spread(weights)
+        if self.rows.weights is not None:
+            by_row = by_row * self.rows.weights
+        return PointWeights(np.broadcast_to(by_row, (*data.hidden, data.rows)), data)
+
+    def at(self, values: Array) -> PieceData:
+        """The piece's data with the hidden numbers in place."""
+        return self.binder.at(self.bound, drawn(self.sites, values, self.bound.axes.hidden))
+
+
+def drawn(sites: Sequence[Site], values: Array, hidden: tuple[str, ...]) -> dict[tuple[str, int], Named]:
+    """The values of each variable (by name and lag), `(elements, *cells, points, rows)`, its elements in order."""
+    found: dict[tuple[str, int], list[int]] = {}
+    for slot, (name, _, lag) in enumerate(sites):
+        found.setdefault((name, lag), []).append(slot)
+    arrays: dict[tuple[str, int], Named] = {}
+    for key, slots in found.items():
+        elements = [sites[slot][1] for slot in slots]
+        axes = len(elements[0])
+        shape = tuple(max(element[k] for element in elements) + 1 for k in range(axes))
+        array = values[slots].reshape(*shape, *values.shape[1:])
+        arrays[key] = Named((*(f"?{k}" for k in range(axes)), *hidden, ROW), array)
+    return arrays
+
+
+def sites_of(piece: BoundPiece, binder: PieceBinder) -> tuple[Site, ...]:
+    """The hidden numbers that a piece looks at: of an array all elements."""
+    model = binder.model
+    looked = (piece.piece.knowns, tuple(atom.terms for atom in piece.piece.atoms), piece.piece.guards)
+    if piece.piece.vector is not None:
+        looked = (*looked, (piece.piece.vector,))  # type: ignore[assignment]
+    keys = dict.fromkeys((node.name, node.lag) for node in continuous_latents(looked, model))
+    found: list[Site] = []
+    for name, lag in keys:
+        axes = model.variable(name).axes
+        shape = [len(binder.bound.indexes[axis]) for axis in axes]
+        found += [(name, element, lag) for element in product(*(range(size) for size in shape))]
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class VectorPiece:
+    """The multivariate normal law of a hidden vector, by its monomials."""
+
+    name: str
+    bound: BoundPiece
+    gaussian: GaussianPiece
+    sites: tuple[Site, ...]
+    hidden: tuple[int, ...]
+    rows: Rows
+
+    def log_density(self, theta: Theta, v: Array, values: Array) -> Array:
+        """`(*cells, points, rows)` at `values` `(slots, *cells, points, rows)`."""
+        eta = self.gaussian.data.eta(self.gaussian.mean_of(theta), self.gaussian.covariance_of(theta))
+        return np.asarray(np.einsum("...m,m...pr->...pr", eta, _monomials(values)))
+
+    def summed(self, theta: Theta, v: Array, values: Array) -> Array:
+        """`log_density` summed in each unit."""
+        return self.rows.summed(self.log_density(theta, v, self.rows.spread(values)))
+
+    def statistics(self, values: Array, weights: Array) -> Array:
+        """Expected monomials `(*cells, monomials)`."""
+        by_row = self.rows.spread(weights)
+        if self.rows.weights is not None:
+            by_row = by_row * self.rows.weights
+        return np.asarray(np.einsum("...pr,m...pr->...m", by_row, _monomials(self.rows.spread(values))))
+
+
+def _monomials(values: Array) -> Array:
+    """`(monomials, *cells, points, rows)` of `(slots, *cells, points, rows)`: 1, each, products `i <= j`."""
+    d = len(values)
+    first, second = np.triu_indices(d)
+    return np.concatenate([np.ones((1, *values.shape[1:])), values, values[first] * values[second]])
+
+
+def vector_data(d: int, hidden: tuple[int, ...], constant: float) -> GaussianData:
+    """A Gaussian piece's data without data: the vector is hidden."""
+    return GaussianData(np.zeros((d, 0)), np.zeros(d), np.ones(d), hidden, constant)
+
+
+def without_points(piece: BoundPiece) -> BoundPiece:
+    """The piece with its axes before the one of points."""
+    axes = replace(piece.axes, hidden=tuple(axis for axis in piece.axes.hidden if axis != POINT))
+    return replace(piece, axes=axes)
+
+
+def reference_key(reference: VariableRef) -> tuple[str, int]:
+    """What the values of a hidden variable are found by."""
+    return reference.name, reference.lag
+
+
+AnyPiece = LatentPiece | VectorPiece

@@ -1,0 +1,85 @@
+"""A hidden variable with a conjugate kernel in each unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from emdsl.plan.latent_pieces import AnyPiece
+from emdsl.plan.unit_gaussian import DrawnEvidence
+from emdsl.runtime.integrals.kernels import KERNELS, Kernel, coefficients, weights
+from emdsl.runtime.problem import Array, Theta
+
+
+@dataclass
+class KernelUnits:
+    """`shape` is `(1, *cells, units)`; `own_laws` marks the law of the hidden variable itself; `kernel` its name."""
+
+    pieces: tuple[AnyPiece, ...]
+    shape: tuple[int, ...]
+    own_laws: tuple[bool, ...]
+    kernel: str
+    scale: Array | None = field(default=None, repr=False)
+
+    @property
+    def form(self) -> Kernel:
+        """The kernel by its name."""
+        return KERNELS[self.kernel]
+
+    def evidence(self, theta: Theta, v: Array) -> KernelEvidence:
+        """The integral at theta."""
+        form = self.form
+        points = self._points()
+        found = self._coefficients(theta, v, points, (True,) * len(self.pieces))
+        log_integral, means = form.integrate(found[1:])
+        value = found[0] + log_integral
+        if not np.isfinite(value).all():
+            value = np.where(np.isnan(value), -np.inf, value)
+        if not form.bounded:
+            # Points near the posterior keep the digits of the coefficients.
+            place = self._typical(means)
+            self.scale = np.where(np.isfinite(place) & (place > 0), place, 1.0)
+        return KernelEvidence(self, value, means)
+
+    def _typical(self, means: Array) -> Array:
+        """A typical value: the mean of the logarithm is a function of every kernel."""
+        return np.exp(means[list(self.form.functions).index("log(u)")])
+
+    def drawn(self, theta: Theta, v: Array, rng: np.random.Generator) -> DrawnEvidence:
+        """Draws from the hidden variable's own law."""
+        found = self._coefficients(theta, v, self._points(), self.own_laws)
+        return DrawnEvidence(self.pieces, ((0,),) * len(self.pieces), self.form.draw(rng, found[1:])[None])
+
+    def _points(self) -> Array:
+        """`(*cells, points, units)`."""
+        nodes = np.array(self.form.nodes)
+        scale = np.ones(self.shape[1:]) if self.scale is None else self.scale
+        return np.asarray(nodes[:, None] * scale[..., None, :])
+
+    def _coefficients(self, theta: Theta, v: Array, points: Array, used: tuple[bool, ...]) -> Array:
+        total: Any = 0.0
+        for piece, wanted in zip(self.pieces, used, strict=True):
+            if wanted:
+                total = total + coefficients(piece.summed(theta, v, points[None]), points, self.form)
+        return np.asarray(total)
+
+
+@dataclass(frozen=True)
+class KernelEvidence:
+    """The evidence `(*cells, units)` and the means of the kernel's functions at one theta."""
+
+    units: KernelUnits
+    value: Array
+    means: Array
+
+    def forward(self, rows: slice) -> Array:
+        """Log-evidence of some units."""
+        return np.array(self.value[..., rows])
+
+    def statistics(self, weights_: Array) -> dict[str, Any]:
+        """Points whose weights give every function of the kernel its mean."""
+        points = self.units._points()
+        share = weights(self.means, points, self.units.form) * weights_[..., None, :]
+        return {piece.name: piece.statistics(points[None], share) for piece in self.units.pieces}

@@ -1,0 +1,142 @@
+"""Conjugate kernels: `exp(sum_j a_j t_j(u))` with known integral and known means of the functions `t_j`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from emdsl.runtime.functions import digamma, lgamma
+from emdsl.runtime.problem import Array
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One kernel. `functions` are its `t_j` by their text; `integrate` takes the coefficients `(j, ...)` and gives the
+    log-integral and the means of the functions (NaN and minus infinity where it has no finite integral); `draw` gives
+    one value for each; `nodes` are points relative to the scale of `u` at which log-densities are to be known.
+    """
+
+    functions: dict[str, Callable[[Array], Array]]
+    integrate: Callable[[Array], tuple[Array, Array]]
+    draw: Callable[[np.random.Generator, Array], Array]
+    nodes: tuple[float, ...]
+    bounded: bool = False
+
+
+def _gamma(a: Array) -> tuple[Array, Array]:
+    """`u^a0 exp(a1 u)`: a gamma law with shape `a0 + 1` and rate `-a1`."""
+    shape, rate = a[0] + 1.0, -a[1]
+    shape, rate = _proper(shape), _proper(rate)
+    return lgamma(shape) - shape * np.log(rate), np.stack([digamma(shape) - np.log(rate), shape / rate])
+
+
+def _inverse_gamma(a: Array) -> tuple[Array, Array]:
+    """`u^a0 exp(a1 / u)`: an inverse gamma law with shape `-a0 - 1` and scale `-a1`."""
+    shape, scale = _proper(-a[0] - 1.0), _proper(-a[1])
+    return lgamma(shape) - shape * np.log(scale), np.stack([np.log(scale) - digamma(shape), shape / scale])
+
+
+def _beta(a: Array) -> tuple[Array, Array]:
+    """`u^a0 (1 - u)^a1`: a beta law with parameters `a0 + 1`, `a1 + 1`."""
+    p, q = _proper(a[0] + 1.0), _proper(a[1] + 1.0)
+    total = digamma(p + q)
+    return lgamma(p) + lgamma(q) - lgamma(p + q), np.stack([digamma(p) - total, digamma(q) - total])
+
+
+def _generalised_inverse_gaussian(a: Array) -> tuple[Array, Array]:
+    """`u^a0 exp(a1 u + a2 / u)`: `2 K_p(2 w) (b / a)^(p/2)` with `p = a0 + 1`, `a = -a1`, `b = -a2`, `w = sqrt(a b)`.
+
+    Jorgensen (1982), equation 2.1. The mean of the logarithm is a central difference of `log K` in its order.
+    """
+    from scipy.special import kve
+
+    p, rate, scale = a[0] + 1.0, _proper(-a[1]), _proper(-a[2])
+    w = np.sqrt(rate * scale)
+    ratio = np.sqrt(scale / rate)
+
+    def log_k(order: Array) -> Array:
+        return np.asarray(np.log(kve(order, 2 * w)) - 2 * w)
+
+    step = 1e-5 * np.maximum(1.0, np.abs(p))
+    base = log_k(p)
+    mean_log = (log_k(p + step) - log_k(p - step)) / (2 * step) + np.log(ratio)
+    up, down = np.exp(log_k(p + 1.0) - base), np.exp(log_k(p - 1.0) - base)
+    return np.log(2.0) + base + p * np.log(ratio), np.stack([mean_log, up * ratio, down / ratio])
+
+
+def _proper(x: Array) -> Array:
+    return np.where(x > 0, x, np.nan)
+
+
+def _draw_gamma(rng: np.random.Generator, a: Array) -> Array:
+    return np.asarray(rng.standard_gamma(np.maximum(a[0] + 1.0, 1e-3)) / np.maximum(-a[1], 1e-300))
+
+
+def _draw_inverse_gamma(rng: np.random.Generator, a: Array) -> Array:
+    return np.asarray(np.maximum(-a[1], 1e-300) / rng.standard_gamma(np.maximum(-a[0] - 1.0, 1e-3)))
+
+
+def _draw_beta(rng: np.random.Generator, a: Array) -> Array:
+    return np.clip(rng.beta(np.maximum(a[0] + 1.0, 1e-3), np.maximum(a[1] + 1.0, 1e-3)), 1e-12, 1 - 1e-12)
+
+
+def _draw_generalised(rng: np.random.Generator, a: Array) -> Array:
+    # For a start any law of about the right size will do: log-normal around the mode.
+    p, rate, scale = a[0] + 1.0, np.maximum(-a[1], 1e-300), np.maximum(-a[2], 1e-300)
+    mode = (p - 1.0 + np.sqrt((p - 1.0) ** 2 + 4 * rate * scale)) / (2 * rate)
+    return np.asarray(mode * np.exp(0.5 * rng.standard_normal(mode.shape)))
+
+
+def _log(u: Array) -> Array:
+    return np.log(u)
+
+
+def _identity(u: Array) -> Array:
+    return u
+
+
+def _reciprocal(u: Array) -> Array:
+    return 1.0 / u
+
+
+def _log_rest(u: Array) -> Array:
+    return np.log1p(-u)
+
+
+#: By the name that the derivation gives: functions in the order of their text sorted.
+KERNELS: dict[str, Kernel] = {
+    "gamma": Kernel({"log(u)": _log, "u": _identity}, _gamma, _draw_gamma, (0.5, 1.0, 2.0)),
+    "inverse gamma": Kernel({"log(u)": _log, "1/u": _reciprocal}, _inverse_gamma, _draw_inverse_gamma, (0.5, 1.0, 2.0)),
+    "beta": Kernel({"log(u)": _log, "log(1 - u)": _log_rest}, _beta, _draw_beta, (0.2, 0.5, 0.8), bounded=True),
+    "generalised inverse Gaussian": Kernel(
+        {"log(u)": _log, "u": _identity, "1/u": _reciprocal}, _generalised_inverse_gaussian, _draw_generalised,
+        (0.4, 0.8, 1.5, 3.0),
+    ),
+}  # fmt: skip
+
+
+def coefficients(values: Array, points: Array, kernel: Kernel) -> Array:
+    """`values` `(*cells, points, units)` of `c + sum_j a_j t_j(u)` at `points` of the same shape: `(1 + functions,
+    *cells, units)`, the constant first.
+    """
+    basis = _basis(points, kernel)
+    solved = np.linalg.solve(basis, np.moveaxis(values, -2, -1)[..., None])[..., 0]
+    return np.moveaxis(solved, -1, 0)
+
+
+def weights(means: Array, points: Array, kernel: Kernel) -> Array:
+    """`(*cells, points, units)`: weights of the points under which every function has its mean, and 1 the mean 1. They
+    may be negative: all that is averaged over them is linear in the functions.
+    """
+    basis = _basis(points, kernel)
+    wanted = np.moveaxis(np.concatenate([np.ones((1, *means.shape[1:])), means]), 0, -1)
+    solved = np.linalg.solve(np.swapaxes(basis, -1, -2), wanted[..., None])[..., 0]
+    return np.moveaxis(solved, -1, -2)
+
+
+def _basis(points: Array, kernel: Kernel) -> Array:
+    """`(*cells, units, points, 1 + functions)`."""
+    columns = [np.ones_like(points), *(function(points) for function in kernel.functions.values())]
+    return np.moveaxis(np.stack(columns, axis=-1), -3, -2)
