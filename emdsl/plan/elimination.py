@@ -59,6 +59,8 @@ class Eliminator:
         for node in self._leaves():
             tables[node.level].append(node)
         for level in range(len(self.bound.levels) - 1, -1, -1):
+            if not tables[level] and level:
+                continue  # all that its units say is part of an integral over hidden variables around them
             remaining = self._level(level, tables[level])
             if level == 0:
                 return remaining

@@ -8,7 +8,7 @@ import numpy as np
 
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Piece
-from emdsl.ir.expressions import Binder, BinderRef, ConstantRef, ParameterRef, VariableRef
+from emdsl.ir.expressions import Binder, BinderRef, ConstantRef, ParameterRef, Tabulate, VariableRef
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.evaluation import Evaluator, axis_of
 from emdsl.plan.layout import Axes
@@ -86,7 +86,10 @@ def bind_hidden_gaussian(piece: Piece, axes: Axes, binder: PieceBinder, data: Ga
     covariance = _partial(binder, vector.covariance, (rows, columns), finite)
     if isinstance(vector.mean, ParameterRef):
         return GaussianPiece(data, _partial(binder, vector.mean, (rows,), finite), covariance, vector.mean.name)
-    mean = evaluator.value(vector.mean).aligned((*finite.hidden, rows.name))
+    body, axis = (vector.mean.body, vector.mean.binders[0].name) if isinstance(vector.mean, Tabulate) else (
+        vector.mean, rows.name
+    )  # fmt: skip
+    mean = evaluator.value(body).aligned((*finite.hidden, axis))
     return GaussianPiece(data, np.broadcast_to(mean, (*mean.shape[:-1], data.d)), covariance, "")
 
 

@@ -105,7 +105,7 @@ class QuadratureUnits:
                 break
             x = x + self._climbed(theta, v, x, step, value, used)
         if all(used):
-            self.around = (x, spread)
+            self.around = (x, spread) if np.isfinite(x).all() and np.isfinite(spread).all() else None
         return x, covariance
 
     def _climbed(
