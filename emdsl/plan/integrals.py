@@ -13,13 +13,15 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Integral
 from emdsl.ir.model import Model
 from emdsl.plan.binding import PieceBinder
+from emdsl.plan.gaussian_method import GaussianMethod
 from emdsl.plan.latent_pieces import AnyPiece, LatentPiece, Rows, Site, VectorPiece, sites_of, vector_data
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.matrices import bind_hidden_gaussian
 from emdsl.plan.named import POINT
-from emdsl.plan.unit_gaussian import GaussianUnits
 from emdsl.plan.unit_kernel import KernelUnits
 from emdsl.plan.unit_quadrature import QuadratureUnits
+from emdsl.runtime.integrals.chain_ties import ChainTies
+from emdsl.runtime.integrals.unit_ties import UnitTies
 from emdsl.runtime.problem import Array, Theta
 
 
@@ -78,22 +80,24 @@ def bind_integral(
     axes = tuple(axis for axis in first.axes.hidden if axis != POINT)
     hidden = tuple(first.axes.sizes[axis] for axis in axes)
     _check_axes(axes, level, integral, model, bound)
-    units = bound.levels[level].size
-    found = tuple(_piece(item, binder, module, hidden, _rows(item, level, bound, inner_weights)) for item in own)
-    method = _method(integral, found, model, bound, hidden, units)
-    return BoundIntegral(integral, level, axes, hidden, units, found, method)
+    steps = level + 1 if integral.lag else level
+    found = tuple(_piece(item, binder, module, hidden, _rows(item, steps, level, bound, inner_weights)) for item in own)
+    method = _method(integral, found, model, bound, (level, steps), hidden)
+    return BoundIntegral(integral, level, axes, hidden, bound.levels[level].size, found, method)
 
 
 def _home(integral: Integral, model: Model, bound: Bound) -> int:
+    """The level of the integral's units: of the plate of the hidden variables, around it if that is a chain."""
     plates = {model.variable(name).plate for name in integral.latents}
-    if len(plates) > 1 or None in plates or integral.lag:
+    if len(plates) > 1 or None in plates:
         names = ", ".join(f"`{name}`" for name in integral.latents)
         raise EmmError(
             "not-supported-yet",
-            f"the continuous hidden variables {names} belong to several plates or to a chain: this has no plan yet",
+            f"the continuous hidden variables {names} belong to several plates or to none: this has no plan yet",
         )
     (plate,) = plates
-    return next(number for number, item in enumerate(bound.levels) if item.plate == plate)
+    own = next(number for number, item in enumerate(bound.levels) if item.plate == plate)
+    return own - 1 if integral.lag else own
 
 
 def _check_axes(axes: Sequence[str], level: int, integral: Integral, model: Model, bound: Bound) -> None:
@@ -108,12 +112,14 @@ def _check_axes(axes: Sequence[str], level: int, integral: Integral, model: Mode
             )
 
 
-def _rows(item: BoundPiece, level: int, bound: Bound, inner_weights: Any) -> Rows:
+def _rows(item: BoundPiece, level: int, home: int, bound: Bound, inner_weights: Any) -> Rows:
+    """The rows of a piece by unit of `level`, which are those of the integral or, in a chain, its steps."""
     starts = np.arange(bound.levels[level].size + 1)
     for number in range(level + 1, item.level + 1):
         starts = bound.levels[number].starts[starts]
     unit = None if item.level == level else np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    return Rows(np.ascontiguousarray(starts), unit, inner_weights(level, item.level))
+    whole = bound.levels[level].parent if level > home else None
+    return Rows(np.ascontiguousarray(starts), unit, inner_weights(level, item.level), whole)
 
 
 def _piece(item: BoundPiece, binder: PieceBinder, module: Any, hidden: tuple[int, ...], rows: Rows) -> AnyPiece:
@@ -127,19 +133,26 @@ def _piece(item: BoundPiece, binder: PieceBinder, module: Any, hidden: tuple[int
 
 
 def _method(
-    integral: Integral, pieces: tuple[AnyPiece, ...], model: Model, bound: Bound, hidden: tuple[int, ...], units: int
-) -> Method:
+    integral: Integral, pieces: tuple[AnyPiece, ...], model: Model, bound: Bound, levels: tuple[int, int],
+    hidden: tuple[int, ...],
+) -> Method:  # fmt: skip
+    home, steps = levels
     order: dict[Site, int] = {}
     for piece in pieces:
-        for site in piece.sites:
-            order.setdefault(site, len(order))
-    slots = tuple(tuple(order[site] for site in piece.sites) for piece in pieces)
-    shape = (len(order), *hidden, units)
+        for name, element, _ in piece.sites:
+            order.setdefault((name, element, 0), len(order))
+    shape = (len(order), *hidden, bound.levels[steps].size)
     own_laws = tuple(_is_own_law(piece, integral) for piece in pieces)
     if integral.method == "gaussian":
-        return GaussianUnits(pieces, slots, shape, own_laws)
+        if not integral.lag:
+            return GaussianMethod(pieces, own_laws, UnitTies(order, shape))
+        starts = np.ascontiguousarray(bound.levels[steps].starts)
+        return GaussianMethod(pieces, own_laws, ChainTies(order, shape, starts, integral.lag))
+    if integral.lag:
+        raise EmmError("not-supported-yet", "a hidden chain that is not Gaussian has no plan yet")
     if integral.method == "kernel":
         return KernelUnits(pieces, shape, own_laws, integral.kernel)
+    slots = tuple(tuple(order[site] for site in piece.sites) for piece in pieces)
     kinds = tuple(model.variable(name).domain.kind for name, _, _ in order)
     return QuadratureUnits(pieces, slots, shape, own_laws, kinds, integral.latents)
 

@@ -32,12 +32,18 @@ class Rows:
     """The rows of a piece within the units of an integral.
 
     `starts` `(units + 1,)` are the offsets of each unit's rows, `unit` `(rows,)` the unit of each (None: rows are the
-    units). `weights` are those of plates inside the unit's own.
+    units). `weights` are those of plates inside the unit's own. `whole` `(units,)` is the unit of the integral that
+    each belongs to, where it has several (a chain has its steps).
     """
+
+    def of_integral(self, values: Array) -> Array:
+        """Values by unit of the integral, for each unit that pieces are summed to."""
+        return values if self.whole is None else values[..., self.whole]
 
     starts: NDArray[np.intp]
     unit: NDArray[np.intp] | None
     weights: Array | None
+    whole: NDArray[np.intp] | None = None
 
     def spread(self, values: Array) -> Array:
         """Values by unit, for each row."""

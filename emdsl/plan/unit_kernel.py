@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from emdsl.plan.latent_pieces import AnyPiece
-from emdsl.plan.unit_gaussian import DrawnEvidence
+from emdsl.plan.gaussian_method import DrawnEvidence
 from emdsl.runtime.integrals.kernels import KERNELS, Kernel, coefficients, weights
 from emdsl.runtime.problem import Array, Theta
 
@@ -50,7 +50,8 @@ class KernelUnits:
     def drawn(self, theta: Theta, v: Array, rng: np.random.Generator) -> DrawnEvidence:
         """Draws from the hidden variable's own law."""
         found = self._coefficients(theta, v, self._points(), self.own_laws)
-        return DrawnEvidence(self.pieces, ((0,),) * len(self.pieces), self.form.draw(rng, found[1:])[None])
+        values = self.form.draw(rng, found[1:])[None]
+        return DrawnEvidence(self.pieces, (values,) * len(self.pieces), self.shape[1:-1])
 
     def _points(self) -> Array:
         """`(*cells, points, units)`."""

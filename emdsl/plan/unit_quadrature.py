@@ -9,7 +9,7 @@ import numpy as np
 
 from emdsl.diagnostics.errors import EmmError
 from emdsl.plan.latent_pieces import AnyPiece
-from emdsl.plan.unit_gaussian import DrawnEvidence
+from emdsl.plan.gaussian_method import DrawnEvidence
 from emdsl.runtime.functions import logistic
 from emdsl.runtime.integrals.gaussian import UnitGaussian
 from emdsl.runtime.integrals.quadrature import nodes, placed
@@ -66,7 +66,8 @@ class QuadratureUnits:
         """Draws around the mode of the hidden variables' own laws."""
         mean, covariance = self._mode(theta, v, self.own_laws)
         law = UnitGaussian(mean, covariance)
-        return DrawnEvidence(self.pieces, self.slots, self._values(law.draw(rng)))
+        values = self._values(law.draw(rng))
+        return DrawnEvidence(self.pieces, tuple(values[list(slots)] for slots in self.slots), self.shape[1:-1])
 
     # --- coordinates --------------------------------------------------------------------------------------------------
 

@@ -25,24 +25,22 @@ class UnitGaussian:
         """Standard deviations `(d, *cells, units)`."""
         return np.sqrt(np.stack([self.covariance[i, i] for i in range(len(self.mean))]))
 
-    def sigma_points(self, slots: tuple[int, ...]) -> Array:
-        """`(q, *cells, 2 q, units)`: points of equal weight with the mean and covariance of some of the variables.
-
-        Averages over them are exact for quadratics (the cubature rule of degree 3, Arasaratnam and Haykin 2009).
-        """
-        q = len(slots)
-        picked = list(slots)
-        mean = self.mean[picked]
-        root = _root(self.covariance[np.ix_(picked, picked)])
-        offsets = np.sqrt(q) * np.moveaxis(root, 1, -2)  # (q, *cells, q, units)
-        centre = mean[..., None, :]
-        return np.concatenate([centre + offsets, centre - offsets], axis=-2)
-
     def draw(self, rng: np.random.Generator) -> Array:
         """`(d, *cells, units)`: one draw for each unit."""
         root = _root(self.covariance)
         noise = rng.standard_normal(self.mean.shape)
         return np.asarray(self.mean + np.einsum("ij...,j...->i...", root, noise))
+
+
+def sigma_points(mean: Array, covariance: Array) -> Array:
+    """`(q, *cells, 2 q, units)`: points of equal weight with this mean `(q, *cells, units)` and covariance `(q, q,
+    *cells, units)`.
+
+    Averages over them are exact for quadratics (the cubature rule of degree 3, Arasaratnam and Haykin 2009).
+    """
+    offsets = np.sqrt(len(mean)) * np.moveaxis(_root(covariance), 1, -2)  # (q, *cells, q, units)
+    centre = mean[..., None, :]
+    return np.concatenate([centre + offsets, centre - offsets], axis=-2)
 
 
 def integrate(centre: Array, value: Array, gradient: Array, hessian: Array) -> tuple[Array, UnitGaussian]:

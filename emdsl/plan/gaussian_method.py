@@ -1,0 +1,184 @@
+"""Gaussian hidden variables: evidence in closed form, posterior as sigma points, whatever ties them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from emdsl.plan.latent_pieces import AnyPiece, Site
+from emdsl.runtime.integrals.gaussian import sigma_points
+from emdsl.runtime.integrals.stencil import quadratic, stencil
+from emdsl.runtime.problem import Array, Theta
+
+#: Where the stencil lies farther from the posterior than this many of its spreads, or is so many times too wide or too
+#: narrow, the quadratic is taken again around the posterior: differences of its values would lose digits.
+FAR, OUT_OF_SCALE = 1.0, 4.0
+ROUNDS = 8
+#: Widths to begin with where nothing is known.
+WIDTHS = (1.0, 1e5, 1e-5)
+#: Log-densities above this leave no digits in a curvature, which is of the order of 1 over a spread.
+LARGEST = 1e12
+#: A stencil narrower than this share of its centre cannot be told from a point.
+SMALLEST = 1e-7
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """One piece as a quadratic of its own hidden numbers at the centre: `value` `(*cells, units)`, `gradient` `(q,
+    *cells, units)`, `hessian` `(q, q, *cells, units)`.
+    """
+
+    value: Array
+    gradient: Array
+    hessian: Array
+
+
+class Law(Protocol):
+    """A normal law of all hidden numbers; `mean` and `spread` are `(d, *cells, units)`."""
+
+    @property
+    def mean(self) -> Array: ...
+
+    @property
+    def spread(self) -> Array: ...
+
+    def marginal(self, sites: tuple[Site, ...]) -> tuple[Array, Array]:
+        """Mean `(q, *cells, units)` and covariance `(q, q, *cells, units)` of what one piece looks at."""
+        ...
+
+    def draw(self, rng: np.random.Generator) -> Array:
+        """One draw `(d, *cells, units)`."""
+        ...
+
+
+class Ties(Protocol):
+    """What ties the hidden numbers of a data set together: those of one unit, of a chain, or of everything.
+
+    `shape` is `(d, *cells, units)`: d numbers for each of the units that pieces are summed to.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def gather(self, values: Array, sites: tuple[Site, ...]) -> Array:
+        """`values` `(d, ..., units)` as one piece sees them: `(q, ..., units)`."""
+        ...
+
+    def integrate(self, centre: Array, parts: list[tuple[tuple[Site, ...], Quadratic]]) -> tuple[Array, Law]:
+        """The log-integral in each unit of the integral, and the law. Raises LinAlgError where there is none."""
+        ...
+
+
+@dataclass
+class GaussianMethod:
+    """An integral over jointly Gaussian hidden variables; `own_laws` marks the laws of the hidden variables."""
+
+    pieces: tuple[AnyPiece, ...]
+    own_laws: tuple[bool, ...]
+    ties: Ties
+    around: tuple[Array, Array] | None = field(default=None, repr=False)
+
+    def evidence(self, theta: Theta, v: Array) -> GaussianEvidence:
+        """The integral at theta."""
+        shape = self.ties.shape
+        found = None if self.around is None else self._settled(theta, v, *self.around)
+        for width in WIDTHS:
+            found = found or self._settled(theta, v, np.zeros(shape), np.full(shape, width))
+        if found is None:
+            raise np.linalg.LinAlgError("the law of hidden variables has no finite integral")
+        value, law = found
+        self.around = (law.mean, law.spread)
+        return GaussianEvidence(self, value, law)
+
+    def _settled(self, theta: Theta, v: Array, centre: Array, spread: Array) -> tuple[Array, Law] | None:
+        """The integral by stencils that are moved until they lie around the posterior; None where they never do, as
+        when they begin so narrow that differences are rounding.
+        """
+        every = (True,) * len(self.pieces)
+        for _ in range(ROUNDS):
+            spread = np.maximum(spread, SMALLEST * np.maximum(1.0, np.abs(centre)))
+            try:
+                value, law = self._integrated(theta, v, centre, spread, every)
+            except np.linalg.LinAlgError:
+                return None
+            with np.errstate(divide="ignore", invalid="ignore"):
+                wanted = np.maximum(law.spread, SMALLEST * np.maximum(1.0, np.abs(law.mean)))
+                near = np.abs(law.mean - centre) <= FAR * np.maximum(wanted, spread)
+                scale = wanted / spread
+                fits = (scale <= OUT_OF_SCALE) & (scale >= 1.0 / OUT_OF_SCALE)
+            if (near & fits).all():
+                return value, law
+            centre, spread = law.mean, law.spread
+        return None
+
+    def drawn(self, theta: Theta, v: Array, rng: np.random.Generator) -> DrawnEvidence:
+        """Draws from the hidden variables' own laws; standard normal where these are not proper by themselves."""
+        shape = self.ties.shape
+        try:
+            _, law = self._integrated(theta, v, np.zeros(shape), np.ones(shape), self.own_laws)
+            values = law.draw(rng)
+        except np.linalg.LinAlgError:
+            values = rng.standard_normal(shape)
+        cells = self.ties.shape[1:-1]
+        return DrawnEvidence(self.pieces, tuple(self.ties.gather(values, p.sites) for p in self.pieces), cells)
+
+    def _integrated(
+        self, theta: Theta, v: Array, centre: Array, spread: Array, used: tuple[bool, ...]
+    ) -> tuple[Array, Law]:
+        parts = []
+        for piece, wanted in zip(self.pieces, used, strict=True):
+            if not wanted:
+                continue
+            at, width = self.ties.gather(centre, piece.sites), self.ties.gather(spread, piece.sites)
+            points = at[..., None, :] + np.einsum("pi,i...u->i...pu", stencil(len(at)), width)
+            values = piece.summed(theta, v, points)
+            if not (np.abs(values) < LARGEST).all():
+                raise np.linalg.LinAlgError("curvatures are differences of large numbers: no digits would be left")
+            parts.append((piece.sites, Quadratic(*quadratic(values, width))))
+        return self.ties.integrate(centre, parts)
+
+
+@dataclass(frozen=True)
+class GaussianEvidence:
+    """The evidence `(*cells, units of the integral)` and the posterior at one theta."""
+
+    method: GaussianMethod
+    value: Array
+    law: Law
+
+    def forward(self, rows: slice) -> Array:
+        """Log-evidence of some units."""
+        return np.array(self.value[..., rows])
+
+    def statistics(self, weights: Array) -> dict[str, Any]:
+        """Sigma points for each piece."""
+        found: dict[str, Any] = {}
+        for piece in self.method.pieces:
+            points = sigma_points(*self.law.marginal(piece.sites))
+            share = piece.rows.of_integral(weights)[..., None, :] / points.shape[-2]
+            found[piece.name] = piece.statistics(points, np.broadcast_to(share, points.shape[1:]))
+        return found
+
+
+@dataclass(frozen=True)
+class DrawnEvidence:
+    """One value of the hidden variables in place of their posterior: for each piece `(q, *cells, units)`."""
+
+    pieces: tuple[AnyPiece, ...]
+    values: tuple[Array, ...]
+    cells: tuple[int, ...]
+
+    def forward(self, rows: slice) -> Array:
+        """Nothing is said of the cells."""
+        return np.zeros((*self.cells, len(range(*rows.indices(1 << 62)))))
+
+    def statistics(self, weights: Array) -> dict[str, Any]:
+        """The draws as one point for each unit."""
+        found: dict[str, Any] = {}
+        for piece, values in zip(self.pieces, self.values, strict=True):
+            points = values[..., None, :]
+            share = piece.rows.of_integral(weights)[..., None, :]
+            found[piece.name] = piece.statistics(points, np.broadcast_to(share, points.shape[1:]))
+        return found

@@ -1,0 +1,68 @@
+"""Hidden numbers that are tied within each of many units: small dense systems, all units at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emdsl.runtime.integrals.gaussian import UnitGaussian, integrate
+from emdsl.runtime.problem import Array
+
+Site = tuple[str, tuple[int, ...], int]
+
+
+@dataclass(frozen=True)
+class UnitTies:
+    """`order` gives each hidden number its place among the d of a unit; `shape` is `(d, *cells, units)`."""
+
+    order: Mapping[Site, int]
+    shape: tuple[int, ...]
+
+    def gather(self, values: Array, sites: tuple[Site, ...]) -> Array:
+        """Those of one piece."""
+        return values[[self.order[site] for site in sites]]
+
+    def integrate(self, centre: Array, parts: list[tuple[tuple[Site, ...], Any]]) -> tuple[Array, UnitLaw]:
+        """Sums of the pieces' quadratics, integrated unit by unit."""
+        d = self.shape[0]
+        value, gradient = np.zeros(self.shape[1:]), np.zeros(self.shape)
+        hessian = np.zeros((d, *self.shape))
+        for sites, own in parts:
+            slots = [self.order[site] for site in sites]
+            value += own.value
+            for i, first in enumerate(slots):
+                gradient[first] += own.gradient[i]
+                for j, second in enumerate(slots):
+                    hessian[first, second] += own.hessian[i, j]
+        evidence, law = integrate(centre, value, gradient, hessian)
+        return evidence, UnitLaw(self.order, law)
+
+
+@dataclass(frozen=True)
+class UnitLaw:
+    """The posterior of the numbers of each unit."""
+
+    order: Mapping[Site, int]
+    law: UnitGaussian
+
+    @property
+    def mean(self) -> Array:
+        """`(d, *cells, units)`."""
+        return self.law.mean
+
+    @property
+    def spread(self) -> Array:
+        """`(d, *cells, units)`."""
+        return self.law.spread
+
+    def marginal(self, sites: tuple[Site, ...]) -> tuple[Array, Array]:
+        """Of one piece."""
+        slots = [self.order[site] for site in sites]
+        return self.law.mean[slots], self.law.covariance[np.ix_(slots, slots)]
+
+    def draw(self, rng: np.random.Generator) -> Array:
+        """One draw of everything."""
+        return self.law.draw(rng)
