@@ -74,7 +74,7 @@ class PieceBinder:
         """Whether a continuous hidden variable occurs in it: it then has a value only at points of these."""
         return any(True for _ in continuous_latents(item, self.model))
 
-    def at(self, bound: BoundPiece, drawn: Mapping[tuple[str, int], Named]) -> PieceData:
+    def at(self, bound: BoundPiece, drawn: Mapping[Any, Named]) -> PieceData:
         """The data of a piece with continuous hidden variables at the points `drawn`, whose axis is its last hidden
         one.
         """

@@ -121,7 +121,9 @@ def _add(node: Add) -> list[str]:
         shape = f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
         first = [_aligned(f"n{item.number}", item, node.axes, node.rows) for item in rest[:2]]
         lines.append(f"{n} = np.empty({shape}){_comment(node)}")
-        if len(rest) > 1:
+        if not rest:
+            lines.append(f"{n}[...] = 0.0")
+        elif len(rest) > 1:
             lines.append(f"np.add({first[0]}, {first[1]}, out={n})")
         else:
             lines.append(f"{n}[...] = {first[0]}")

@@ -174,6 +174,8 @@ class Eliminator:
         return [*others, LogSumExp(next(self.numbers), axes, total.level, total.rows, total, (name,))]
 
     def _sum(self, tables: Sequence[Node], level: int, *, always: bool = False) -> Node:
+        if not tables:
+            return Add(next(self.numbers), (), level, True, ())  # everything is part of an integral
         # An Add owns its result, so that the log-sum-exp behind it may work in place.
         if len(tables) == 1 and not always:
             return tables[0]

@@ -41,7 +41,7 @@ class Evaluator:
     `level`: whose units the rows are; data of plates around it are repeated for each of them (None: each datum has
     the rows of its own plate). `coded`: finite data give their code as an axis (`#x`) instead of a value by row; so
     do parameters' tables see them. `drawn`: values of continuous hidden variables by name and lag, each `(*elements,
-    *cells, rows)`.
+    *cells, rows)`, or, of an element that data choose, by the reference itself.
     """
 
     model: Model
@@ -49,7 +49,7 @@ class Evaluator:
     coded: frozenset[VariableRef | BinderRef] = frozenset()
     theta: Theta | None = None
     level: int | None = None
-    drawn: Mapping[tuple[str, int], Named] | None = None
+    drawn: Mapping[Any, Named] | None = None
 
     def value(self, expression: Expression) -> Named:
         """The number (or truth, 0 or 1) of an expression in every cell and row it varies over."""
@@ -216,8 +216,11 @@ class Evaluator:
         return Named((*axes, *rest), table.array[tuple(index)])
 
     def _data(self, reference: VariableRef) -> Named:
-        if self.drawn is not None and (reference.name, reference.lag) in self.drawn:
-            return self._drawn(reference)
+        if self.drawn is not None:
+            if reference in self.drawn:
+                return self.drawn[reference]
+            if (reference.name, reference.lag) in self.drawn:
+                return self._drawn(reference)
         array = np.asarray(self.bound.values[reference.name].array)
         if reference.lag:
             array = lagged(array, reference, self.model, self.bound)

@@ -13,6 +13,7 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Integral
 from emdsl.ir.model import Model
 from emdsl.plan.binding import PieceBinder
+from emdsl.plan.crossed import EACH, EachPiece, Layout, crossed_layout, crossed_sites, crossed_ties
 from emdsl.plan.gaussian_method import GaussianMethod
 from emdsl.plan.latent_pieces import AnyPiece, LatentPiece, Rows, Site, VectorPiece, sites_of, vector_data
 from emdsl.plan.layout import BoundPiece
@@ -75,6 +76,9 @@ def bind_integral(
     """An integral on its data. `inner_weights(outer, inner)` gives the weights of plates between two levels."""
     model, bound = binder.model, binder.bound
     own = [pieces[name] for name in integral.pieces]
+    plates = {model.variable(name).plate for name in integral.latents}
+    if len(plates) > 1 or None in plates:
+        return _crossed(integral, own, binder, module, inner_weights)
     level = _home(integral, model, bound)
     first = own[0]
     axes = tuple(axis for axis in first.axes.hidden if axis != POINT)
@@ -88,14 +92,7 @@ def bind_integral(
 
 def _home(integral: Integral, model: Model, bound: Bound) -> int:
     """The level of the integral's units: of the plate of the hidden variables, around it if that is a chain."""
-    plates = {model.variable(name).plate for name in integral.latents}
-    if len(plates) > 1 or None in plates:
-        names = ", ".join(f"`{name}`" for name in integral.latents)
-        raise EmmError(
-            "not-supported-yet",
-            f"the continuous hidden variables {names} belong to several plates or to none: this has no plan yet",
-        )
-    (plate,) = plates
+    (plate,) = {model.variable(name).plate for name in integral.latents}
     own = next(number for number, item in enumerate(bound.levels) if item.plate == plate)
     return own - 1 if integral.lag else own
 
@@ -110,6 +107,41 @@ def _check_axes(axes: Sequence[str], level: int, integral: Integral, model: Mode
                 "not-supported-yet",
                 f"`{name}` is hidden in a plate inside that of the continuous {names}, which has no plan yet",
             )
+
+
+def _crossed(
+    integral: Integral, own: Sequence[BoundPiece], binder: PieceBinder, module: Any, inner_weights: Any
+) -> BoundIntegral:
+    """Hidden variables of several plates, or of none: one system for the whole data set."""
+    names = ", ".join(f"`{latent}`" for latent in integral.latents)
+    if any(axis != POINT for axis in own[0].axes.hidden):
+        raise EmmError(
+            "not-supported-yet", f"finite hidden variables beside the continuous {names} of several plates have no plan yet"
+        )
+    if integral.method != "gaussian":
+        raise EmmError(
+            "not-supported-yet", f"the continuous {names} of several plates are not jointly Gaussian: this has no plan yet"
+        )
+    layout = crossed_layout(integral.latents, own, binder)
+    found = tuple(_crossed_piece(item, binder, module, layout, inner_weights) for item in own)
+    laws = tuple(_is_own_law(piece, integral) for piece in found)
+    return BoundIntegral(integral, 0, (), (), 1, found, GaussianMethod(found, laws, crossed_ties(layout)))
+
+
+def _crossed_piece(
+    item: BoundPiece, binder: PieceBinder, module: Any, layout: Layout, inner_weights: Any
+) -> AnyPiece:
+    sites = crossed_sites(item, binder, layout)
+    name = item.piece.name
+    count = int(np.prod(item.data.elements)) if sites[0].element == EACH else binder.bound.levels[item.level].size
+    whole = np.zeros(count, dtype=np.intp)
+    rows = Rows(np.arange(count + 1), None, inner_weights(0, item.level), whole)
+    if item.piece.form == "gaussian":
+        law = bind_hidden_gaussian(item.piece, item.axes, binder, vector_data(len(sites), (), 0.0))
+        return VectorPiece(name, item, law, sites, (), rows)
+    density = getattr(module, f"density_{item.name}")
+    kind = EachPiece if any(site.element == EACH for site in sites) else LatentPiece
+    return kind(name, item, binder, density, sites, (), rows)
 
 
 def _rows(item: BoundPiece, level: int, home: int, bound: Bound, inner_weights: Any) -> Rows:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 
 import numpy as np
@@ -15,7 +16,7 @@ from emdsl.ir.latents import continuous_latents
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.matrices import GaussianPiece
-from emdsl.plan.named import POINT, ROW, Named
+from emdsl.plan.named import ROW, Named
 from emdsl.runtime.carriers import RowTable
 from emdsl.runtime.gaussian import GaussianData
 from emdsl.runtime.integrals.points import PointWeights
@@ -64,7 +65,7 @@ class LatentPiece:
     bound: BoundPiece
     binder: PieceBinder
     density: Callable[..., Array]
-    sites: tuple[Site, ...]
+    sites: tuple[Any, ...]
     hidden: tuple[int, ...]
     rows: Rows
 
@@ -96,12 +97,17 @@ class LatentPiece:
         return self.binder.at(self.bound, drawn(self.sites, values, self.bound.axes.hidden))
 
 
-def drawn(sites: Sequence[Site], values: Array, hidden: tuple[str, ...]) -> dict[tuple[str, int], Named]:
-    """The values of each variable (by name and lag), `(elements, *cells, points, rows)`, its elements in order."""
+def drawn(sites: Sequence[Any], values: Array, hidden: tuple[str, ...]) -> dict[Any, Named]:
+    """The values of each variable by name and lag, `(*elements, *cells, points, rows)`; of an element that data choose
+    by its reference, `(*cells, points, rows)`.
+    """
     found: dict[tuple[str, int], list[int]] = {}
-    for slot, (name, _, lag) in enumerate(sites):
-        found.setdefault((name, lag), []).append(slot)
-    arrays: dict[tuple[str, int], Named] = {}
+    arrays: dict[Any, Named] = {}
+    for slot, site in enumerate(sites):
+        if isinstance(site[1], VariableRef):
+            arrays[site[1]] = Named((*hidden, ROW), values[slot])
+        else:
+            found.setdefault((site[0], site[2]), []).append(slot)
     for key, slots in found.items():
         elements = [sites[slot][1] for slot in slots]
         axes = len(elements[0])
@@ -133,7 +139,7 @@ class VectorPiece:
     name: str
     bound: BoundPiece
     gaussian: GaussianPiece
-    sites: tuple[Site, ...]
+    sites: tuple[Any, ...]
     hidden: tuple[int, ...]
     rows: Rows
 
@@ -165,16 +171,6 @@ def vector_data(d: int, hidden: tuple[int, ...], constant: float) -> GaussianDat
     """A Gaussian piece's data without data: the vector is hidden."""
     return GaussianData(np.zeros((d, 0)), np.zeros(d), np.ones(d), hidden, constant)
 
-
-def without_points(piece: BoundPiece) -> BoundPiece:
-    """The piece with its axes before the one of points."""
-    axes = replace(piece.axes, hidden=tuple(axis for axis in piece.axes.hidden if axis != POINT))
-    return replace(piece, axes=axes)
-
-
-def reference_key(reference: VariableRef) -> tuple[str, int]:
-    """What the values of a hidden variable are found by."""
-    return reference.name, reference.lag
 
 
 AnyPiece = LatentPiece | VectorPiece

@@ -82,7 +82,9 @@ class Program:
             )
         }
         arguments = (derivation.model, bound, list(self.pieces.values()), list(self.maps.values()))
-        inside = tuple(self.integrals.values())
+        #: Integrals across the whole data set: their evidence is a number, and no hidden variable is around them.
+        self.whole = tuple(item for item in self.integrals.values() if item.level == 0)
+        inside = tuple(item for item in self.integrals.values() if item.level > 0)
         first = Eliminator(*arguments, integrals=inside)
         self.root = first.build()
         self.sizes = first.sizes
@@ -213,6 +215,10 @@ class Program:
             etas = self.etas(theta, v)
             tables = {node.number: self._table(node, theta, v, etas, blank=False) for node in self.nodes}
             total, found = self._sweep(self.nodes, tables, self.constants, self.module.expectation, self.blocks, etas)
+            for integral in self.whole:
+                evidence = integral.method.evidence(theta, v)
+                total = total + evidence.forward(slice(0, 1))[0]
+                found.update(evidence.statistics(np.ones(1)))
             return total, self._at_points(found, self.nodes, tables)
 
     def expect_random(
@@ -233,6 +239,8 @@ class Program:
             blocks = [replace(block, multiplier=multiplier) for block in self.blocks]
             run = self.module.random_expectation
             found = self._sweep(self.random_nodes, tables, constants, run, blocks, etas)[1]
+            for integral in self.whole:
+                found.update(integral.method.drawn(theta, v, rng).statistics(np.ones(1)))
             return self._at_points(found, self.random_nodes, tables)
 
     def _at_points(self, found: dict[str, Any], nodes: tuple[Node, ...], tables: dict[int, Any]) -> dict[str, Any]:
