@@ -23,6 +23,7 @@ from emdsl.plan.anchoring import Echo, agreeing_labels, echoes, relabelled
 from emdsl.plan.arrange import arrange, held_in_place, report_values
 from emdsl.plan.given import given_arrays
 from emdsl.plan.problem import BoundProblem
+from emdsl.plan.reflection import Reflection, reflections, turned
 from emdsl.runtime.fitting import FitOptions, FitState, fit
 from emdsl.runtime.problem import Array, Theta
 from emdsl.runtime.threads import one_blas_thread
@@ -168,7 +169,7 @@ class CompiledModel:
                 return self._outcome(bound, state, request)
 
     def _options(self, problem: BoundProblem, request: FitRequest) -> FitOptions:
-        starts = request.starts if request.starts is not None else 50
+        starts = request.starts if request.starts is not None else default_starts(problem)
         given = bool(request.init) or any(parameter.init is not None for parameter in self.model.parameters)
         return FitOptions(
             tol=request.tol, max_iter=request.max_iter, accelerate=request.accelerate, starts=starts, seed=request.seed,
@@ -178,13 +179,14 @@ class CompiledModel:
 
     def _arranger(self, problem: BoundProblem) -> Callable[[Theta], dict[str, Array]] | None:
         named = tuple(echoes(self.model))
-        if not self.model.orders and not named:
+        mirrors = reflections(self.model)
+        if not self.model.orders and not named and not mirrors:
             return None
         bound = problem.program.bound
         stay = held_in_place(self.model, problem.spaces)
 
         def put_in_order(theta: Theta) -> dict[str, Array]:
-            theta = _with_labels(problem, theta, named)
+            theta = _with_signs(problem, _with_labels(problem, theta, named), mirrors)
             ordered = arrange(self.model, bound, theta, stay)
             before, after = problem.expect(theta).loglik, problem.expect(ordered).loglik
             if not abs(before - after) <= 1e-8 * (1.0 + abs(before)):
@@ -231,6 +233,19 @@ class CompiledModel:
         return standalone_source(self)
 
 
+#: Short starts of a fit: with finite hidden variables; with continuous ones alone, whose likelihoods have few maxima,
+#: for data of up to so many rows times elements; for larger data.
+STARTS, FEW_STARTS, LEAST_STARTS = 50, 10, 2
+SMALL_DATA = 20_000
+
+
+def default_starts(problem: BoundProblem) -> int:
+    """How many short starts are run where the user says nothing."""
+    if problem.program.latents or not problem.program.integrals:
+        return STARTS
+    return FEW_STARTS if problem.program.evaluations <= SMALL_DATA else LEAST_STARTS
+
+
 def bind_options(request: FitRequest) -> BindOptions:
     """What a request says of the data."""
     return BindOptions(
@@ -258,6 +273,23 @@ def _with_labels(problem: BoundProblem, theta: Theta, named: tuple[Echo, ...]) -
         if abs(before - after) <= 1e-8 * (1.0 + abs(before)):
             current = renamed
     return current
+
+
+def _with_signs(problem: BoundProblem, theta: dict[str, Array], mirrors: tuple[Reflection, ...]) -> dict[str, Array]:
+    """Theta with hidden numbers turned so that most of what multiplies them is positive, where that leaves the
+    log-likelihood as it is.
+    """
+    for mirror in mirrors:
+        waiting = True
+        while waiting:
+            waiting = False
+            before = problem.expect(theta).loglik + problem.log_prior(theta)
+            for other in turned(theta, mirror, problem.spaces):
+                after = problem.expect(other).loglik + problem.log_prior(other)
+                if abs(before - after) <= 1e-8 * (1.0 + abs(before)):
+                    theta, waiting = other, True
+                    break
+    return theta
 
 
 class _places:

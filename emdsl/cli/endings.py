@@ -80,4 +80,3 @@ def usage_error(error: click.UsageError) -> EmmError:
 def _rest(error: click.BadOptionUsage) -> str:
     """What is wrong with an option: it lacks its value, or has one that it does not take."""
     return "takes no value" if "does not take" in error.message else "needs a value"
-

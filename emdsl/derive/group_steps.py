@@ -22,9 +22,7 @@ Reads = tuple[str, str, str]
 # --- covariance matrices and mean vectors -----------------------------------------------------------------------------
 
 
-def gaussian_step(
-    candidate: Candidate, by_name: Mapping[str, Derived], new: frozenset[str], reading: Reading
-) -> Reads:
+def gaussian_step(candidate: Candidate, by_name: Mapping[str, Derived], new: frozenset[str], reading: Reading) -> Reads:
     """A mean vector or a covariance matrix that stands in normal laws alone."""
     contributions = candidate.update.contributions
     covariance = candidate.update.rule == "matrix"

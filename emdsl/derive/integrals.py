@@ -35,7 +35,8 @@ def integrals(model: Model, pieces: Sequence[Derived]) -> tuple[Integral, ...]:
     """One integral for each group of continuous hidden variables that some law ties together."""
     found = []
     for names in _components(model):
-        own = tuple(p.piece.name for p in pieces if not p.piece.prior and _looks_at(_factor(p, model), frozenset(names)))
+        hidden = frozenset(names)
+        own = tuple(p.piece.name for p in pieces if not p.piece.prior and _looks_at(_factor(p, model), hidden))
         found.append(_integral(names, own, model, pieces))
     return tuple(found)
 
@@ -67,7 +68,7 @@ def _integral(names: tuple[str, ...], own: tuple[str, ...], model: Model, pieces
     hidden = frozenset(names)
     factors = [factor for factor in model.factors if _looks_at(factor, hidden)]
     highest = max(degree(branch.log_density, hidden) for factor in factors for branch in factor.branches)
-    lag = max((node.lag for f in factors for node in walk(f) if isinstance(node, VariableRef) and node.name in hidden))
+    lag = max(node.lag for f in factors for node in walk(f) if isinstance(node, VariableRef) and node.name in hidden)
     real = all(model.variable(name).domain.kind == "real" for name in names)
     if highest <= 2 and real:
         return Integral(names, own, "gaussian", lag=lag)

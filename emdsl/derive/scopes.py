@@ -179,9 +179,7 @@ class Reading:
         self.weight = _free(("w", "gamma", "responsibility"), taken)
         self.count = _free(("N", "count", "expected"), taken)
         base = _free(("m", "eta", "predictor", "linear_predictor"), taken)
-        found = dict.fromkeys(
-            atom.terms for piece in self.pieces for atom in piece.piece.atoms if atom.is_predictor
-        )
+        found = dict.fromkeys(atom.terms for piece in self.pieces for atom in piece.piece.atoms if atom.is_predictor)
         several = len(found) > 1
         self._predictors = {terms: f"{base}{at}" if several else base for at, terms in enumerate(found, start=1)}
         self.forward = _free(("a", "alpha", "forward"), taken)

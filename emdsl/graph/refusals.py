@@ -97,12 +97,10 @@ def _plate(variable: str, names: Names) -> str | None:
 REFUSALS: tuple[Refusal, ...] = (
     Refusal("a latent count", _latent(lambda head: head.domain.kind in ("natural", "integer"))),
     Refusal(
-        "a finite latent variable outside every plate",
+        "a latent variable outside every plate",
         _latent(lambda head: head.plate is None and head.domain.kind == "finite"),
     ),
-    Refusal(
-        "an array of finite latent variables", _latent(lambda head: bool(head.axes) and head.domain.kind == "finite")
-    ),
+    Refusal("an array of latent variables", _latent(lambda head: bool(head.axes) and head.domain.kind == "finite")),
     Refusal("censoring", _modifier(tree.Censored)),
     Refusal("truncation", _modifier(tree.Truncated)),
     Refusal("`up to`", _modifier(tree.UpTo)),

@@ -78,7 +78,7 @@ class PieceBinder:
         """The data of a piece with continuous hidden variables at the points `drawn`, whose axis is its last hidden
         one.
         """
-        evaluator = Evaluator(self.model, self.bound, level=bound.level, drawn=drawn)
+        evaluator = Evaluator(self.model, self.bound, level=bound.level, points=drawn)
         self.plain = evaluator
         points = max(item.array.shape[item.axes.index(POINT)] for item in drawn.values())
         axes = replace(bound.axes, sizes={**bound.axes.sizes, POINT: points})

@@ -116,7 +116,7 @@ def _several(name: str, item: BoundPiece) -> bool:
     seen = {node for node in walk(looked) if isinstance(node, VariableRef) and node.name == name}
     if len(seen) > 1:
         return True
-    own = {binder for binder in piece.elements}
+    own = set(piece.elements)
     return any(
         isinstance(node, BinderRef) and node.binder not in own for reference in seen for node in walk(reference.indices)
     )
@@ -135,7 +135,8 @@ def crossed_sites(item: BoundPiece, binder: PieceBinder, layout: Layout) -> tupl
     for reference in continuous_latents(parts, model):
         name = reference.name
         if reference.lag:
-            raise EmmError("not-supported-yet", f"`{name}` is a chain that is tied to other plates, which has no plan yet")
+            said = f"`{name}` is a chain that is tied to other plates, which has no plan yet"
+            raise EmmError("not-supported-yet", said)
         unit = _unit_of_row(model.variable(name).plate, item.level, bound, rows)
         chosen = _chosen(reference, item, evaluator, layout.shapes[name])
         if chosen is None:
@@ -170,7 +171,8 @@ def _chosen(reference: VariableRef, item: BoundPiece, evaluator: Evaluator, shap
     if not any(ROW in code.axes for code in codes):
         return None
     if any(set(code.axes) - {ROW} for code in codes):
-        raise EmmError("not-supported-yet", f"`{reference.name}` is looked at by data and by element, which has no plan yet")
+        said = f"`{reference.name}` is looked at by data and by element, which has no plan yet"
+        raise EmmError("not-supported-yet", said)
     full = np.broadcast_arrays(*(code.aligned((ROW,)) for code in codes))
     return np.ravel_multi_index(tuple(full), shape)
 

@@ -40,7 +40,7 @@ class Evaluator:
     `theta` gives parameters their values (for reports and the like); without it expressions must be free of them.
     `level`: whose units the rows are; data of plates around it are repeated for each of them (None: each datum has
     the rows of its own plate). `coded`: finite data give their code as an axis (`#x`) instead of a value by row; so
-    do parameters' tables see them. `drawn`: values of continuous hidden variables by name and lag, each `(*elements,
+    do parameters' tables see them. `points`: values of continuous hidden variables by name and lag, each `(*elements,
     *cells, rows)`, or, of an element that data choose, by the reference itself.
     """
 
@@ -49,7 +49,7 @@ class Evaluator:
     coded: frozenset[VariableRef | BinderRef] = frozenset()
     theta: Theta | None = None
     level: int | None = None
-    drawn: Mapping[Any, Named] | None = None
+    points: Mapping[Any, Named] | None = None
 
     def value(self, expression: Expression) -> Named:
         """The number (or truth, 0 or 1) of an expression in every cell and row it varies over."""
@@ -200,10 +200,10 @@ class Evaluator:
             return Named((axis,), np.arange(len(self.bound.indexes[variable.values])))
         return self._data(reference)
 
-    def _drawn(self, reference: VariableRef) -> Named:
+    def _at_point(self, reference: VariableRef) -> Named:
         """A continuous hidden variable at the points where the log-joint is evaluated."""
-        assert self.drawn is not None
-        table = self.drawn[reference.name, reference.lag]
+        assert self.points is not None
+        table = self.points[reference.name, reference.lag]
         count = len(reference.indices)
         rest = table.axes[count:]
         if not count:
@@ -216,11 +216,11 @@ class Evaluator:
         return Named((*axes, *rest), table.array[tuple(index)])
 
     def _data(self, reference: VariableRef) -> Named:
-        if self.drawn is not None:
-            if reference in self.drawn:
-                return self.drawn[reference]
-            if (reference.name, reference.lag) in self.drawn:
-                return self._drawn(reference)
+        if self.points is not None:
+            if reference in self.points:
+                return self.points[reference]
+            if (reference.name, reference.lag) in self.points:
+                return self._at_point(reference)
         array = np.asarray(self.bound.values[reference.name].array)
         if reference.lag:
             array = lagged(array, reference, self.model, self.bound)

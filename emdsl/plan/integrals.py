@@ -116,11 +116,13 @@ def _crossed(
     names = ", ".join(f"`{latent}`" for latent in integral.latents)
     if any(axis != POINT for axis in own[0].axes.hidden):
         raise EmmError(
-            "not-supported-yet", f"finite hidden variables beside the continuous {names} of several plates have no plan yet"
+            "not-supported-yet",
+            f"finite hidden variables beside the continuous {names} of several plates have no plan yet",
         )
     if integral.method != "gaussian":
         raise EmmError(
-            "not-supported-yet", f"the continuous {names} of several plates are not jointly Gaussian: this has no plan yet"
+            "not-supported-yet",
+            f"the continuous {names} of several plates are not jointly Gaussian: this has no plan yet",
         )
     layout = crossed_layout(integral.latents, own, binder)
     found = tuple(_crossed_piece(item, binder, module, layout, inner_weights) for item in own)
@@ -128,9 +130,7 @@ def _crossed(
     return BoundIntegral(integral, 0, (), (), 1, found, GaussianMethod(found, laws, crossed_ties(layout)))
 
 
-def _crossed_piece(
-    item: BoundPiece, binder: PieceBinder, module: Any, layout: Layout, inner_weights: Any
-) -> AnyPiece:
+def _crossed_piece(item: BoundPiece, binder: PieceBinder, module: Any, layout: Layout, inner_weights: Any) -> AnyPiece:
     sites = crossed_sites(item, binder, layout)
     name = item.piece.name
     count = int(np.prod(item.data.elements)) if sites[0].element == EACH else binder.bound.levels[item.level].size
@@ -168,7 +168,7 @@ def _method(
     integral: Integral, pieces: tuple[AnyPiece, ...], model: Model, bound: Bound, levels: tuple[int, int],
     hidden: tuple[int, ...],
 ) -> Method:  # fmt: skip
-    home, steps = levels
+    _, steps = levels
     order: dict[Site, int] = {}
     for piece in pieces:
         for name, element, _ in piece.sites:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,7 +78,9 @@ class LatentPiece:
         return table.forward(slice(0, data.rows))
 
     def summed(self, theta: Theta, v: Array, values: Array) -> Array:
-        """`log_density` at `values` `(slots, *cells, points, units)`, summed in each unit: `(*cells, points, units)`."""
+        """`log_density` at `values` `(slots, *cells, points, units)`, summed in each unit: `(*cells, points,
+        units)`.
+        """
         return self.rows.summed(self.log_density(theta, v, self.rows.spread(values)))
 
     def statistics(self, values: Array, weights: Array) -> PointWeights:
@@ -170,7 +171,6 @@ def _monomials(values: Array) -> Array:
 def vector_data(d: int, hidden: tuple[int, ...], constant: float) -> GaussianData:
     """A Gaussian piece's data without data: the vector is hidden."""
     return GaussianData(np.zeros((d, 0)), np.zeros(d), np.ones(d), hidden, constant)
-
 
 
 AnyPiece = LatentPiece | VectorPiece

@@ -109,6 +109,12 @@ class Program:
             if v.kind == "latent" and v.values is not None and not v.components
         ]
         cells = max(self._cells(node) for node in self.nodes)
+        #: Densities by row and element that one look at all continuous hidden variables takes.
+        self.evaluations = sum(
+            int(np.prod(piece.bound.data.elements)) * bound.levels[piece.bound.level].size
+            for item in self.integrals.values()
+            for piece in item.pieces
+        )
         scans = {node.level + 1 for node in self.nodes if isinstance(node, Scan)}
         self.blocks = make_blocks(bound, cells, scans)
         #: Numbers in the largest array over all rows.

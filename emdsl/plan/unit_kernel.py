@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from emdsl.plan.latent_pieces import AnyPiece
 from emdsl.plan.gaussian_method import DrawnEvidence
+from emdsl.plan.latent_pieces import AnyPiece
 from emdsl.runtime.integrals.kernels import KERNELS, Kernel, coefficients, weights
 from emdsl.runtime.problem import Array, Theta
 
@@ -45,7 +45,7 @@ class KernelUnits:
 
     def _typical(self, means: Array) -> Array:
         """A typical value: the mean of the logarithm is a function of every kernel."""
-        return np.exp(means[list(self.form.functions).index("log(u)")])
+        return np.asarray(np.exp(means[list(self.form.functions).index("log(u)")]))
 
     def drawn(self, theta: Theta, v: Array, rng: np.random.Generator) -> DrawnEvidence:
         """Draws from the hidden variable's own law."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from emdsl.diagnostics.errors import EmmError
-from emdsl.plan.latent_pieces import AnyPiece
 from emdsl.plan.gaussian_method import DrawnEvidence
+from emdsl.plan.latent_pieces import AnyPiece
 from emdsl.runtime.functions import logistic
 from emdsl.runtime.integrals.gaussian import UnitGaussian
 from emdsl.runtime.integrals.quadrature import nodes, placed
@@ -109,9 +109,7 @@ class QuadratureUnits:
             self.around = (x, spread) if np.isfinite(x).all() and np.isfinite(spread).all() else None
         return x, covariance
 
-    def _climbed(
-        self, theta: Theta, v: Array, x: Array, step: Array, value: Array, used: tuple[bool, ...]
-    ) -> Array:
+    def _climbed(self, theta: Theta, v: Array, x: Array, step: Array, value: Array, used: tuple[bool, ...]) -> Array:
         """The step, halved in each unit until the log-joint does not fall."""
         scale = np.ones(value.shape)
         for _ in range(20):
@@ -145,7 +143,7 @@ class QuadratureEvidence:
 
 def _value(x: Array, kind: str) -> Array:
     if kind == "positive":
-        return np.exp(x)
+        return np.asarray(np.exp(x))
     return logistic(x) if kind == "unit" else x
 
 
@@ -160,18 +158,19 @@ def _inverse(precision: Array, spread: Array) -> Array:
     d = len(precision)
     if d == 1:
         floor = 1e-6 / spread[0] ** 2
-        return (1.0 / np.maximum(np.abs(precision[0, 0]), floor))[None, None]
+        return np.asarray(1.0 / np.maximum(np.abs(precision[0, 0]), floor))[None, None]
     matrices = np.moveaxis(np.nan_to_num(precision), (0, 1), (-2, -1))
     scale = np.moveaxis(spread, 0, -1)
     scaled = matrices * scale[..., :, None] * scale[..., None, :]
     values, vectors = np.linalg.eigh(scaled)
     values = np.maximum(np.abs(values), 1e-6)
-    inverse = (vectors / values[..., None, :]) @ np.swapaxes(vectors, -1, -2)
-    return np.moveaxis(inverse * scale[..., :, None] * scale[..., None, :], (-2, -1), (0, 1))
+    inverse: Array = (vectors / values[..., None, :]) @ np.swapaxes(vectors, -1, -2)
+    full: Array = np.asarray(inverse * scale[..., :, None] * scale[..., None, :], dtype=np.float64)
+    return np.moveaxis(full, (-2, -1), (0, 1))
 
 
 def _roots(covariance: Array) -> Array:
     if len(covariance) == 1:
-        return np.sqrt(covariance)
-    factors = np.linalg.cholesky(np.moveaxis(covariance, (0, 1), (-2, -1)))
+        return np.asarray(np.sqrt(covariance))
+    factors: Array = np.asarray(np.linalg.cholesky(np.moveaxis(covariance, (0, 1), (-2, -1))), dtype=np.float64)
     return np.moveaxis(factors, (-2, -1), (0, 1))

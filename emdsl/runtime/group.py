@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from emdsl.runtime.assembly import Assembly
 from emdsl.runtime.domains import Coordinates
+from emdsl.runtime.integrals.assembly import PointAssembly
 from emdsl.runtime.problem import Array, Theta
 from emdsl.runtime.stationary import StationaryPart
 
@@ -28,7 +29,7 @@ class Group:
     """
 
     coordinates: Coordinates
-    assemblies: Sequence[Assembly | StationaryPart]
+    assemblies: Sequence[Assembly | PointAssembly | StationaryPart]
     offsets: Mapping[str, int]
     quadratic: bool
     most_steps: int = MOST_STEPS

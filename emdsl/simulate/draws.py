@@ -38,7 +38,7 @@ class Drawer:
     ) -> UnitEvaluator:  # fmt: skip
         """The evaluator for some units of a plate; of the variables in `tried` all values are tried."""
         level = level_of(self.bound, plate)
-        return UnitEvaluator(self.model, self.bound, tried, self.theta, level, self.drawn, units)
+        return UnitEvaluator(self.model, self.bound, tried, self.theta, level, drawn=self.drawn, units=units)
 
     def factor(self, factor: Factor, units: Codes) -> None:
         """The target of a `~` statement for these units."""

@@ -39,10 +39,14 @@ class PointAssembly:
             data = statistics.data
             kept.append(
                 Assembly(
-                    data=data, names=self.names, formulas=self.formulas, hessian_entries=self.hessian_entries,
+                    data=data,
+                    names=self.names,
+                    formulas=self.formulas,
+                    hessian_entries=self.hessian_entries,
                     places=tuple(make_place(data, i, self.offsets) for i in range(len(self.names))),
-                    reduced=self.reduced, sign=self.sign,
-                )  # fmt: skip
+                    reduced=self.reduced,
+                    sign=self.sign,
+                )
             )
         found: Assembly = kept[0]
         return found

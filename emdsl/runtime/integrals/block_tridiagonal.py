@@ -7,6 +7,7 @@ length. On the way back the blocks of the inverse on the diagonal and beside it 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,8 @@ def _expanded(
         pad = [(0, 0)] * blocks.ndim
         pad[-axes] = (0, 1)
         moved = np.pad(blocks, pad)
-        return moved[(..., slice(1, count + 1), *(slice(None),) * (axes - 1))]
+        index: Any = (..., slice(1, count + 1), *(slice(None),) * (axes - 1))
+        return np.asarray(moved[index])
 
     mean[..., even, :] = reduced.mean
     mean[..., odd, :] = (

@@ -73,10 +73,11 @@ class ChainTies:
             back = site[2]
             right[..., : right.shape[-2] - back, self._place(site)] += slope[..., back:]
         else:
-            np.add.at(right, (..., *self._address(site)), slope)
+            place: Any = (..., *self._address(site))
+            np.add.at(right, place, slope)
 
     def _tie(self, diagonal: Array, upper: Array, pair: tuple[Site, Site], curvature: Array) -> None:
-        """Adds second derivatives in two numbers, by step: to the block of both, or to the tie of a block to the next."""
+        """Adds second derivatives in two numbers, by step: to the block of both, or to the tie of one to the next."""
         first, second = pair
         if self.lag == 1:
             steps = diagonal.shape[-3]
@@ -89,8 +90,9 @@ class ChainTies:
         at, row_ = self._address(first)
         to, column_ = self._address(second)
         same, after = at == to, to == at + 1
-        np.add.at(diagonal, (..., at[same], row_[same], column_[same]), curvature[..., same])
-        np.add.at(upper, (..., at[after], row_[after], column_[after]), curvature[..., after])
+        for target, chosen in ((diagonal, same), (upper, after)):
+            place: Any = (..., at[chosen], row_[chosen], column_[chosen])
+            np.add.at(target, place, curvature[..., chosen])
 
     def _address(self, site: Site) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Block and row of a piece's hidden number, `(steps,)` each."""

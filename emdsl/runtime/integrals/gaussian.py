@@ -23,7 +23,7 @@ class UnitGaussian:
     @property
     def spread(self) -> Array:
         """Standard deviations `(d, *cells, units)`."""
-        return np.sqrt(np.stack([self.covariance[i, i] for i in range(len(self.mean))]))
+        return np.asarray(np.sqrt(np.stack([self.covariance[i, i] for i in range(len(self.mean))])))
 
     def draw(self, rng: np.random.Generator) -> Array:
         """`(d, *cells, units)`: one draw for each unit."""

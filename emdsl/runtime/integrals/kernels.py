@@ -67,7 +67,7 @@ def _generalised_inverse_gaussian(a: Array) -> tuple[Array, Array]:
 
 
 def _proper(x: Array) -> Array:
-    return np.where(x > 0, x, np.nan)
+    return np.asarray(np.where(x > 0, x, np.nan))
 
 
 def _draw_gamma(rng: np.random.Generator, a: Array) -> Array:
@@ -79,7 +79,8 @@ def _draw_inverse_gamma(rng: np.random.Generator, a: Array) -> Array:
 
 
 def _draw_beta(rng: np.random.Generator, a: Array) -> Array:
-    return np.clip(rng.beta(np.maximum(a[0] + 1.0, 1e-3), np.maximum(a[1] + 1.0, 1e-3)), 1e-12, 1 - 1e-12)
+    drawn = rng.beta(np.maximum(a[0] + 1.0, 1e-3), np.maximum(a[1] + 1.0, 1e-3))
+    return np.asarray(np.clip(drawn, 1e-12, 1 - 1e-12))
 
 
 def _draw_generalised(rng: np.random.Generator, a: Array) -> Array:
@@ -122,7 +123,7 @@ def coefficients(values: Array, points: Array, kernel: Kernel) -> Array:
     *cells, units)`, the constant first.
     """
     basis = _basis(points, kernel)
-    solved = np.linalg.solve(basis, np.moveaxis(values, -2, -1)[..., None])[..., 0]
+    solved: Array = np.asarray(np.linalg.solve(basis, np.moveaxis(values, -2, -1)[..., None])[..., 0], dtype=np.float64)
     return np.moveaxis(solved, -1, 0)
 
 
@@ -133,10 +134,10 @@ def weights(means: Array, points: Array, kernel: Kernel) -> Array:
     basis = _basis(points, kernel)
     wanted = np.moveaxis(np.concatenate([np.ones((1, *means.shape[1:])), means]), 0, -1)
     solved = np.linalg.solve(np.swapaxes(basis, -1, -2), wanted[..., None])[..., 0]
-    return np.moveaxis(solved, -1, -2)
+    return np.asarray(np.moveaxis(solved, -1, -2))
 
 
 def _basis(points: Array, kernel: Kernel) -> Array:
     """`(*cells, units, points, 1 + functions)`."""
     columns = [np.ones_like(points), *(function(points) for function in kernel.functions.values())]
-    return np.moveaxis(np.stack(columns, axis=-1), -3, -2)
+    return np.moveaxis(np.asarray(np.stack(columns, axis=-1)), -3, -2)
