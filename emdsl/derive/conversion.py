@@ -14,6 +14,7 @@ from typing import Any
 import sympy as sp
 
 from emdsl.derive import functions
+from emdsl.derive.columns import is_column
 from emdsl.derive.expressions import has_parameters
 from emdsl.derive.predictors import affine, flip, negated
 from emdsl.derive.symbols import Symbols
@@ -34,6 +35,8 @@ def convert(expression: Expression, symbols: Symbols, *, linear: bool) -> Any:
     hidden = any(True for _ in continuous_latents(expression, symbols.model))
     if not has_parameters(expression) and not (hidden and _taken_apart(expression)):
         return _known(expression, symbols)
+    if hidden and is_column(expression, symbols):
+        return symbols.known(expression)
     predictor = _predictor(expression, symbols, linear=linear)
     if predictor is not None:
         return predictor
@@ -109,6 +112,8 @@ def _log(argument: Expression, symbols: Symbols) -> Any:
 
 def _known(expression: Expression, symbols: Symbols) -> Any:
     """Numbers and elementary arithmetic go to SymPy as they are; anything else is a known symbol."""
+    if is_column(expression, symbols):
+        return symbols.known(expression)
     match expression:
         case Number(Fraction() as value):
             return sp.Rational(value.numerator, value.denominator)

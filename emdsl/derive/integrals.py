@@ -17,7 +17,7 @@ from emdsl.derive.pieces import Derived
 from emdsl.derive.printing import source
 from emdsl.derive.separation import expand
 from emdsl.ir.derivation import Integral
-from emdsl.ir.expressions import VariableRef, walk
+from emdsl.ir.expressions import Apply, VariableRef, walk
 from emdsl.ir.latents import is_continuous
 from emdsl.ir.model import Factor, Model
 
@@ -92,23 +92,35 @@ def _basis(name: str, pieces: Sequence[Derived]) -> frozenset[str] | None:
     """The functions of the variable that the log-joint is linear in, or None where it is not linear in a few."""
     found: set[str] = set()
     for piece in pieces:
-        own = [k for k, s in zip(piece.piece.knowns, piece.knowns, strict=True) if _is(k.value, name)]
-        bundled = [k for k in piece.piece.knowns if _inside(k.value, name) and not _is(k.value, name)]
         designs = any(_inside(term.coefficient, name) for atom in piece.piece.atoms for term in atom.terms)
-        if bundled or designs or piece.piece.form != "rows":
+        symbol = sp.Symbol("hidden_", positive=True)
+        raw = _unbundled(piece, name, symbol)
+        if raw is None or designs or piece.piece.form != "rows":
             return None
-        if not own:
-            continue
-        symbol = piece.knowns[piece.piece.knowns.index(own[0])]
         try:
             with deadline(SECONDS_A_KERNEL):
-                functions = _functions(piece.raw, symbol)
+                functions = _functions(raw, symbol)
         except DeadlineExceeded:
             return None
         if functions is None:
             return None
         found |= functions
     return frozenset(found)
+
+
+def _unbundled(piece: Derived, name: str, symbol: sp.Symbol) -> sp.Expr | None:
+    """The log-density in the variable itself, which may stand in a known together with a factor of data; None where it
+    stands in one in another way.
+    """
+    raw = piece.raw
+    for known, bundle in zip(piece.piece.knowns, piece.knowns, strict=True):
+        if _is(known.value, name):
+            raw = raw.subs(bundle, symbol)
+        elif isinstance(known.value, Apply) and known.value.op == "*" and any(_is(a, name) for a in known.value.args):
+            raw = raw.subs(bundle, symbol * sp.Symbol(f"times_{bundle}", positive=True))
+        elif _inside(known.value, name):
+            return None
+    return raw
 
 
 def _functions(log_density: sp.Expr, symbol: sp.Symbol) -> set[str] | None:

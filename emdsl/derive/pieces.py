@@ -8,6 +8,7 @@ from typing import Any
 
 import sympy as sp
 
+from emdsl.derive.columns import quadratic_in_columns
 from emdsl.derive.conversion import convert
 from emdsl.derive.deadline import DeadlineExceeded, deadline
 from emdsl.derive.gaussian import gaussian_vector
@@ -139,7 +140,8 @@ def _scalar(log_density: Any, symbols: Symbols, common: dict[str, Any]) -> Deriv
     if found is None:
         piece = Piece(
             form="rows", atoms=tuple(symbols.atoms), knowns=tuple(symbols.knowns), log_density=source(log_density),
-            gradient=_gradient(log_density, atoms), hessian=_hessian(log_density, atoms), **common,
+            gradient=_gradient(log_density, atoms), hessian=_hessian(log_density, atoms),
+            quadratic=quadratic_in_columns(log_density, symbols), **common,
         )  # fmt: skip
         return Derived(piece, log_density, atoms, tuple(symbols.known_symbols), (), log_density, None)
     centred = centre(log_density, found, rows, lambda: _fresh_shift(symbols))

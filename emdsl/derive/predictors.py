@@ -67,7 +67,14 @@ def _scale(inner: _Affine, factor: Expression) -> _Affine:
 
 
 def _times(factor: Expression, coefficient: Expression | None) -> Expression | None:
-    product = factor if coefficient is None else fold(Apply("*", (factor, coefficient)))
+    match factor, coefficient:
+        case Number(Fraction() as outer), Apply("*", (Number(Fraction() as inner), rest)):
+            # A sign that is turned twice leaves no trace.
+            product = fold(Apply("*", (Number(outer * inner), rest)))
+        case _, None:
+            product = factor
+        case _:
+            product = fold(Apply("*", (factor, coefficient)))
     return None if product == ONE else product
 
 

@@ -89,7 +89,9 @@ class Piece:
 
     `gradient[i]` is the derivative in atom i; `hessian` lists `(i, j, source)`, i <= j, where it is not 0. `guards`
     are conditions on finite things (`Guard`, or an expression that is 0 or 1); the piece holds where all are 1.
-    `prior` marks a log-prior: no data, weight 1.
+    `prior` marks a log-prior: no data, weight 1. `quadratic` marks a piece with continuous hidden variables whose
+    log-density is of degree two at most in its columns: what varies by row, each free of hidden variables or a number
+    times one of them.
     """
 
     name: str
@@ -114,6 +116,7 @@ class Piece:
     lag: int = 0
     prior: bool = False
     continuous: bool = False
+    quadratic: bool = False
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,27 @@ class PieceBinder:
         hidden = axes.shape(axes.hidden)
         return replace(data, knowns=knowns, slots=slots, addresses=addresses, hidden=hidden)
 
+    def by_row(self, expression: Any) -> bool:
+        """Whether an expression varies by row: data occur in it, or continuous hidden variables."""
+        return bool(self._by_row(expression)) or self._at_points(expression)
+
+    def at_columns(
+        self, bound: BoundPiece, columns: Mapping[Any, Named], hidden: tuple[int, ...], rows: int
+    ) -> PieceData:
+        """The data of a piece at `rows` made-up rows: `columns` are the values of all that varies by row."""
+        evaluator = Evaluator(self.model, self.bound, level=bound.level, points=columns)
+        self.plain = evaluator
+        data = bound.data
+        knowns = dict(data.knowns)
+        for known in bound.piece.knowns:
+            if known.by_row:
+                knowns[known.symbol] = self._known(known, bound.axes, evaluator, True)
+        slots = [
+            self._slots(atom, bound.axes, evaluator) if item is not None or self._at_points(atom) else None
+            for atom, item in zip(bound.piece.atoms, data.slots, strict=True)
+        ]
+        return replace(data, knowns=knowns, slots=slots, row_mask=None, rows=rows, hidden=(*hidden, 1))
+
     def _by_code_alone(self, siblings: Sequence[Piece]) -> bool:
         """Whether all pieces of a factor are tables by the same codes, without statistics that vary by row: missing
         and coarse cells can then be summed over.

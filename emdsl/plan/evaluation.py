@@ -53,6 +53,8 @@ class Evaluator:
 
     def value(self, expression: Expression) -> Named:
         """The number (or truth, 0 or 1) of an expression in every cell and row it varies over."""
+        if self.points is not None and expression in self.points:
+            return self.points[expression]
         match expression:
             case Number(exact):
                 return Named((), np.asarray(float(exact)))

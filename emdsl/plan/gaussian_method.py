@@ -8,8 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from emdsl.plan.latent_pieces import AnyPiece, Site
-from emdsl.runtime.integrals.gaussian import sigma_points
-from emdsl.runtime.integrals.stencil import quadratic, stencil
+from emdsl.runtime.integrals.quadratic import Quadratic
 from emdsl.runtime.problem import Array, Theta
 
 #: Where the stencil lies farther from the posterior than this many of its spreads, or is so many times too wide or too
@@ -18,21 +17,8 @@ FAR, OUT_OF_SCALE = 1.0, 4.0
 ROUNDS = 8
 #: Widths to begin with where nothing is known.
 WIDTHS = (1.0, 1e5, 1e-5)
-#: Log-densities above this leave no digits in a curvature, which is of the order of 1 over a spread.
-LARGEST = 1e12
 #: A stencil narrower than this share of its centre cannot be told from a point.
 SMALLEST = 1e-7
-
-
-@dataclass(frozen=True)
-class Quadratic:
-    """One piece as a quadratic of its own hidden numbers at the centre: `value` `(*cells, units)`, `gradient` `(q,
-    *cells, units)`, `hessian` `(q, q, *cells, units)`.
-    """
-
-    value: Array
-    gradient: Array
-    hessian: Array
 
 
 class Law(Protocol):
@@ -80,6 +66,11 @@ class GaussianMethod:
     ties: Ties
     around: tuple[Array, Array] | None = field(default=None, repr=False)
 
+    @property
+    def exact(self) -> bool:
+        """Whether no piece needs a stencil, so that it does not matter where they are expanded."""
+        return all(piece.exact for piece in self.pieces)
+
     def evidence(self, theta: Theta, v: Array) -> GaussianEvidence:
         """The integral at theta."""
         shape = self.ties.shape
@@ -103,6 +94,8 @@ class GaussianMethod:
                 value, law = self._integrated(theta, v, centre, spread, every)
             except np.linalg.LinAlgError:
                 return None
+            if self.exact:
+                return value, law
             with np.errstate(divide="ignore", invalid="ignore"):
                 wanted = np.maximum(law.spread, SMALLEST * np.maximum(1.0, np.abs(law.mean)))
                 near = np.abs(law.mean - centre) <= FAR * np.maximum(wanted, spread)
@@ -132,11 +125,7 @@ class GaussianMethod:
             if not wanted:
                 continue
             at, width = self.ties.gather(centre, piece.sites), self.ties.gather(spread, piece.sites)
-            points = at[..., None, :] + np.einsum("pi,i...u->i...pu", stencil(len(at)), width)
-            values = piece.summed(theta, v, points)
-            if not (np.abs(values) < LARGEST).all():
-                raise np.linalg.LinAlgError("curvatures are differences of large numbers: no digits would be left")
-            parts.append((piece.sites, Quadratic(*quadratic(values, width))))
+            parts.append((piece.sites, piece.quadratic(theta, v, at, width)))
         return self.ties.integrate(centre, parts)
 
 
@@ -156,9 +145,7 @@ class GaussianEvidence:
         """Sigma points for each piece."""
         found: dict[str, Any] = {}
         for piece in self.method.pieces:
-            points = sigma_points(*self.law.marginal(piece.sites))
-            share = piece.rows.of_integral(weights)[..., None, :] / points.shape[-2]
-            found[piece.name] = piece.statistics(points, np.broadcast_to(share, points.shape[1:]))
+            found[piece.name] = piece.posterior(*self.law.marginal(piece.sites), piece.rows.of_integral(weights))
         return found
 
 

@@ -18,6 +18,7 @@ from emdsl.plan.gaussian_method import GaussianMethod
 from emdsl.plan.latent_pieces import AnyPiece, LatentPiece, Rows, Site, VectorPiece, sites_of, vector_data
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.matrices import bind_hidden_gaussian
+from emdsl.plan.moment_piece import moment_piece
 from emdsl.plan.named import POINT
 from emdsl.plan.unit_kernel import KernelUnits
 from emdsl.plan.unit_quadrature import QuadratureUnits
@@ -140,8 +141,9 @@ def _crossed_piece(item: BoundPiece, binder: PieceBinder, module: Any, layout: L
         law = bind_hidden_gaussian(item.piece, item.axes, binder, vector_data(len(sites), (), 0.0))
         return VectorPiece(name, item, law, sites, (), rows)
     density = getattr(module, f"density_{item.name}")
-    kind = EachPiece if any(site.element == EACH for site in sites) else LatentPiece
-    return kind(name, item, binder, density, sites, (), rows)
+    if any(site.element == EACH for site in sites):
+        return EachPiece(name, item, binder, density, sites, (), rows)
+    return moment_piece(LatentPiece(name, item, binder, density, sites, (), rows))
 
 
 def _rows(item: BoundPiece, level: int, home: int, bound: Bound, inner_weights: Any) -> Rows:
@@ -161,7 +163,7 @@ def _piece(item: BoundPiece, binder: PieceBinder, module: Any, hidden: tuple[int
         data = vector_data(len(sites), hidden, 0.0)
         return VectorPiece(name, item, bind_hidden_gaussian(item.piece, item.axes, binder, data), sites, hidden, rows)
     density = getattr(module, f"density_{item.name}")
-    return LatentPiece(name, item, binder, density, sites, hidden, rows)
+    return moment_piece(LatentPiece(name, item, binder, density, sites, hidden, rows))
 
 
 def _method(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,16 @@ from emdsl.plan.matrices import GaussianPiece
 from emdsl.plan.named import ROW, Named
 from emdsl.runtime.carriers import RowTable
 from emdsl.runtime.gaussian import GaussianData
+from emdsl.runtime.integrals.gaussian import sigma_points
 from emdsl.runtime.integrals.points import PointWeights
+from emdsl.runtime.integrals.quadratic import Quadratic
+from emdsl.runtime.integrals.stencil import quadratic, stencil
 from emdsl.runtime.kernels import segment_sum
 from emdsl.runtime.pieces import PieceData
 from emdsl.runtime.problem import Array, Theta
 
+#: Log-densities above this leave no digits in a curvature, which is of the order of 1 over a spread.
+LARGEST = 1e12
 #: A hidden number: its variable, the place of its element, and how many units before.
 Site = tuple[str, tuple[int, ...], int]
 
@@ -67,6 +72,7 @@ class LatentPiece:
     sites: tuple[Any, ...]
     hidden: tuple[int, ...]
     rows: Rows
+    exact = False
 
     def log_density(self, theta: Theta, v: Array, values: Array) -> Array:
         """`(*cells, points, rows)` at `values` `(slots, *cells, points, rows)` of the hidden numbers, summed over
@@ -93,9 +99,32 @@ class LatentPiece:
             by_row = by_row * self.rows.weights
         return PointWeights(np.broadcast_to(by_row, (*data.hidden, data.rows)), data)
 
+    def quadratic(self, theta: Theta, v: Array, centre: Array, spread: Array) -> Quadratic:
+        """The log-density summed in each unit as a quadratic at `centre` `(slots, *cells, units)`, by a stencil as wide
+        as `spread`. Raises LinAlgError where curvatures would be differences of large numbers.
+        """
+        return by_stencil(self, theta, v, centre, spread)
+
+    def posterior(self, mean: Array, covariance: Array, weights: Array) -> PointWeights:
+        """Sigma points of a normal posterior, for a piece that is quadratic in the hidden numbers: `mean` `(slots,
+        *cells, units)`, `weights` `(*cells, units)`.
+        """
+        points = sigma_points(mean, covariance)
+        share = np.broadcast_to(weights[..., None, :] / points.shape[-2], points.shape[1:])
+        return self.statistics(points, share)
+
     def at(self, values: Array) -> PieceData:
         """The piece's data with the hidden numbers in place."""
         return self.binder.at(self.bound, drawn(self.sites, values, self.bound.axes.hidden))
+
+
+def by_stencil(piece: AnyPiece, theta: Theta, v: Array, centre: Array, spread: Array) -> Quadratic:
+    """A piece as a quadratic of its hidden numbers, from its values at a few points."""
+    points = centre[..., None, :] + np.einsum("pi,i...u->i...pu", stencil(len(centre)), spread)
+    values = piece.summed(theta, v, points)
+    if not (np.abs(values) < LARGEST).all():
+        raise np.linalg.LinAlgError("curvatures are differences of large numbers: no digits would be left")
+    return Quadratic(*quadratic(values, spread))
 
 
 def drawn(sites: Sequence[Any], values: Array, hidden: tuple[str, ...]) -> dict[Any, Named]:
@@ -143,6 +172,7 @@ class VectorPiece:
     sites: tuple[Any, ...]
     hidden: tuple[int, ...]
     rows: Rows
+    exact = True
 
     def log_density(self, theta: Theta, v: Array, values: Array) -> Array:
         """`(*cells, points, rows)` at `values` `(slots, *cells, points, rows)`."""
@@ -152,6 +182,28 @@ class VectorPiece:
     def summed(self, theta: Theta, v: Array, values: Array) -> Array:
         """`log_density` summed in each unit."""
         return self.rows.summed(self.log_density(theta, v, self.rows.spread(values)))
+
+    def quadratic(self, theta: Theta, v: Array, centre: Array, spread: Array) -> Quadratic:
+        """The log-density summed in each unit as a quadratic at `centre` `(slots, *cells, units)`."""
+        eta = self.gaussian.data.eta(self.gaussian.mean_of(theta), self.gaussian.covariance_of(theta))
+        d = len(self.sites)
+        first, second = np.triu_indices(d)
+        bend = np.zeros((d, d, *eta.shape[:-1]))
+        for k, (i, j) in enumerate(zip(first, second, strict=True)):
+            bend[i, j] = bend[j, i] = eta[..., 1 + d + k] * (2.0 if i == j else 1.0)
+        count = self.rows.summed(np.ones(self.bound.data.rows))
+        slope = np.moveaxis(eta[..., 1 : 1 + d], -1, 0)[..., None]
+        full = slope + np.einsum("ij...,j...u->i...u", bend, centre)
+        value = eta[..., 0, None] + (0.5 * (slope + full) * centre).sum(axis=0)
+        return Quadratic(value * count, full * count, bend[..., None] * count)
+
+    def posterior(self, mean: Array, covariance: Array, weights: Array) -> Array:
+        """Expected monomials `(*cells, monomials)` under a normal posterior."""
+        first, second = np.triu_indices(len(mean))
+        count = self.rows.summed(np.ones(self.bound.data.rows))
+        products = covariance[first, second] + mean[first] * mean[second]
+        monomials = np.concatenate([np.ones((1, *mean.shape[1:])), mean, products])
+        return np.asarray(np.einsum("...u,m...u->...m", weights * count, monomials))
 
     def statistics(self, values: Array, weights: Array) -> Array:
         """Expected monomials `(*cells, monomials)`."""
@@ -173,4 +225,36 @@ def vector_data(d: int, hidden: tuple[int, ...], constant: float) -> GaussianDat
     return GaussianData(np.zeros((d, 0)), np.zeros(d), np.ones(d), hidden, constant)
 
 
-AnyPiece = LatentPiece | VectorPiece
+class AnyPiece(Protocol):
+    """A piece of the log-joint of continuous hidden variables. `exact`: its quadratic does not depend on a stencil."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def bound(self) -> BoundPiece: ...
+
+    @property
+    def sites(self) -> tuple[Any, ...]: ...
+
+    @property
+    def rows(self) -> Rows: ...
+
+    @property
+    def exact(self) -> bool: ...
+
+    def summed(self, theta: Theta, v: Array, values: Array) -> Array:
+        """The log-density at points, summed in each unit."""
+        ...
+
+    def quadratic(self, theta: Theta, v: Array, centre: Array, spread: Array) -> Quadratic:
+        """The log-density as a quadratic at `centre`, summed in each unit."""
+        ...
+
+    def posterior(self, mean: Array, covariance: Array, weights: Array) -> Any:
+        """What the M-step takes of a normal posterior."""
+        ...
+
+    def statistics(self, values: Array, weights: Array) -> Any:
+        """What the M-step takes of weighted points."""
+        ...
