@@ -66,11 +66,6 @@ class GaussianMethod:
     ties: Ties
     around: tuple[Array, Array] | None = field(default=None, repr=False)
 
-    @property
-    def exact(self) -> bool:
-        """Whether no piece needs a stencil, so that it does not matter where they are expanded."""
-        return all(piece.exact for piece in self.pieces)
-
     def evidence(self, theta: Theta, v: Array) -> GaussianEvidence:
         """The integral at theta."""
         shape = self.ties.shape
@@ -79,11 +74,13 @@ class GaussianMethod:
             found = found or self._settled(theta, v, np.zeros(shape), np.full(shape, width))
         if found is None:
             raise np.linalg.LinAlgError("the law of hidden variables has no finite integral")
-        value, law = found
+        value, law, by_row = found
         self.around = (law.mean, law.spread)
-        return GaussianEvidence(self, value, law)
+        return GaussianEvidence(self, value, law, by_row)
 
-    def _settled(self, theta: Theta, v: Array, centre: Array, spread: Array) -> tuple[Array, Law] | None:
+    def _settled(
+        self, theta: Theta, v: Array, centre: Array, spread: Array
+    ) -> tuple[Array, Law, tuple[bool, ...]] | None:
         """The integral by stencils that are moved until they lie around the posterior; None where they never do, as
         when they begin so narrow that differences are rounding.
         """
@@ -91,18 +88,16 @@ class GaussianMethod:
         for _ in range(ROUNDS):
             spread = np.maximum(spread, SMALLEST * np.maximum(1.0, np.abs(centre)))
             try:
-                value, law = self._integrated(theta, v, centre, spread, every)
+                value, law, by_row = self._integrated(theta, v, centre, spread, every)
             except np.linalg.LinAlgError:
                 return None
-            if self.exact:
-                return value, law
             with np.errstate(divide="ignore", invalid="ignore"):
                 wanted = np.maximum(law.spread, SMALLEST * np.maximum(1.0, np.abs(law.mean)))
                 near = np.abs(law.mean - centre) <= FAR * np.maximum(wanted, spread)
                 scale = wanted / spread
-                fits = (scale <= OUT_OF_SCALE) & (scale >= 1.0 / OUT_OF_SCALE)
+                fits = (scale <= OUT_OF_SCALE) & (scale >= 1.0 / OUT_OF_SCALE) | (not any(by_row))
             if (near & fits).all():
-                return value, law
+                return value, law, by_row
             centre, spread = law.mean, law.spread
         return None
 
@@ -110,7 +105,7 @@ class GaussianMethod:
         """Draws from the hidden variables' own laws; standard normal where these are not proper by themselves."""
         shape = self.ties.shape
         try:
-            _, law = self._integrated(theta, v, np.zeros(shape), np.ones(shape), self.own_laws)
+            _, law, _ = self._integrated(theta, v, np.zeros(shape), np.ones(shape), self.own_laws)
             values = law.draw(rng)
         except np.linalg.LinAlgError:
             values = rng.standard_normal(shape)
@@ -119,14 +114,15 @@ class GaussianMethod:
 
     def _integrated(
         self, theta: Theta, v: Array, centre: Array, spread: Array, used: tuple[bool, ...]
-    ) -> tuple[Array, Law]:
+    ) -> tuple[Array, Law, tuple[bool, ...]]:
         parts = []
         for piece, wanted in zip(self.pieces, used, strict=True):
             if not wanted:
                 continue
             at, width = self.ties.gather(centre, piece.sites), self.ties.gather(spread, piece.sites)
             parts.append((piece.sites, piece.quadratic(theta, v, at, width)))
-        return self.ties.integrate(centre, parts)
+        by_row = tuple(own.by_row for _, own in parts)
+        return (*self.ties.integrate(centre, parts), by_row)
 
 
 @dataclass(frozen=True)
@@ -136,6 +132,7 @@ class GaussianEvidence:
     method: GaussianMethod
     value: Array
     law: Law
+    by_row: tuple[bool, ...]
 
     def forward(self, rows: slice) -> Array:
         """Log-evidence of some units."""
@@ -144,8 +141,10 @@ class GaussianEvidence:
     def statistics(self, weights: Array) -> dict[str, Any]:
         """Sigma points for each piece."""
         found: dict[str, Any] = {}
-        for piece in self.method.pieces:
-            found[piece.name] = piece.posterior(*self.law.marginal(piece.sites), piece.rows.of_integral(weights))
+        for piece, by_row in zip(self.method.pieces, self.by_row, strict=True):
+            mean, covariance = self.law.marginal(piece.sites)
+            share = piece.rows.of_integral(weights)
+            found[piece.name] = piece.posterior(mean, covariance, share, by_row=by_row)
         return found
 
 

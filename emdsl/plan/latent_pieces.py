@@ -72,7 +72,6 @@ class LatentPiece:
     sites: tuple[Any, ...]
     hidden: tuple[int, ...]
     rows: Rows
-    exact = False
 
     def log_density(self, theta: Theta, v: Array, values: Array) -> Array:
         """`(*cells, points, rows)` at `values` `(slots, *cells, points, rows)` of the hidden numbers, summed over
@@ -105,7 +104,7 @@ class LatentPiece:
         """
         return by_stencil(self, theta, v, centre, spread)
 
-    def posterior(self, mean: Array, covariance: Array, weights: Array) -> PointWeights:
+    def posterior(self, mean: Array, covariance: Array, weights: Array, *, by_row: bool = True) -> PointWeights:
         """Sigma points of a normal posterior, for a piece that is quadratic in the hidden numbers: `mean` `(slots,
         *cells, units)`, `weights` `(*cells, units)`.
         """
@@ -172,7 +171,6 @@ class VectorPiece:
     sites: tuple[Any, ...]
     hidden: tuple[int, ...]
     rows: Rows
-    exact = True
 
     def log_density(self, theta: Theta, v: Array, values: Array) -> Array:
         """`(*cells, points, rows)` at `values` `(slots, *cells, points, rows)`."""
@@ -195,9 +193,9 @@ class VectorPiece:
         slope = np.moveaxis(eta[..., 1 : 1 + d], -1, 0)[..., None]
         full = slope + np.einsum("ij...,j...u->i...u", bend, centre)
         value = eta[..., 0, None] + (0.5 * (slope + full) * centre).sum(axis=0)
-        return Quadratic(value * count, full * count, bend[..., None] * count)
+        return Quadratic(value * count, full * count, bend[..., None] * count, by_row=False)
 
-    def posterior(self, mean: Array, covariance: Array, weights: Array) -> Array:
+    def posterior(self, mean: Array, covariance: Array, weights: Array, *, by_row: bool = True) -> Array:
         """Expected monomials `(*cells, monomials)` under a normal posterior."""
         first, second = np.triu_indices(len(mean))
         count = self.rows.summed(np.ones(self.bound.data.rows))
@@ -226,7 +224,7 @@ def vector_data(d: int, hidden: tuple[int, ...], constant: float) -> GaussianDat
 
 
 class AnyPiece(Protocol):
-    """A piece of the log-joint of continuous hidden variables. `exact`: its quadratic does not depend on a stencil."""
+    """A piece of the log-joint of continuous hidden variables."""
 
     @property
     def name(self) -> str: ...
@@ -240,9 +238,6 @@ class AnyPiece(Protocol):
     @property
     def rows(self) -> Rows: ...
 
-    @property
-    def exact(self) -> bool: ...
-
     def summed(self, theta: Theta, v: Array, values: Array) -> Array:
         """The log-density at points, summed in each unit."""
         ...
@@ -251,8 +246,8 @@ class AnyPiece(Protocol):
         """The log-density as a quadratic at `centre`, summed in each unit."""
         ...
 
-    def posterior(self, mean: Array, covariance: Array, weights: Array) -> Any:
-        """What the M-step takes of a normal posterior."""
+    def posterior(self, mean: Array, covariance: Array, weights: Array, *, by_row: bool) -> Any:
+        """What the M-step takes of a normal posterior; `by_row` as its quadratic was taken."""
         ...
 
     def statistics(self, values: Array, weights: Array) -> Any:

@@ -30,6 +30,8 @@ from emdsl.runtime.problem import Array, Theta
 Codes = NDArray[np.intp]
 #: Above this many moments for each row they would take more room than the rows are worth.
 MOST_COLUMNS = 12
+#: Where the terms of a sum are so large that their rounding is this share of the sum, it is taken row by row.
+LOST, ROUNDING = 1e-11, 1e-16
 #: The site of a column without hidden variable.
 NONE = -1
 
@@ -64,7 +66,6 @@ class MomentPiece:
     columns: tuple[Column, ...]
     overs: dict[Expression, tuple[Binder, ...]]
     moments: dict[tuple[int, int], Array]
-    exact = True
 
     @property
     def name(self) -> str:
@@ -98,22 +99,27 @@ class MomentPiece:
 
     def quadratic(self, theta: Theta, v: Array, centre: Array, spread: Array) -> Quadratic:
         """The log-density summed in each unit, a quadratic of the hidden numbers at `centre` `(q, *cells, units)`."""
-        form = self._form(theta, v)
-        value = np.zeros(centre.shape[1:])
+        form = self._form(theta, v, *self._cloud(centre, spread))
+        value, size = np.zeros(centre.shape[1:]), 0.0
         gradient, hessian = np.zeros(centre.shape), np.zeros((len(centre), *centre.shape))
         for (i, j), moment in self.moments.items():
             for first, second, coefficient, total in self._by_site(i, j, form[i, j], moment):
                 part = coefficient @ total * (1.0 if i == j else 2.0)
                 if first == NONE and second == NONE:
                     value += part
+                    size += float(np.abs(part).sum())
                 elif first == NONE or second == NONE:
                     gradient[max(first, second)] += part
+                    size += float(np.abs(part * centre[max(first, second)]).sum())
                 else:
                     hessian[first, second] += part
                     hessian[second, first] += part
+                    size += float(np.abs(part * centre[first] * centre[second]).sum())
         slope = gradient + np.einsum("ij...,j...->i...", hessian, centre)
         value = value + (gradient * centre).sum(axis=0) + 0.5 * (centre * (slope - gradient)).sum(axis=0)
-        return Quadratic(value, slope, hessian)
+        if not size * ROUNDING < LOST * (1.0 + abs(float(value.sum()))):
+            return self.plain.quadratic(theta, v, centre, spread)
+        return Quadratic(value, slope, hessian, by_row=False)
 
     def _by_site(self, i: int, j: int, coefficient: Array, moment: Array) -> Iterator[tuple[int, int, Array, Array]]:
         """The elements of a pair of columns, together where they have the same hidden numbers: sites, coefficients
@@ -131,10 +137,31 @@ class MomentPiece:
     def _site(self, i: int) -> Codes:
         return np.array([NONE]) if i == 0 else self.columns[i - 1].site
 
-    def _form(self, theta: Theta, v: Array) -> Array:
-        """The quadratic form in the standardised columns: `(1 + columns, 1 + columns, *cells, elements)`."""
+    def _cloud(self, centre: Array, spread: Array) -> tuple[Array, Array]:
+        """Where the columns lie, hidden numbers at `centre`: middle and width `(columns, elements)`, in their standard
+        units.
+        """
+        middle = np.zeros((len(self.columns), len(self.moments[0, 0])))
+        width = np.ones_like(middle)
+        cells = tuple(range(1, centre.ndim - 1))
+        total = np.maximum(self.moments[0, 0].sum(axis=-1), 1e-300)
+        mean = centre.mean(axis=cells)
+        square = (centre**2 + spread**2).mean(axis=cells)
+        for j, column in enumerate(self.columns):
+            for e in np.flatnonzero(column.site != NONE):
+                site = column.site[e]
+                middle[j, e] = float(self.moments[0, j + 1][e] @ mean[site]) / total[e]
+                bend = float(self.moments[j + 1, j + 1][e] @ square[site]) / total[e] - middle[j, e] ** 2
+                width[j, e] = np.sqrt(bend) if bend > 1e-12 * middle[j, e] ** 2 and bend > 0 else 1.0
+        return middle, width
+
+    def _form(self, theta: Theta, v: Array, middle: Array, width: Array) -> Array:
+        """The quadratic form in the standardised columns: `(1 + columns, 1 + columns, *cells, elements)`.
+
+        It is taken where the columns lie, `middle` and `width`: elsewhere differences would lose digits.
+        """
         k = len(self.columns)
-        data = self._at(stencil(k).T[:, None, :])
+        data = self._at(middle[:, :, None] + width[:, :, None] * stencil(k).T[:, None, :])
         piece = self.plain
         cells = data.hidden[:-1]
         values = np.broadcast_to(piece.density(theta, v, data), (*data.cells, data.rows))
@@ -146,7 +173,13 @@ class MomentPiece:
         form[0, 0] = value[..., 0]
         form[0, 1:] = form[1:, 0] = 0.5 * gradient[..., 0]
         form[1:, 1:] = 0.5 * hessian[..., 0]
-        return form
+        # From the columns (x - middle) / width to the columns x.
+        change = np.zeros((k + 1, k + 1, middle.shape[1]))
+        change[0, 0] = 1.0
+        for j in range(k):
+            change[j + 1, j + 1] = 1.0 / width[j]
+            change[j + 1, 0] = -middle[j] / width[j]
+        return np.asarray(np.einsum("aie,ab...e,bje->ij...e", change, form, change))
 
     def _at(self, standardised: Array) -> PieceData:
         """The piece at rows of columns `(columns, *cells, elements or 1, rows)` in standard units."""
@@ -174,10 +207,12 @@ class MomentPiece:
 
     # --- M-step -------------------------------------------------------------------------------------------------------
 
-    def posterior(self, mean: Array, covariance: Array, weights: Array) -> PointWeights:
+    def posterior(self, mean: Array, covariance: Array, weights: Array, *, by_row: bool) -> PointWeights:
         """Rows with the moments of all rows and the posterior `mean` `(q, *cells, units)`, `covariance` `(q, q, *cells,
         units)`; `weights` `(*cells, units)`.
         """
+        if by_row:
+            return self.plain.posterior(mean, covariance, weights, by_row=True)
         k = len(self.columns)
         cells = weights.shape[:-1]
         elements = len(self.moments[0, 0])

@@ -47,7 +47,19 @@ class ChainTies:
 
     def gather(self, values: Array, sites: tuple[Site, ...]) -> Array:
         """Those of one piece; before a chain began stands what comes first (nothing is said of it)."""
-        return np.stack([values[self._place(site)][..., self._step(site[2])] for site in sites])
+        out = np.empty((len(sites), *values.shape[1:]))
+        for k, site in enumerate(sites):
+            self.back(values[self._place(site)], site[2], out[k])
+        return out
+
+    @staticmethod
+    def back(values: Array, lag: int, out: Array) -> None:
+        """Values by step of `lag` steps before."""
+        if lag:
+            out[..., lag:] = values[..., :-lag]
+            out[..., :lag] = values[..., :1]
+        else:
+            out[...] = values
 
     def integrate(self, centre: Array, parts: list[tuple[tuple[Site, ...], Any]]) -> tuple[Array, ChainLaw]:
         """Sums of the pieces' quadratics over each chain, integrated."""
@@ -138,8 +150,21 @@ class ChainLaw:
         covariance = np.empty((len(sites), *mean.shape))
         for i, first in enumerate(sites):
             for j, second in enumerate(sites):
-                covariance[i, j] = self._between(first, second)
+                if self.ties.lag == 1:
+                    self._beside(first, second, covariance[i, j])
+                else:
+                    covariance[i, j] = self._between(first, second)
         return mean, covariance
+
+    def _beside(self, first: Site, second: Site, out: Array) -> None:
+        """Covariances where a block is a step: of the same step, or of one and the next."""
+        row, column = self.ties._place(first), self.ties._place(second)
+        if first[2] == second[2]:
+            self.ties.back(self.law.covariance[..., row, column], first[2], out)
+        elif first[2] > second[2]:
+            self.ties.back(self.law.next_covariance[..., row, column], 1, out)
+        else:
+            self.ties.back(self.law.next_covariance[..., column, row], 1, out)
 
     def _between(self, first: Site, second: Site) -> Array:
         at, row = self.ties._address(first)

@@ -10,9 +10,11 @@ from emdsl.runtime.problem import Array
 @dataclass(frozen=True)
 class Quadratic:
     """One piece as a quadratic of its own hidden numbers at a centre: `value` `(*cells, units)`, `gradient` `(q,
-    *cells, units)`, `hessian` `(q, q, *cells, units)`.
+    *cells, units)`, `hessian` `(q, q, *cells, units)`. `by_row`: it was taken row by row, for moments would have lost
+    digits; so must the posterior be.
     """
 
     value: Array
     gradient: Array
     hessian: Array
+    by_row: bool = True
