@@ -69,6 +69,8 @@ def fit(
         if hasattr(error.state, "to_dict"):
             write(error.state, form, output, trace, quiet, verbose)
         raise
+    if posterior is not None:
+        check_tables(result)
     write(result, form, output, trace, quiet, verbose)
     if posterior is not None:
         write_posterior(result, posterior, quiet)
@@ -122,12 +124,24 @@ def write(result: Fit, form: str, output: str | None, trace: str | None, quiet: 
 
 
 def check_hidden(model: Model) -> None:
-    """Raises `nothing-hidden` where there is no posterior to write."""
+    """Raises `nothing-hidden` where there is no posterior to write, whatever cells are missing."""
     from emdsl.plan.posterior import reported
     from emdsl.results.posterior import nothing_hidden
 
-    if not reported(model.compiled.model):
+    graph = model.compiled.model
+    cells = any(item.kind == "observed" and item.values is not None for item in graph.variables)
+    if not reported(graph) and not cells:
         raise nothing_hidden(model.name, "--posterior")
+
+
+def check_tables(result: Fit) -> None:
+    """Raises `nothing-hidden` where the model hides nothing and every cell of the data says one value."""
+    from emdsl.plan.posterior import reported
+    from emdsl.results.posterior import fit_posterior, nothing_hidden
+
+    graph = result.outcome.model
+    if not reported(graph) and not fit_posterior(result)[0]:
+        raise nothing_hidden(graph.name, "--posterior")
 
 
 def write_posterior(result: Fit, path: str, quiet: bool) -> None:

@@ -184,6 +184,7 @@ class Reading:
         self._predictors = {terms: f"{base}{at}" if several else base for at, terms in enumerate(found, start=1)}
         self.forward = _free(("a", "alpha", "forward"), taken)
         self.backward = _free(("b", "beta", "backward"), taken)
+        self.chance = _free(("P", "Pr", "probability"), taken)
 
     def predictor(self, terms: tuple[Design, ...]) -> str:
         """The name of a predictor."""

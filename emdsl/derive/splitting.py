@@ -114,7 +114,11 @@ def _put(expression: Expression, variable: VariableRef, value: Expression) -> Ex
 def _countable(expression: Expression, model: Model) -> VariableRef | None:
     if not has_parameters(expression):
         return None
+    # An element that a sum runs over has no single value: it stays a known one.
+    running = {node.binder for node in walk(expression) if isinstance(node, Reduce)}
     for variable in sorted(numeric_variables(expression), key=str):
+        if any(isinstance(node, BinderRef) and node.binder in running for node in walk(variable.indices)):
+            continue
         if model.variable(variable.name).kind == "latent" and _static_labels(variable, model) is not None:
             return variable
     return None

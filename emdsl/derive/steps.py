@@ -14,6 +14,7 @@ from emdsl.derive.notation import is_sum, joined, plain, product, readable, refe
 from emdsl.derive.pieces import Derived
 from emdsl.derive.posterior_steps import law_text, posterior_steps
 from emdsl.derive.scopes import Reading, scope_of
+from emdsl.derive.selection_steps import selection_steps
 from emdsl.derive.update_steps import update_step
 from emdsl.ir.derivation import Design, Step, Vector
 from emdsl.ir.model import Factor, Map, Model
@@ -23,7 +24,7 @@ def derivation_steps(model: Model, pieces: Sequence[Derived], candidates: Sequen
     """The whole derivation. Every formula is one line (or several) of plain text that stands by itself.
 
     Rules, in order: `complete-data log-likelihood`, `log-density`, `predictor`, `prior`, `separation`, `posterior`,
-    `statistics`, `Q`, and for each update the name of its rule.
+    `selection`, `statistics`, `Q`, and for each update the name of its rule.
     """
     reading = Reading(model, tuple(pieces))
     expected = [*_q_steps(reading)]
@@ -38,6 +39,7 @@ def derivation_steps(model: Model, pieces: Sequence[Derived], candidates: Sequen
         *_predictor_steps(reading),
         *_separation_steps(reading),
         *posterior_steps(model, reading),
+        *selection_steps(model, reading),
         *_statistic_steps(reading),
         *expected,
         *updates,

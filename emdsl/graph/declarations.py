@@ -202,10 +202,10 @@ def _declare_variable(node: tree.Statement, plate: str | None, names: Names) -> 
         case tree.LetDecl(name):
             _once(name, (*names.variables, *names.lets), node)
             names.lets[name] = (node, plate)
-        case tree.LatentStmt(drawn):
-            for name in drawn:
+        case tree.LatentStmt() | tree.ObservedStmt():
+            for name in node.names:
                 _add_variable(name, node, plate, names)
-        case tree.InputStmt(name) | tree.WeightStmt(name) | tree.ObservedStmt(name):
+        case tree.InputStmt(name) | tree.WeightStmt(name):
             _add_variable(name, node, plate, names)
         case tree.FactorStmt() | tree.GivenStmt() | tree.PlateStmt():
             pass

@@ -44,6 +44,8 @@ def resolve(node: tree.Expr, scope: Scope, names: Names, expect: str | None = No
         case tree.Binary(op):
             if op in ("==", "!="):
                 return _equality(node, scope, names)
+            if op in ("<", "<=", ">", ">="):
+                return _comparison(node, scope, names)
             left, right = (number(side, scope, names) for side in (node.left, node.right))
             return _folded(op, (left, right), node, names)
         case tree.Call():
@@ -154,6 +156,22 @@ def _equality(node: tree.Binary, scope: Scope, names: Names) -> Value:
             raise failure(
                 "index-set", f"`{print_expr(node)}` compares labels of `{finite}` with `{print_expr(side)}`", side
             )
+    return Value(apply(node.op, *(scalar(value, side) for value, side in zip(values, sides, strict=True))))
+
+
+def _comparison(node: tree.Binary, scope: Scope, names: Names) -> Value:
+    """`a < b`: of two labels of one index set by its order, unless they are numbers; of numbers otherwise."""
+    sides = (node.left, node.right)
+    words = tuple(is_word(side, scope, names) and not isinstance(side, tree.Num) for side in sides)
+    known = {i: resolve(side, scope, names) for i, side in enumerate(sides) if not words[i]}
+    sets = [value.labels if isinstance(value, Value) and not value.axes else None for value in known.values()]
+    finite = sets[0] if sets and sets[0] is not None and all(found == sets[0] for found in sets) else None
+    labels = None if finite in (None, BINARY) else names.static_labels(finite or "")
+    by_order = finite not in (None, BINARY) and (labels is None or not all(_is_number(label) for label in labels))
+    if finite is None or not by_order or (labels is None and len(known) < 2):
+        left, right = (number(side, scope, names) for side in sides)
+        return _folded(node.op, (left, right), node, names)
+    values = [known[i] if i in known else resolve(side, scope, names, finite) for i, side in enumerate(sides)]
     return Value(apply(node.op, *(scalar(value, side) for value, side in zip(values, sides, strict=True))))
 
 

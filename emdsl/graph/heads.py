@@ -50,7 +50,7 @@ def statement_scope(
     """The scope of a statement's right side, and the bound indices of its axes."""
     bound = tuple(functions.bind(axis, names) for axis in node.axes)
     scope = names.scope_of(plate).bind(*bound)
-    owner = node.names[0] if isinstance(node, tree.LatentStmt) else node.name
+    owner = node.names[0]
     scope = Scope(plate, scope.binders, owner=owner, declared=declared_set(node, names))
     return scope, tuple(binder for _, binder in bound)
 
@@ -68,7 +68,7 @@ def _drawn(names: Names, name: str, node: tree.LatentStmt | tree.ObservedStmt, p
     assert node.law is not None
     scope, _ = statement_scope(node, plate, names)
     found = support(first_law(node.law), scope, names)
-    drawn = node.names if isinstance(node, tree.LatentStmt) else (name,)
+    drawn = node.names
     sets = _value_sets(found, drawn, scope.declared, node, names)
     domain = found.domain
     if node.domain is not None:

@@ -9,7 +9,6 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.graph.failures import failure
 from emdsl.graph.laws import laws
 from emdsl.graph.names import Names, VariableHead
-from emdsl.ir.expressions import VariableRef, walk
 from emdsl.ir.model import Factor, Map
 from emdsl.syntax import tree
 
@@ -21,6 +20,7 @@ class Site:
     """What may be refused: a statement, or the head of a latent variable, with the factors and maps so far."""
 
     node: tree.Node
+    plate: str | None
     head: VariableHead | None
     names: Names
     maps: tuple[Map, ...]
@@ -57,41 +57,14 @@ def _latent(condition: Callable[[VariableHead], bool]) -> Callable[[Site], tree.
     return place
 
 
-def _given(site: Site) -> tree.Node | None:
-    return site.node if isinstance(site.node, tree.GivenStmt) else None
+def _given_in_chain(site: Site) -> tree.Node | None:
+    plate = site.names.plates.get(site.plate or "")
+    return site.node if isinstance(site.node, tree.GivenStmt) and plate is not None and plate.ordered else None
 
 
 def _between(site: Site) -> tree.Node | None:
     node = site.node
     return node if site.head is None and isinstance(node, tree.ObservedStmt) and node.between else None
-
-
-def _lagged_map(site: Site) -> tree.Node | None:
-    if site.head is not None or not isinstance(site.node, tree.ObservedStmt):
-        return None
-    name = site.node.name
-    looks_back = any(
-        isinstance(item, VariableRef) and item.lag for made in site.maps if made.name == name for item in walk(made)
-    )
-    return site.node if looks_back else None
-
-
-def _outer_lag(site: Site) -> tree.Node | None:
-    """A factor of an inner plate that looks back in the chain of an outer one."""
-    if site.head is not None or not isinstance(site.node, tree.ObservedStmt | tree.LatentStmt):
-        return None
-    name = site.node.names[0] if isinstance(site.node, tree.LatentStmt) else site.node.name
-    for factor in site.factors:
-        if factor.target is None or factor.target.name.partition(".")[0] != name:
-            continue
-        for item in walk(factor.branches):
-            if isinstance(item, VariableRef) and item.lag and _plate(item.name, site.names) != factor.plate:
-                return site.node
-    return None
-
-
-def _plate(variable: str, names: Names) -> str | None:
-    return names.heads[variable if variable in names.heads else variable.rpartition(".")[0]].plate
 
 
 REFUSALS: tuple[Refusal, ...] = (
@@ -100,14 +73,11 @@ REFUSALS: tuple[Refusal, ...] = (
         "a latent variable outside every plate",
         _latent(lambda head: head.plate is None and head.domain.kind == "finite"),
     ),
-    Refusal("an array of latent variables", _latent(lambda head: bool(head.axes) and head.domain.kind == "finite")),
     Refusal("censoring", _modifier(tree.Censored)),
     Refusal("truncation", _modifier(tree.Truncated)),
     Refusal("`up to`", _modifier(tree.UpTo)),
     Refusal("`between`", _between),
-    Refusal("`given`", _given),
-    Refusal("`prev` in a deterministic observation", _lagged_map),
-    Refusal("`prev` of a variable of an outer plate", _outer_lag),
+    Refusal("`given` in a chain", _given_in_chain),
 )
 
 

@@ -39,7 +39,7 @@ def resolve(module: tree.Module, *, overrides: Mapping[str, Fraction] | None = N
     with names.failures.collect():
         _check_observed(module)
     for node, plate in _statements(module):
-        for error in _refusals(node, statements) if _is_declared(node, plate, names) else ():
+        for error in _refusals(node, plate, statements) if _is_declared(node, plate, names) else ():
             names.failures.add(error)
     names.failures.raise_all()
     statements.add_plate_columns()
@@ -57,6 +57,7 @@ def resolve(module: tree.Module, *, overrides: Mapping[str, Fraction] | None = N
         weights=tuple(statements.weights),
         reports=reports,
         orders=orders,
+        givens=tuple(statements.givens),
         samplers=_samplers(tuple(statements.factors), names),
     )
     _check(model, module, names)
@@ -85,9 +86,9 @@ def _is_declared(node: tree.Statement, plate: str | None, names: Names) -> bool:
     if plate is not None and plate not in names.plates:
         return False
     match node:
-        case tree.LatentStmt(drawn):
-            return all(name in names.variables and names.variables[name][0] is node for name in drawn)
-        case tree.InputStmt(name) | tree.WeightStmt(name) | tree.ObservedStmt(name):
+        case tree.LatentStmt() | tree.ObservedStmt():
+            return all(name in names.variables and names.variables[name][0] is node for name in node.names)
+        case tree.InputStmt(name) | tree.WeightStmt(name):
             return name in names.variables and names.variables[name][0] is node
         case _:
             return True
@@ -158,14 +159,14 @@ def _check_lets(names: Names) -> None:
                 names.warn(node, f"{name} is never used")
 
 
-def _refusals(node: tree.Statement, statements: Statements) -> Iterator[EmmError]:
+def _refusals(node: tree.Statement, plate: str | None, statements: Statements) -> Iterator[EmmError]:
     names = statements.names
     maps, factors = tuple(statements.maps), tuple(statements.factors)
-    yield from refused(Site(node, None, names, maps, factors))
+    yield from refused(Site(node, plate, None, names, maps, factors))
     if isinstance(node, tree.LatentStmt):
         for name in node.names:
             if name in names.heads:
-                yield from refused(Site(node, names.heads[name], names, maps, factors))
+                yield from refused(Site(node, plate, names.heads[name], names, maps, factors))
 
 
 def _index_sets(statements: Statements, names: Names) -> tuple[IndexSet, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from emdsl.families.categorical import FINITE
@@ -10,6 +10,7 @@ from emdsl.families.family import Target
 from emdsl.families.genotype import FIRST, SECOND
 from emdsl.graph.arguments import Place
 from emdsl.graph.branches import lift, tidy, unite
+from emdsl.graph.conditions import given
 from emdsl.graph.expressions import number
 from emdsl.graph.failures import failure
 from emdsl.graph.heads import first_law, map_value, statement_scope
@@ -17,7 +18,7 @@ from emdsl.graph.laws import Key, draws, event_axes
 from emdsl.graph.names import Names, VariableHead
 from emdsl.graph.values import Pair, scalar
 from emdsl.ir.expressions import Binder, BinderRef, Expression, ParameterRef, VariableRef, walk
-from emdsl.ir.model import Branch, Domain, Factor, Map, Variable, Weight, When
+from emdsl.ir.model import Branch, Domain, Factor, Given, Map, Variable, Weight, When
 from emdsl.syntax import tree
 from emdsl.syntax.printer import print_expr, print_law
 
@@ -31,6 +32,7 @@ class Statements:
     factors: list[Factor] = field(default_factory=list)
     maps: list[Map] = field(default_factory=list)
     weights: list[Weight] = field(default_factory=list)
+    givens: list[Given] = field(default_factory=list)
 
     def add(self, node: tree.Statement, plate: str | None) -> None:
         """One statement of a plate (`let` gives nothing by itself)."""
@@ -51,15 +53,20 @@ class Statements:
                 with self.names.drawn(*drawn):
                     self._factors(node, plate)
             case tree.ObservedStmt(name):
-                self._variables((name,), node)
-                with self.names.drawn(name):
+                if node.others:
+                    _check_joint(node)
+                self._variables(node.names, node)
+                with self.names.drawn(*node.names):
                     if node.law is not None:
                         self._factors(node, plate)
                     else:
                         self.maps.append(_map(node, plate, self.names))
             case tree.FactorStmt():
                 self.factors.append(self._evidence(node, plate))
-            case tree.GivenStmt() | tree.LetDecl() | tree.PlateStmt():
+            case tree.GivenStmt():
+                assert plate is not None, "the grammar has `given` in plates only"
+                self.givens.append(given(node, plate, self.names))
+            case tree.LetDecl() | tree.PlateStmt():
                 pass
 
     def add_plate_columns(self) -> None:
@@ -91,7 +98,7 @@ class Statements:
         assert node.law is not None
         names, law = self.names, node.law
         scope, binders = statement_scope(node, plate, names)
-        drawn = node.names if isinstance(node, tree.LatentStmt) else (node.name,)
+        drawn = node.names
         heads = [names.head(name, node) for name in drawn]
         width = event_axes(first_law(law), names)
         if width > len(binders):
@@ -114,7 +121,7 @@ class Statements:
         for key, branches in draws(law, scope, names, target, place).items():
             if key[1] != "always":
                 self._check_chain(plate, node)
-            lag = _lag(branches) if key[1] == "always" else 0
+            lag = self._lag(branches, plate) if key[1] == "always" else 0
             if lag and heads[0].kind == "latent":
                 raise failure(
                     "chain", f"the chain `{drawn[0]}` needs a law for its first unit", node,
@@ -142,9 +149,9 @@ class Statements:
         self._check_chain(plate, node)
         if set(first) != set(after) or any(key[1] != "always" for key in first):
             raise failure("chain", "the laws of the first and of the later units are of different kinds", node)
-        if any(_lag(branches) for branches in first.values()):
+        if any(self._lag(branches, plate) for branches in first.values()):
             raise failure("chain", "the law of the first unit cannot look back", node)
-        lag = max(1, *(_lag(branches) for branches in after.values()))
+        lag = max(1, *(self._lag(branches, plate) for branches in after.values()))
         for key in first:
             self._add(plate, elements, target, (key[0], "first", lag), first[key], text)
             self._add(plate, elements, target, (key[0], "after", lag), after[key], text)
@@ -164,20 +171,55 @@ class Statements:
             drawn = replace(drawn, name=f"{drawn.name}.{suffix}")
         name = drawn.name if when == "always" else f"{drawn.name} {when}"
         lifted = unite((part for branch in branches for part in lift(branch, self.names)), self.names)
-        self.factors.append(tidy(Factor(name, plate, elements, drawn, lifted, when, lag, text)))
+        around = self._around(branches, plate)
+        head = target.variable().name
+        if around and self.names.heads[head].kind == "latent":
+            raise failure(
+                "chain", f"`{head}` looks back in the chain `{around[0][0]}` and has no law in its first unit",
+                self.names.heads[head].node, f"look at `{head}` by the current {around[0][0]}, or make it observed",
+            )  # fmt: skip
+        self.factors.append(tidy(Factor(name, plate, elements, drawn, lifted, when, lag, text, around)))
+
+    def _lag(self, branches: Iterable[Branch], plate: str | None) -> int:
+        """The longest look back of the branches' log-densities and guards in the chain of a plate."""
+        return max((lag for place, lag in self._lags(branches) if place == plate), default=0)
+
+    def _around(self, branches: Iterable[Branch], plate: str | None) -> tuple[tuple[str, int], ...]:
+        """The longest look back in the chain of each plate around a plate."""
+        longest: dict[str, int] = {}
+        for place, lag in self._lags(branches):
+            if place is not None and place != plate:
+                longest[place] = max(lag, longest.get(place, 0))
+        return tuple(longest.items())
+
+    def _lags(self, branches: Iterable[Branch]) -> Iterator[tuple[str | None, int]]:
+        for node in walk(tuple(branches)):
+            if isinstance(node, VariableRef) and node.lag:
+                heads = self.names.heads
+                yield heads[node.name if node.name in heads else node.name.rpartition(".")[0]].plate, node.lag
 
     def _evidence(self, node: tree.FactorStmt, plate: str | None) -> Factor:
         """`factor expr`: a log-density of no variable."""
         count = sum(factor.target is None for factor in self.factors) + 1
         value = scalar(number(node.value, self.names.scope_of(plate), self.names), node.value)
         branch = Branch((), value)
-        lag = _lag((branch,))
+        lag = self._lag((branch,), plate)
         branches = lift(branch, self.names)
         return tidy(
             Factor(
                 f"factor {count}", plate, (), None, branches, "after" if lag else "always", lag,
-                f"factor {print_expr(node.value)}",
+                f"factor {print_expr(node.value)}", self._around((branch,), plate),
             )
+        )  # fmt: skip
+
+
+def _check_joint(node: tree.ObservedStmt) -> None:
+    """Several names share a law, and nothing that is about one column."""
+    written = ", ".join(node.names)
+    if node.law is None or node.column is not None or node.between is not None or node.domain is not None:
+        raise failure(
+            "law", f"`{written}` are drawn together, by one law over the index sets of all", node,
+            f"observed {written} ~ Categorical(p)",
         )  # fmt: skip
 
 
@@ -201,11 +243,6 @@ def _target(
 def _left(drawn: tuple[str, ...], axes: tuple[tree.AxisBinder, ...]) -> str:
     inside = ", ".join(f"{axis.binder} in {axis.index_set}" if axis.binder else axis.index_set for axis in axes)
     return ", ".join(drawn) + (f"[{inside}]" if inside else "")
-
-
-def _lag(branches: Iterable[Branch]) -> int:
-    """The longest look back of the branches' log-densities and guards."""
-    return max((node.lag for branch in branches for node in walk(branch) if isinstance(node, VariableRef)), default=0)
 
 
 def _map(node: tree.ObservedStmt, plate: str | None, names: Names) -> Map:

@@ -117,6 +117,7 @@ class Piece:
     prior: bool = False
     continuous: bool = False
     quadratic: bool = False
+    around: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

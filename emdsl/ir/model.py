@@ -203,8 +203,9 @@ When = Literal["always", "first", "after"]
 class Factor:
     """A `~` or `factor` statement: its log-density counts once for each unit of `plate` and element of `elements`.
 
-    `when`: `first` for the first `lag` units of a chain, `after` for the rest. `target` is the variable drawn (None:
-    `factor`). `text` is the statement as written.
+    `when`: `first` for the first `lag` units of a chain, `after` for the rest. `around` names plates around this one in
+    whose chains it looks back, and how far: it counts where they reach back so far. `target` is the variable drawn
+    (None: `factor`). `text` is the statement as written.
     """
 
     name: str
@@ -215,6 +216,7 @@ class Factor:
     when: When = "always"
     lag: int = 0
     text: str = ""
+    around: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -239,6 +241,16 @@ class Weight:
 
     plate: str
     variable: str
+
+
+@dataclass(frozen=True)
+class Given:
+    """`given cond` in `plate`: units are in the data only because `condition`, a truth about finite observed variables,
+    holds of them."""
+
+    plate: str
+    condition: Expression
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -288,6 +300,7 @@ class Model:
     orders: tuple[Order, ...]
     warnings: tuple[str, ...] = ()
     samplers: tuple[Sampler, ...] = ()
+    givens: tuple[Given, ...] = ()
 
     def parameter(self, name: str) -> Parameter:
         """The parameter of that name."""
@@ -307,7 +320,7 @@ class Model:
 
 
 __all__ = [
-    "Arm", "Binder", "Branch", "Columns", "Constant", "ConstantRef", "Domain", "Factor", "Guard", "IndexSet", "Labels",
-    "Levels", "Map", "Model", "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range", "Report", "Sampler",
-    "Variable", "VariableRef", "Weight",
+    "Arm", "Binder", "Branch", "Columns", "Constant", "ConstantRef", "Domain", "Factor", "Given", "Guard", "IndexSet",
+    "Labels", "Levels", "Map", "Model", "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range", "Report",
+    "Sampler", "Variable", "VariableRef", "Weight",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from emdsl.ir.expressions import BinderRef, ParameterRef, Position, VariableRef,
 from emdsl.ir.latents import continuous_latents, is_continuous
 from emdsl.ir.model import Model
 from emdsl.plan.codes import bind_codes
-from emdsl.plan.evaluation import Evaluator, axis_of
+from emdsl.plan.evaluation import Evaluator, axis_of, early_units
 from emdsl.plan.layout import Axes, BoundPiece, layout
 from emdsl.plan.named import POINT, ROW, START, Named, union
 from emdsl.runtime.functions import LOG_ZERO
@@ -44,7 +44,7 @@ class PieceBinder:
         level = self._level(piece)
         siblings = [other for other in pieces if other.factor == piece.factor]
         within = self.together.get(piece.name)
-        alone = self._by_code_alone(siblings)
+        alone = self.by_code_alone(siblings)
         coded = self._coded(piece)
         # Both see the units of this piece's plate; `plain` gives finite data row by row, `evaluator` as axes of codes.
         self.plain = Evaluator(self.model, self.bound, level=level)
@@ -116,7 +116,7 @@ class PieceBinder:
         ]
         return replace(data, knowns=knowns, slots=slots, row_mask=None, rows=rows, hidden=(*hidden, 1))
 
-    def _by_code_alone(self, siblings: Sequence[Piece]) -> bool:
+    def by_code_alone(self, siblings: Sequence[Piece]) -> bool:
         """Whether all pieces of a factor are tables by the same codes, without statistics that vary by row: missing
         and coarse cells can then be summed over.
         """
@@ -288,11 +288,11 @@ class PieceBinder:
         piece, level = bound.piece, self.bound.levels[bound.level]
         parts: list[Named] = []
         if guard is not None:
-            if set(guard.axes) - {*bound.axes.elements, ROW}:
-                raise EmmError("not-supported-yet", "a case over both hidden and observed variables has no plan yet")
+            assert not set(guard.axes) - {*bound.axes.elements, ROW}, "cases over hidden and observed are split before"
             parts.append(Named(guard.axes, guard.array != 0))
         if piece.when != "always" and not self._hidden_target(piece):
             parts.append(Named((ROW,), self._position(level, piece)))
+        parts += [Named((ROW,), ~early_units(plate, lag, self.bound, bound.level)) for plate, lag in piece.around]
         if piece.target is not None and bound.carrier != "coded" and self._is_data(piece.target):
             seen = self._seen(piece.target)
             if seen is not None:

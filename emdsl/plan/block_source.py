@@ -8,6 +8,7 @@ from emdsl.plan.named import START
 from emdsl.plan.nodes import (
     Add,
     Affine,
+    Beginning,
     FirstRows,
     Indicator,
     LogSumExp,
@@ -20,11 +21,12 @@ from emdsl.plan.nodes import (
     SegmentSum,
     Table,
     Take,
+    Unseen,
     in_order,
 )
 
 #: Nodes whose array nobody else holds, so that a sum may be formed in place.
-_FRESH = (Affine, Take, RowDensity, Quadratic, LogSumExp, SegmentSum, Power, Scan, FirstRows)
+_FRESH = (Affine, Take, RowDensity, Quadratic, LogSumExp, SegmentSum, Power, Scan, FirstRows, Unseen, Beginning)
 
 
 def block_function(root: Node, name: str) -> list[str]:
@@ -87,6 +89,11 @@ def _forward(node: Node) -> list[str]:
             if not node.source.rows:
                 return [f"{n} = {source}[..., None] * b.counts[{node.source.level}]{_comment(node)}"]
             return [f"{n} = segment_sum({source}, b.starts[{node.source.level}]){_comment(node)}"]
+        case Unseen():
+            return [f"{n} = unseen(n{node.source.number}){_comment(node)}"]
+        case Beginning(source=source):
+            where = f"b.first[{source.level}], {_places(node)}"
+            return [f"{n} = first_units(n{source.number}, {where}){_comment(node)}"]
         case FirstRows():
             return [f"{n} = n{node.source.number}[..., b.first[{node.source.level}]]{_comment(node)}"]
         case Scan():
@@ -190,6 +197,12 @@ def _reverse(node: Node) -> list[str]:
             if not node.source.rows:
                 return [f"a{node.source.number} = {a} @ b.counts[{node.source.level}]"]
             return [f"a{node.source.number} = segment_sum_reverse({a}, b.starts[{node.source.level}])"]
+        case Unseen():
+            return [f"a{node.source.number} = unseen_reverse(n{node.source.number}, {a})"]
+        case Beginning(source=source):
+            # The scan looks at the same table: its adjoint is there already.
+            where = f"b.first[{source.level}], {_places(node)}"
+            return [f"a{source.number} = first_units_reverse(a{source.number}, {a}, {where})"]
         case FirstRows():
             source = node.source
             return [
@@ -199,6 +212,10 @@ def _reverse(node: Node) -> list[str]:
         case Scan():
             return _scan_reverse(node)
     raise AssertionError(type(node).__name__)
+
+
+def _places(node: Beginning) -> str:
+    return str(tuple(node.source.axes.index(axis) for axis in node.over))
 
 
 def _scan_reverse(node: Scan) -> list[str]:

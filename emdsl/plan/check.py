@@ -30,7 +30,9 @@ def check_lines(derivation: Derivation, bound: Bound | None) -> list[str]:
     lines += _section("parameters", _parameters(model, sizes))
     lines += _section("plates", _plates(model))
     posterior = list(planned(program)) if program is not None else eliminations(derivation)
-    by_axis = {v.name: sizes.get(v.values) for v in model.variables if v.values is not None}
+    hidden = model if program is None else program.derivation.model
+    # Without data an array is one variable for each of an unknown number of elements.
+    by_axis = {v.name: None if v.axes else sizes.get(v.values) for v in hidden.variables if v.values is not None}
     by_axis |= {f"{name}@{lag}": size for name, size in list(by_axis.items()) for lag in (1, 2, 3)}
     lines += _section("posterior (E-step)", plan_lines(posterior, by_axis))
     if program is not None:
@@ -116,7 +118,8 @@ def _statements(plate: str | None, model: Model) -> list[str]:
         if variable.plate == plate and variable.kind != "weight" and not hidden_draw:
             lines.append(f"{variable.kind} {_law(variable, model)}{_values(variable)}")
     extra = [f for f in model.factors if f.plate == plate and f.target is None]
-    return lines + [f"factor {' '.join(factor.text.split())}" for factor in extra]
+    lines += [f"factor {' '.join(factor.text.split())}" for factor in extra]
+    return lines + [given.text for given in model.givens if given.plate == plate]
 
 
 def _law(variable: Variable, model: Model) -> str:

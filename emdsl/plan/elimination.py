@@ -18,6 +18,7 @@ from emdsl.plan.named import POINT, START, union
 from emdsl.plan.nodes import (
     Add,
     Affine,
+    Beginning,
     FirstRows,
     Indicator,
     LogSumExp,
@@ -30,7 +31,9 @@ from emdsl.plan.nodes import (
     SegmentSum,
     Table,
     Take,
+    Unseen,
 )
+from emdsl.plan.unseen import is_unseen
 
 #: The largest table, in numbers for each unit, that elimination may build.
 LARGEST_TABLE = 10_000_000
@@ -109,7 +112,9 @@ class Eliminator:
                 self.roles[node.number] = self._piece(node.pieces[0]).piece.when
         if self.random:
             for variable in self.model.variables:
-                if variable.kind == "latent" and variable.values is not None and not variable.components:
+                if variable.kind != "latent" or variable.values is None or is_unseen(variable.name):
+                    continue
+                if not variable.components:
                     level = self._level_of(variable.plate)
                     axes = (START, variable.name) if START in self.sizes else (variable.name,)
                     found.append(Potential(next(self.numbers), axes, level, True, variable.name))
@@ -125,17 +130,38 @@ class Eliminator:
 
     def _level(self, level: int, tables: list[Node]) -> Node:
         plate = self.bound.levels[level].plate
-        latents = [
+        everything = [
             v.name
             for v in self.model.variables
             if v.kind == "latent" and v.plate == plate and v.values is not None and not v.components
         ]
+        latents = [name for name in everything if not is_unseen(name)]
+        tables = self._unseen([name for name in everything if is_unseen(name)], tables)
         chained = [name for name in latents if any(f"{name}@" in axis for node in tables for axis in node.axes)]
         for name in self._order([n for n in latents if n not in chained], tables):
             tables = self._eliminate(name, tables)
         if chained:
             return self._scan(level, tables, tuple(chained))
         return self._sum(tables, level)
+
+    def _unseen(self, names: list[str], tables: list[Node]) -> list[Node]:
+        """The copies of variables in units that were never seen are summed out by themselves."""
+        if not names:
+            return tables
+        own = [node for node in tables if set(names) & set(node.axes) or self._is_of_unseen(node)]
+        others = [node for node in tables if node not in own]
+        for name in self._order(names, own):
+            own = self._eliminate(name, own)
+        total = self._sum(own, own[0].level)
+        return [*others, Unseen(next(self.numbers), total.axes, total.level, total.rows, total)]
+
+    def _is_of_unseen(self, node: Node) -> bool:
+        match node:
+            case Affine(piece=name) | RowDensity(piece=name) | Quadratic(piece=name):
+                return is_unseen(self._piece(name).piece.factor)
+            case Table(pieces=names) | Take(pieces=names):
+                return any(is_unseen(self._piece(name).piece.factor) for name in names)
+        return False
 
     def _order(self, names: list[str], tables: Sequence[Node]) -> list[str]:
         """Greedy: the variable whose elimination makes the smallest table comes first."""
@@ -203,7 +229,8 @@ class Eliminator:
                 help="weight the plate around it",
             )
         previous = tuple(f"{name}@1" for name in chained)
-        deeper = {axis for node in tables for axis in node.axes if "@" in axis} - set(previous)
+        lagged = {axis for node in tables for axis in node.axes if axis.partition("@")[0] in chained and "@" in axis}
+        deeper = lagged - set(previous)
         if deeper:
             raise EmmError("not-supported-yet", "a hidden chain of second order has no plan yet")
         first = [node for node in tables if self.roles.get(node.number) == "first"]
@@ -211,19 +238,26 @@ class Eliminator:
             n for n in tables if n not in first and (self.roles.get(n.number) == "after" or set(previous) & set(n.axes))
         ]
         emit = [node for node in tables if node not in first and node not in step]
-        if not first or not step:
-            raise EmmError(
-                "no-first-law",
-                f"the hidden chain over `{plate}` needs a law for its first unit",
-                help="write `D1 first, D2 after`",
-            )
+        if not first:
+            # The first unit is known and conditioned on, or drawn as all others are: it has no law of its own. (In the
+            # graph every hidden chain that looks back at itself begins with a law.)
+            first = [Table(next(self.numbers), chained, level, False, ())]
         outer = tuple(a for a in union(*(n.axes for n in tables)) if a not in chained and a not in previous)
         start = self._add(first, level, (*outer, *chained))
         if start.rows:
             start = FirstRows(next(self.numbers), start.axes, level - 1, True, start)
+        begun = [self._beginning(node, previous, level) for node in step if isinstance(node, SegmentSum | Scan)]
+        if begun:
+            start = Add(next(self.numbers), (*outer, *chained), level - 1, True, (start, *begun))
         transition = self._add(step, level, (*outer, *previous, *chained))
         emission = self._add(emit, level, (*outer, *chained), rows=True) if emit else None
         return Scan(next(self.numbers), outer, level - 1, True, start, transition, emission, chained, previous)
+
+    def _beginning(self, node: Node, previous: tuple[str, ...], level: int) -> Node:
+        """What the units inside the first unit of a chain say, among which some look back in the chain."""
+        over = tuple(axis for axis in node.axes if axis in previous)
+        axes = tuple(axis for axis in node.axes if axis not in previous)
+        return Beginning(next(self.numbers), axes, level - 1, True, node, over)
 
     def _add(self, tables: Sequence[Node], level: int, axes: tuple[str, ...], *, rows: bool = False) -> Node:
         by_row = rows or any(node.rows for node in tables)

@@ -77,6 +77,9 @@ class Evaluator:
                 same = combine(np.equal, self.code(left), self._code_in(right, self.index_set(left)))
                 array = same.array if op == "==" else ~same.array
                 return Named(same.axes, array.astype(float))
+            case Apply("<" | "<=" | ">" | ">=" as op, (left, right)) if self._by_position(left, right):
+                other = self._code_in(right, self.index_set(left))
+                return combine(FUNCTIONS[op], self.code(left), other)
             case Apply(op, args):
                 return combine(FUNCTIONS[op], *(self.value(arg) for arg in args))
             case Reduce(op, binder, body):
@@ -156,6 +159,10 @@ class Evaluator:
         number).
         """
         return self._has_labels(left) and self._has_labels(right)
+
+    def _by_position(self, left: Expression, right: Expression) -> bool:
+        """Whether the order of two labels is that of their index set: its labels are no numbers."""
+        return self._by_label(left, right) and self.bound.labels_as_numbers(self.index_set(left)) is None
 
     def _has_labels(self, expression: Expression) -> bool:
         match expression:
@@ -330,3 +337,14 @@ def lagged(array: Any, reference: VariableRef, model: Model, bound: Bound) -> An
     inside = position >= level.starts[level.parent]
     missing = np.nan if np.issubdtype(array.dtype, np.floating) else -1
     return np.where(inside, array[..., np.where(inside, position, 0)], missing)
+
+
+def early_units(plate: str | None, lag: int, bound: Bound, level: int) -> Any:
+    """`(rows,)` of a level: the units so near the beginning of the chain of a plate (their own or one around it) that
+    there is none `lag` units before."""
+    own = next(number for number, item in enumerate(bound.levels) if item.plate == plate)
+    units = np.arange(bound.levels[level].size)
+    for number in range(level, own, -1):
+        units = bound.levels[number].parent[units]
+    here = bound.levels[own]
+    return units - here.starts[here.parent[units]] < lag

@@ -131,6 +131,9 @@ def update_function(update: Update, pieces: dict[str, Piece]) -> list[str]:
             plus = f"R{m} + " if m in started else ""
             lines.append(f"    R{m} = {plus}{body}  # {name}")
             started.add(m)
+    if not update.contributions:
+        # No law of these data mentions it.
+        return [*lines, f"    return theta[{parameter!r}]"]
     for m in range(count):
         if m not in started:
             lines.append(f"    R{m} = 0.0")

@@ -100,10 +100,27 @@ class SegmentSum(Node):
 
 
 @dataclass(frozen=True)
+class Unseen(Node):
+    """`-log P` of the condition that a unit had to meet, from the log-probability of failing it."""
+
+    source: Node
+
+
+@dataclass(frozen=True)
 class FirstRows(Node):
     """The rows of the first unit of each chain."""
 
     source: Node
+
+
+@dataclass(frozen=True)
+class Beginning(Node):
+    """The rows of the first unit of each chain, of a table that looks back: there it is the same for every value of the
+    axes `over`, which are those of the unit before.
+    """
+
+    source: Node
+    over: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -122,7 +139,7 @@ def inputs(node: Node) -> tuple[Node, ...]:
     match node:
         case Add():
             return node.inputs
-        case LogSumExp() | Power() | SegmentSum() | FirstRows():
+        case LogSumExp() | Power() | SegmentSum() | FirstRows() | Unseen() | Beginning():
             return (node.source,)
         case Scan(first=first, step=step, emit=emit):
             return (first, step) if emit is None else (first, step, emit)

@@ -21,6 +21,7 @@ from emdsl.plan.elimination import Eliminator
 from emdsl.plan.nodes import Node, Potential, Power, Scan, in_order
 from emdsl.plan.program import Constants, Program, load_module
 from emdsl.plan.source import HEADER
+from emdsl.plan.unseen import check_conditions, is_unseen
 from emdsl.runtime.carriers import times_weight
 from emdsl.runtime.chains import ChainLayout
 from emdsl.runtime.problem import Array, Theta
@@ -73,8 +74,7 @@ class Posterior:
 def posterior(derivation: Derivation, bound: Bound, theta: Theta) -> Posterior:
     """The posterior of what is hidden in each unit, at these parameters. Outermost units count once, whatever their
     weight."""
-    if not reported(derivation.model):
-        return Posterior(())
+    check_conditions(derivation.model, bound)
     program = PosteriorProgram(derivation, bound)
     return program.run(theta)
 
@@ -83,7 +83,9 @@ def reported(model: Model) -> tuple[Variable, ...]:
     """The hidden variables that a user has declared, and the indicators that a law brings along; not the draws that a
     genotype is made of."""
     draws = {name for variable in model.variables for name in variable.components}
-    return tuple(v for v in model.variables if v.kind == "latent" and v.name not in draws)
+    return tuple(
+        v for v in model.variables if v.kind == "latent" and v.name not in draws and not is_unseen(v.name)
+    )  # fmt: skip
 
 
 @dataclass
@@ -125,7 +127,7 @@ class PosteriorProgram(Program):
 
     def __init__(self, derivation: Derivation, bound: Bound) -> None:
         super().__init__(derivation, bound)
-        model = derivation.model
+        model, bound = self.derivation.model, self.bound
         self.pairs = tuple((v.name, v.components) for v in model.variables if v.kind == "latent" and v.components)
         pieces, maps = list(self.pieces.values()), list(self.maps.values())
         root = PosteriorEliminator(model, bound, pieces, maps, pairs=self.pairs).build()

@@ -17,6 +17,7 @@ from emdsl.plan.layout import BoundPiece
 from emdsl.plan.named import START
 from emdsl.plan.program import Program
 from emdsl.plan.spaces import make_spaces
+from emdsl.plan.unseen import check_conditions, is_unseen
 from emdsl.runtime.assembly import Assembly, assemble_gradient, make_place
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.group import Group
@@ -52,13 +53,15 @@ class BoundProblem:
         init: Mapping[str, Array] | None = None,
         batch: int | None = None,
     ) -> None:
+        check_conditions(derivation.model, bound)
         self.program = Program(derivation, bound, batch)
         self.batch = batch
         self._given = (fix or {}, init or {})
-        self.derivation = derivation
+        # What is hidden, and so the pieces, may depend on the data.
+        self.derivation = derivation = self.program.derivation
         self.model = derivation.model
         self.spaces: tuple[Space, ...]
-        self.spaces, self._start = make_spaces(derivation.model, bound, fix or {}, init or {})
+        self.spaces, self._start = make_spaces(derivation.model, self.program.bound, fix or {}, init or {})
         self._space = {space.name: space for space in self.spaces}
         # A batch only climbs: it needs neither scores nor the groups that Newton's method updates.
         self.assemblies = [] if batch else self._assemblies()
@@ -73,7 +76,7 @@ class BoundProblem:
         }
         self._dense = any(item.piece.continuous and item.axes.hidden for item in self.program.pieces.values())
         ordered = {plate.name for plate in derivation.model.plates if plate.ordered}
-        self._chains = [level.plate in ordered for level in bound.levels]
+        self._chains = [level.plate in ordered for level in self.program.bound.levels]
         #: Statistics that have an axis of starts, in a batch.
         self.by_start = frozenset(n for n, item in self.program.pieces.items() if item.axes.hidden[:1] == (START,))
         self._leave_out_held()
@@ -82,7 +85,7 @@ class BoundProblem:
     @property
     def has_latent(self) -> bool:
         """Whether the model has hidden variables."""
-        return any(v.kind == "latent" for v in self.model.variables)
+        return any(v.kind == "latent" and not is_unseen(v.name) for v in self.model.variables)
 
     def initial(self) -> dict[str, Array]:
         """Declared and given starting values, otherwise neutral values inside the domains."""

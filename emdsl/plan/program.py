@@ -33,7 +33,9 @@ from emdsl.plan.nodes import (
     Take,
     in_order,
 )
+from emdsl.plan.preparation import prepared
 from emdsl.plan.source import formula_source, program_source
+from emdsl.plan.unseen import is_unseen
 from emdsl.runtime.carriers import RowTable
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.gaussian import GaussianTable
@@ -54,6 +56,7 @@ class Program:
     """The E-step of one model on one data set. Pure in theta; scratch is its own."""
 
     def __init__(self, derivation: Derivation, bound: Bound, batch: int | None = None) -> None:
+        derivation, bound = prepared(derivation, bound)
         self.derivation, self.bound, self.batch = derivation, bound, batch
         together = {
             name: [derivation.piece(other) for other in integral.pieces]
@@ -106,7 +109,7 @@ class Program:
         self.latents = [
             (v.name, level_of[v.plate], len(bound.indexes[v.values]))
             for v in derivation.model.variables
-            if v.kind == "latent" and v.values is not None and not v.components
+            if v.kind == "latent" and v.values is not None and not v.components and not is_unseen(v.name)
         ]
         cells = max(self._cells(node) for node in self.nodes)
         #: Densities by row and element that one look at all continuous hidden variables takes.
@@ -303,6 +306,8 @@ class Program:
         return RowTable(self._row_data[name], density, theta, v, False, 1)
 
     def _summed(self, node: Table, etas: dict[str, Array]) -> Array:
+        if not node.pieces:
+            return np.zeros(tuple(self.sizes[axis] for axis in node.axes))
         total: Any = 0.0
         for name in node.pieces:
             data = self.pieces[name].data

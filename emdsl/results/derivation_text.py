@@ -13,6 +13,7 @@ SECTIONS = (
     ("Its terms", ("log-density", "predictor", "prior")),
     ("Parameters and data apart", ("separation",)),
     ("Posterior of what is hidden (E-step)", ("posterior",)),
+    ("Units that are not in the data (E-step)", ("selection",)),
     ("Expected statistics (E-step)", ("statistics",)),
     ("Q, the expected complete-data log-likelihood", ("Q",)),
 )

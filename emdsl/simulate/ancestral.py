@@ -3,7 +3,7 @@ chains from their first units on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,14 @@ from emdsl.data.bound import Bound, Level
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.expressions import VariableRef, walk
 from emdsl.ir.model import Factor, Map, Model
+from emdsl.plan.evaluation import early_units
+from emdsl.plan.named import ROW
 from emdsl.runtime.problem import Theta
 from emdsl.simulate.draws import Drawer, cumulated
 from emdsl.simulate.evaluation import Codes, Drawn, as_drawn
+
+#: How often a unit that does not meet the condition of its plate is drawn anew.
+MOST_TRIES = 10_000
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ def simulate(model: Model, bound: Bound, theta: Theta, rng: np.random.Generator)
     for level in bound.levels:
         statements = in_order([item for item in _statements(model) if _plate(item, model) == level.plate])
         _draw_level(drawer, level, statements)
+        _draw_chosen(drawer, level, statements)
         _pair_genotypes(drawer, level.plate)
     return drawer.drawn
 
@@ -116,6 +122,26 @@ def _draw_level(drawer: Drawer, level: Level, statements: list[Statement]) -> No
         _draw(drawer, level, statement, every)
 
 
+def _draw_chosen(drawer: Drawer, level: Level, statements: list[Statement]) -> None:
+    """Units that do not meet the condition of their plate are drawn anew, for only those that do are in the data."""
+    conditions = [given for given in drawer.model.givens if given.plate == level.plate]
+    wrong = np.arange(level.size if conditions else 0)
+    for _ in range(MOST_TRIES):
+        met = np.ones(len(wrong), dtype=bool)
+        for given in conditions:
+            value = drawer.evaluator(given.plate, wrong).value(given.condition)
+            met &= np.broadcast_to(value.aligned((ROW,)) != 0, len(wrong))
+        wrong = wrong[~met]
+        if not len(wrong):
+            return
+        for statement in statements:
+            _draw(drawer, level, statement, wrong)
+    raise EmmError(
+        "cannot-simulate", f"`{conditions[0].text}` is too rare: {MOST_TRIES} draws of a {level.plate} did not meet it",
+        help="give other values with --params",
+    )  # fmt: skip
+
+
 def _by_time(statements: list[Statement]) -> tuple[list[Statement], list[Statement], list[Statement]]:
     """The statements that look at no earlier unit, those that make up the chain, and those that only look at it."""
     looked_back_at = {name for item in statements for name in item.earlier}
@@ -136,15 +162,32 @@ def _by_time(statements: list[Statement]) -> tuple[list[Statement], list[Stateme
 def _draw(drawer: Drawer, level: Level, statement: Statement, units: Codes) -> None:
     """One statement for some units: each factor for those that it is about."""
     if statement.map is not None:
-        drawer.map(statement.map, units)
+        # Where there is no unit to look back at nothing is shown, and the cell stays empty.
+        back = [node for node in walk(statement.map.value) if isinstance(node, VariableRef) and node.lag]
+        looks = [(drawer.model.variable(node.name).plate, node.lag) for node in back]
+        drawer.map(statement.map, units[_reach(drawer, level, looks, units)])
         return
     position = units - level.starts[level.parent[units]]
     for factor in statement.factors:
-        chosen = units[_applies(factor, position)]
+        reach = _reach(drawer, level, factor.around, units)
+        chosen = units[_applies(factor, position) & reach]
         if len(chosen):
             drawer.factor(factor, chosen)
+        if not reach.all():
+            _check_given(drawer, statement, units[~reach])
     if any(factor.when == "after" for factor in statement.factors):
         _check_beginnings(drawer, level, statement, units, position)
+
+
+def _reach(
+    drawer: Drawer, level: Level, looks: Iterable[tuple[str | None, int]], units: Codes
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Whether the chains of some plates reach back as far as is looked at."""
+    number = next(k for k, item in enumerate(drawer.bound.levels) if item is level)
+    found = np.ones(len(units), dtype=bool)
+    for plate, lag in looks:
+        found &= ~early_units(plate, lag, drawer.bound, number)[units]
+    return found
 
 
 def _applies(factor: Factor, position: Codes) -> NDArray[np.bool_]:
@@ -163,8 +206,13 @@ def _check_beginnings(drawer: Drawer, level: Level, statement: Statement, units:
     if any(factor.when == "first" for factor in statement.factors):
         return
     lag = max(factor.lag for factor in statement.factors)
+    _check_given(drawer, statement, units[position < lag])
+
+
+def _check_given(drawer: Drawer, statement: Statement, units: Codes) -> None:
+    """Units without a law must be given a value."""
     for name in statement.names:
-        first = drawer.drawn[name][..., units[position < lag]] if name in drawer.drawn else np.array([np.nan])
+        first = drawer.drawn[name][..., units] if name in drawer.drawn else np.array([np.nan])
         size = len(drawer.bound.indexes.get(drawer.model.variable(name).values or "", ()))
         missing = np.isnan(first) if first.dtype.kind == "f" else (first < 0) | (first >= size)
         if missing.any():

@@ -119,10 +119,13 @@ class _Writer:
     def _cells(self, variable: Variable, values: NDArray[Any]) -> list[Any]:
         if variable.values is None:
             return [_number(value) for value in values.tolist()]
-        labels = np.array(self.bound.indexes[variable.values], dtype=object)
+        labels = np.array([*self.bound.indexes[variable.values], None], dtype=object)
         if not (variable.genotype or variable.components):
-            found: list[Any] = labels[values].tolist()
+            # what looks back at a unit before the first shows nothing
+            inside = (values >= 0) & (values < len(labels) - 1)
+            found: list[Any] = labels[np.where(inside, values, -1)].tolist()
             return found
+        labels = labels[:-1]
         size = len(labels)
         return [f"{labels[code // size]}/{labels[code % size]}" for code in values.tolist()]
 

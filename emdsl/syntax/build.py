@@ -176,7 +176,7 @@ class TreeBuilder:
         return tree.ObservedStmt(
             str(children[1]), p.get("axes", ()), law_of(children, p) if drawn else None,
             None if drawn else body_of(children, p), p.get("values"), p.get("from_column"), p.get("between"),
-            p.get("description", ""), span=span_of(children),
+            p.get("description", ""), words_of(children)[1:], span=span_of(children),
         )  # fmt: skip
 
     def factor(self, children: list[Child]) -> tree.FactorStmt:

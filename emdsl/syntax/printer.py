@@ -117,7 +117,7 @@ def _family(node: tree.FamilyDecl) -> list[str]:
 
 def _observed(node: tree.ObservedStmt) -> str:
     between = f" between {_word(node.between[0])} and {_word(node.between[1])}" if node.between else ""
-    return f"observed {node.name}{_axes(node.axes)}{_typed(node.domain)}{_from(node.column)}{between}"
+    return f"observed {', '.join(node.names)}{_axes(node.axes)}{_typed(node.domain)}{_from(node.column)}{between}"
 
 
 def _valued(head: str, value: tree.Expr | tree.Law | tree.ChainLaw, description: str) -> list[str]:

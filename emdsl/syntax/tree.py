@@ -206,7 +206,10 @@ class LatentStmt(Node):
 
 @dataclass(frozen=True)
 class ObservedStmt(Node):
-    """`observed y[item] from "Col" : domain between lo and hi ~ law`, or `= value` instead of a law."""
+    """`observed y[item] from "Col" : domain between lo and hi ~ law`, or `= value` instead of a law.
+
+    With `others`, as in `observed x, y ~ Categorical(p)`, one joint draw.
+    """
 
     name: str
     axes: tuple[AxisBinder, ...]
@@ -216,6 +219,12 @@ class ObservedStmt(Node):
     column: str | None = None
     between: tuple[str, str] | None = None
     description: str = ""
+    others: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, the first one first."""
+        return (self.name, *self.others)
 
 
 @dataclass(frozen=True)

@@ -229,6 +229,19 @@ def crime() -> list[Row]:
     return [(*answers, count) for answers, count in sorted(counts.items(), key=str)]
 
 
+def families() -> list[Row]:
+    """Those of 3000 families of three, of which 0.2 carry, that have an affected child; some children not examined."""
+    rng = np.random.default_rng(2043)
+    counts: Counter[Row] = Counter()
+    for _ in range(3000):
+        rate = 0.4 if rng.random() < 0.2 else 0.02
+        affected = rng.random(3) < rate
+        examined = rng.random(3) < 0.92
+        if affected.any():
+            counts[tuple(int(a) if e else "" for a, e in zip(affected, examined, strict=True))] += 1
+    return [(*cells, count) for cells, count in sorted(counts.items(), key=str)]
+
+
 def write(name: str, header: tuple[str, ...], rows: list[Row]) -> None:
     """One CSV file next to this one."""
     with (HERE / name).open("w", newline="", encoding="utf-8") as file:
@@ -257,6 +270,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "surveys.csv": (("site", "survey", "seen"), surveys),
     "waves.csv": (("person", "wave", "tried", "month", "daily"), waves),
     "crime.csv": (("visit1", "visit2", "count"), crime),
+    "families.csv": (("first", "second", "third", "count"), families),
     "clicks.csv": (("user", "click", "page"), clicks),
 }
 

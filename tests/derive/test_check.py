@@ -24,6 +24,11 @@ def test_the_plan_is_the_same_with_and_without_data(path) -> None:
         steps = [line for line in lines if line.strip()[:2] in ("1.", "2.", "3.")]
         return [(line.partition(" (")[0], line.partition(" (")[2]) for line in steps]
 
+    if shipped(path.stem).model.givens:
+        # What was never seen, and which cells are open, only the data tell: one variable for each element.
+        lines = "\n".join(with_data(path.stem))
+        assert "affected[first] unseen: summed out" in lines and "affected[first]: summed out" in lines
+        return
     without, given = plan(check_lines(shipped(path.stem), None)), plan(with_data(path.stem))
     assert [step for step, _ in without] == [step for step, _ in given]
     for (_, before), (_, after) in zip(without, given, strict=True):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from emdsl.ir.expressions import Expression, VariableRef, walk
+from emdsl.ir.expressions import Expression, Label, VariableRef, walk
 from emdsl.ir.model import Factor, Map, Model, Variable
 from tests.laws.interpreter import Key, World
 from tests.laws.tables import Columns, Table, Unit
@@ -147,7 +147,7 @@ class Enumeration:
         share = np.divide(share, total, out=np.zeros_like(share), where=total > 0)
         spread = (share * (weights * self._weight(group[0]))[:, None]).ravel()
         for unit in group:
-            visitor(self._world(unit, hidden, inside), spread)
+            visitor(self._shown(self._world(unit, hidden, inside), len(spread)), spread)
             for below in self._groups(unit):
                 self._descend(below, hidden, inside, spread, visitor)
 
@@ -172,6 +172,7 @@ class Enumeration:
     def _own(self, world: World, states: int) -> Any:
         """The log-probability of a unit's own statements in every joint state."""
         total = np.zeros(states)
+        world = self._shown(world, states)
         for factor in self.model.factors:
             if factor.plate == world.unit.plate and applies(factor, world.unit):
                 for inner in elements(factor, world):
@@ -180,13 +181,64 @@ class Enumeration:
             if item.plate == world.unit.plate:
                 for inner in elements(item, world):
                     total = total + np.where(self._possible(item, inner), 0.0, -np.inf)
+        total = total + self._chosen(world, states)
         mapped = {item.target.name for item in self.model.maps}
         for variable in self.model.variables:
             if variable.plate == world.unit.plate and variable.kind == "observed" and variable.components:
                 assert variable.name not in mapped
-                draws = tuple(VariableRef(name) for name in variable.components)
-                total = total + np.where(self._paired(variable, world, (), draws), 0.0, -np.inf)
+                for element in self.table.elements(variable):
+                    labels = (self.table.indexes[axis][k] for axis, k in zip(variable.axes, element, strict=True))
+                    at = tuple(Label(axis, label) for axis, label in zip(variable.axes, labels, strict=True))
+                    draws = tuple(VariableRef(name, at) for name in variable.components)
+                    total = total + np.where(self._paired(variable, world, element, draws), 0.0, -np.inf)
         return total
+
+    def _chosen(self, world: World, states: int) -> Any:
+        """What the conditions of `given` add: their truth, less the log-probability of all of them."""
+        conditions = [item.condition for item in self.model.givens if item.plate == world.unit.plate]
+        if not conditions:
+            return np.zeros(states)
+        everything = [
+            (variable, (variable.name, world.unit, element))
+            for variable in self.model.variables
+            if variable.plate == world.unit.plate and variable.values is not None and not variable.components
+            if variable.kind in ("latent", "observed") and variable.name not in {m.target.name for m in self.model.maps}
+            for element in self.table.elements(variable)
+        ]
+        sizes = [range(len(self.table.indexes[variable.values or ""])) for variable, _ in everything]
+        combinations = np.array(list(product(*sizes)), dtype=int)
+        own = len(combinations)
+        hidden = {key: np.repeat(value, own) for key, value in world.hidden.items()}
+        hidden |= {key: np.tile(combinations[:, k], states) for k, (_, key) in enumerate(everything)}
+        free = self._shown(replace(world, hidden=hidden), states * own)
+        total = np.zeros(states * own)
+        for factor in self.model.factors:
+            finite = factor.target is not None and self.model.variable(factor.target.name).values is not None
+            if factor.plate == world.unit.plate and finite:
+                for inner in elements(factor, free):
+                    total = total + self.factor(factor, inner, states * own)
+        seen, met = np.ones(states, dtype=bool), np.ones(states * own, dtype=bool)
+        for condition in conditions:
+            met &= free.number(condition) != 0
+            seen &= world.number(condition) != 0
+        share = logsumexp(np.where(met, total, -np.inf).reshape(states, own), axis=1)
+        # where no unit can be in the data, the unit at hand is impossible already
+        return np.where(seen, 0.0, -np.inf) - np.where(np.isneginf(share), 0.0, share)
+
+    def _shown(self, world: World, states: int) -> World:
+        """The world in which what a deterministic observation shows is known from what is hidden."""
+        hidden = dict(world.hidden)
+        for item in self.model.maps:
+            variable = self.model.variable(item.target.name)
+            if item.plate != world.unit.plate or variable.values is None or isinstance(item.value, tuple):
+                continue
+            if not self._looks_too_far_back(item, world):
+                labels = list(self.table.indexes[variable.values])
+                for inner in elements(item, replace(world, hidden=hidden)):
+                    element = tuple(int(inner.place(index)) for index in item.target.indices)
+                    shown = np.broadcast_to(inner.texts(item.value), states)
+                    hidden[variable.name, world.unit, element] = np.array([labels.index(text) for text in shown])
+        return replace(world, hidden=hidden)
 
     def factor(self, factor: Factor, world: World, states: int) -> Any:
         """The log-density of one statement for one element; 0 where the number it draws is not seen."""
@@ -220,6 +272,8 @@ class Enumeration:
     def _possible(self, item: Map, world: World) -> Any:
         variable = self.model.variable(item.target.name)
         element = tuple(int(world.place(index)) for index in item.target.indices)
+        if self._looks_too_far_back(item, world):
+            return True
         if isinstance(item.value, tuple):
             return self._paired(variable, world, element, item.value)
         if variable.values is not None:
@@ -228,6 +282,10 @@ class Enumeration:
             return np.isin(world.texts(item.value), allowed)
         seen = self.table.number(variable, world.unit, element)
         return np.isnan(seen) | np.isclose(world.number(item.value), seen, rtol=1e-12, atol=0.0)
+
+    def _looks_too_far_back(self, item: Map, world: World) -> bool:
+        """Whether a deterministic observation looks at a unit before the first: it then says nothing."""
+        return any(world.owner(node) is None for node in walk(item.value) if isinstance(node, VariableRef))
 
     def _paired(self, variable: Variable, world: World, element: tuple[int, ...], sides: tuple[Expression, ...]) -> Any:
         """Whether two draws are a genotype that a cell allows."""
@@ -238,7 +296,13 @@ class Enumeration:
 
 
 def applies(factor: Factor, unit: Unit) -> bool:
-    """Whether a statement of a chain holds at this place of it."""
+    """Whether a statement of a chain holds at this place of it, and of the chains around it."""
+    for plate, lag in factor.around:
+        around: Unit | None = unit
+        while around is not None and around.plate != plate:
+            around = around.parent
+        if around is None or around.position < lag:
+            return False
     if factor.when == "always":
         return True
     return unit.position < factor.lag if factor.when == "first" else unit.position >= factor.lag

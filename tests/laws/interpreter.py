@@ -101,6 +101,8 @@ class World:
             case Apply("==" | "!=" as op, (left, right)) if self.index_set(left) and self.index_set(right):
                 same = self.texts(left) == self.texts(right)
                 return np.asarray(same if op == "==" else ~same, dtype=float)
+            case Apply("<" | "<=" | ">" | ">=" as op, (left, right)) if self.has_order(left) and self.has_order(right):
+                return np.asarray(FUNCTIONS[op](self.place(left), self.place(right)), dtype=float)
             case Apply(op, args):
                 return np.asarray(FUNCTIONS[op](*(self.number(arg) for arg in args)), dtype=float)
             case Reduce(op, binder, body):
@@ -117,6 +119,11 @@ class World:
                 return np.stack(np.broadcast_arrays(*parts), axis=-1 - len(rest))
         raise NotImplementedError(type(e).__name__)
 
+    def has_order(self, e: Expression) -> bool:
+        """Whether an expression is a label that is no number, so that its place orders it."""
+        labels = self.table.indexes.get(self.index_set(e), ())
+        return any(not label.lstrip("-").replace(".", "", 1).isdigit() for label in labels)
+
     def variable(self, e: VariableRef) -> Any:
         """A variable as a number."""
         variable = self.table.model.variable(e.name)
@@ -128,8 +135,11 @@ class World:
             return math.nan
         if len(e.indices) < len(variable.axes):
             return np.array([self.table.number(variable, unit, place) for place in self.table.elements(variable)])
-        element = tuple(int(self.place(index)) for index in e.indices)
-        return self.table.number(variable, unit, element)
+        places = np.broadcast_arrays(*(self.place(index) for index in e.indices))
+        if places and places[0].ndim:  # what is hidden chooses the element
+            chosen = (tuple(map(int, at)) for at in zip(*places, strict=True))
+            return np.array([self.table.number(variable, unit, at) for at in chosen])
+        return self.table.number(variable, unit, tuple(map(int, places)))
 
     def stationary(self, matrix: ParameterRef, state: Expression) -> Any:
         """`p` with `p A = p`, its elements summing to 1."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
 
-from emdsl.ir.expressions import VariableRef, walk
+from emdsl.ir.expressions import Label, VariableRef, rewrite, walk
 from emdsl.ir.model import Guard
 from emdsl.plan.layout import BoundPiece
 from tests.laws.enumeration import Enumeration, applies, elements
@@ -27,12 +28,20 @@ class Counts:
         self.table, self.unseen = np.zeros(bound.data.cells), np.zeros(bound.data.cells)
         self.axes = bound.axes
         self.references = {self._axis(node): node for node in self._looked_at()}
+        self.elements = dict(_elements(enumeration))
+        self.guards = rewrite(self.piece.guards, self._as_written)
 
     def _looked_at(self) -> Iterator[VariableRef]:
         # The tables of a factor's pieces have the axes of all of them.
         for node in walk(self.factor.branches):
             if isinstance(node, VariableRef) and self.enumeration.model.variable(node.name).values is not None:
                 yield node
+
+    def _as_written(self, node: Any) -> Any:
+        """The element of an array that the planner has a variable for."""
+        if isinstance(node, VariableRef) and node.name in self.elements:
+            return VariableRef(*self.elements[node.name], node.lag)
+        return node
 
     def _axis(self, reference: VariableRef) -> str:
         return f"{reference.name}@{reference.lag}" if reference.lag else reference.name
@@ -45,7 +54,7 @@ class Counts:
             if self.enumeration.unseen(self.factor, inner):
                 continue
             share = weights
-            for guard in self.piece.guards:
+            for guard in self.guards:
                 share = share * (inner.holds(guard) if isinstance(guard, Guard) else inner.number(guard))
             places = [self._place(axis, inner) for axis in self.axes.cells]
             flat = np.zeros(len(weights), dtype=int)
@@ -69,16 +78,32 @@ class Counts:
         if axis not in self.references:
             # an axis that the piece has only because others of its statement have it
             name, _, lag = axis.partition("@")
+            if name in self.elements:
+                return world.place(VariableRef(*self.elements[name], int(lag or 0)))
             return world.place(VariableRef(name, (), int(lag or 0)))
         return world.place(self.references[axis])
 
 
+def _elements(enumeration: Enumeration) -> Iterator[tuple[str, tuple[str, tuple[Label, ...]]]]:
+    """The axes of the elements of arrays, as the planner calls them."""
+    for variable in enumeration.model.variables:
+        if not variable.axes or variable.values is None:
+            continue
+        sets = [enumeration.table.indexes[axis] for axis in variable.axes]
+        for labels in product(*sets):
+            indices = tuple(Label(axis, label) for axis, label in zip(variable.axes, labels, strict=True))
+            yield f"{variable.name}[{', '.join(labels)}]", (variable.name, indices)
+
+
 def disagreements(enumeration: Enumeration, pieces: dict[str, BoundPiece], statistics: dict[str, Any]) -> list[str]:
     """What the engine counts otherwise than enumeration does, in words."""
+    statements = {factor.name for factor in enumeration.model.factors}
     counted = {
         name: (Counts(enumeration, bound), position)
         for name, bound in pieces.items()
-        if bound.piece.form == "separable" and not bound.piece.prior
+        # laws of single elements of hidden arrays, and of units that were never seen, are no statements of the text:
+        # their counts show in the score
+        if bound.piece.factor in statements and bound.piece.form == "separable" and not bound.piece.prior
         for position, term in enumerate(bound.piece.terms)
         if term.statistic == "1"
     }

@@ -198,7 +198,11 @@ class Writer:
         here = Finite(name, values)
         if chain:
             return self._chain(plate, here, seen)
-        match self.pick(["simplex", "simplex", "bernoulli", "map", "joint", "genotype", "softmax"]):
+        match self.pick(["simplex", "simplex", "bernoulli", "map", "joint", "genotype", "softmax", "array"]):
+            case "array":
+                law = self.parameter(f"simplex[{values}]", self.scope(seen), also=["item"] if self.chance(0.5) else [])
+                plate.statements.append(f"latent {name}[item] ~ Categorical({law})")
+                return [Finite(f"{name}[{element}]", values) for element in ITEMS]
             case "bernoulli":
                 plate.statements.append(f"latent {name} ~ Bernoulli({self.parameter('unit', self.scope(seen))})")
                 return [Finite(name, "bit")]
@@ -266,8 +270,14 @@ class Writer:
 
     # --- observations -------------------------------------------------------------------------------------------------
 
-    def _finite_column(self, plate: Plate, name: str, values: str) -> bool:
-        """A column of labels, some missing or coarse; whether every cell is full."""
+    def _observed_chain(self, name: str, values: str) -> str:
+        """The law of an observed chain, of any order of first and later units."""
+        here = Finite(f"prev({name})", values)
+        start = self.parameter(f"simplex[{values}]", [], "start")
+        return f"observed {name} ~ Categorical({start}) first, Categorical({self.transition(here, [])}) after"
+
+    def _finite_column(self, plate: Plate, name: str, values: str) -> None:
+        """A column of labels, some missing or coarse."""
         labels = SETS[values]
         holes = self.chance(0.4)
 
@@ -277,7 +287,6 @@ class Writer:
             return str(self.pick(labels))
 
         self.columns[name] = plate.spread(draw)
-        return not holes
 
     def _number_column(self, plate: Plate, name: str, draw: Callable[[], float]) -> None:
         holes = self.chance(0.3)
@@ -306,10 +315,19 @@ class Writer:
         match self.pick(kinds + ["regression", "loglinear"] * len(reals)):
             case "categorical":
                 values = self.pick(list(SETS))
-                law = self.parameter(f"simplex[{values}]", self.scope(seen, 3), "e")
-                plate.statements.append(f"observed {name} ~ Categorical({law})")
-                if self._finite_column(plate, name, values):
-                    return [Finite(name, values)]
+                if plate.ordered and self.chance(0.4):
+                    plate.statements.append(self._observed_chain(name, values))
+                else:
+                    law = self.parameter(f"simplex[{values}]", self.scope(seen, 3), "e")
+                    plate.statements.append(f"observed {name} ~ Categorical({law})")
+                self._finite_column(plate, name, values)
+                if not plate.ordered and self.chance(0.2):
+                    plate.statements.append(f"given not ({name} == {SETS[values][0]})")
+                    seen_labels = SETS[values][1:]
+                    self.columns[name] = plate.spread(
+                        lambda: self.pick([*seen_labels, *seen_labels, *seen_labels, None, "|".join(SETS[values][:2])])
+                    )
+                return [Finite(name, values)]
             case "bernoulli":
                 plate.statements.append(f"observed {name} ~ Bernoulli({self.parameter('unit', self.scope(seen, 3))})")
                 self._finite_column(plate, name, "bit")

@@ -356,12 +356,26 @@ def markov_mixture() -> Optimum:
     )
 
 
+def segregation() -> Optimum:
+    """Families seen because a child is affected: the chance of what is seen and of that, over the chance of that."""
+    y, (count,) = answers("families.csv", "first", "second", "third"), numbers("families.csv", "count")
+
+    def log_likelihood(p: Point) -> float:
+        rates = np.array([np.full(3, 0.02), np.full(3, p["q"])])
+        share = np.log([1 - p["carriers"], p["carriers"]])
+        none = np.exp(mixture(share, bernoulli(np.zeros((1, 3)), rates)))
+        seen = np.exp(mixture(share, bernoulli(y, rates))) - np.where((y == 1).any(axis=1), 0.0, none)
+        return float(count @ (np.log(seen) - np.log1p(-none)))
+
+    return maximise(log_likelihood, (Block("carriers", "unit"), Block("q", "unit")), [{"carriers": 0.15, "q": 0.25}])
+
+
 #: The reference of each model on the data that it ships with, where these are not a published case.
 WIDER: dict[str, Callable[[], Optimum]] = {
     function.__name__: function
     for function in (
         mn_inbreeding, transcripts, haplotypes, latent_classes, crime, abo_prior, record_linkage, naive_bayes, dina,
         noise_component, von_mises_mixture, ordinal_mixture, speed, casino, latent_transition, dawid_skene, occupancy,
-        markov_mixture,
+        markov_mixture, segregation,
     )
 }  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.model import Variable
 from emdsl.plan.posterior import posterior, reported
 from emdsl.results.posterior import posterior_tables
 from tests.laws.bound_models import Taken, random_theta, take
@@ -23,28 +24,39 @@ seeds = pytest.mark.parametrize(
 
 
 class Shares:
-    """The posterior of each reported variable in each unit, by the value's label; a genotype's by `A/B`."""
+    """The posterior of each reported variable, or element of an array, in each unit, by the value's label; a genotype's
+    by `A/B`."""
 
     def __init__(self, enumeration: Enumeration) -> None:
         self.enumeration, self.model = enumeration, enumeration.model
-        self.found: dict[str, list[tuple[Any, dict[str, float]]]] = {v.name: [] for v in reported(self.model)}
+        self.columns = {
+            name: (variable, element)
+            for variable in reported(self.model)
+            for element in enumeration.table.elements(variable)
+            for name in [self._column(variable, element)]
+        }
+        self.found: dict[str, list[tuple[Any, dict[str, float]]]] = {name: [] for name in self.columns}
+
+    def _column(self, variable: Variable, element: tuple[int, ...]) -> str:
+        labels = [self.enumeration.table.indexes[axis][k] for axis, k in zip(variable.axes, element, strict=True)]
+        return variable.name + (f"[{', '.join(labels)}]" if labels else "")
 
     def __call__(self, world: World, weights: Any) -> None:
-        for variable in reported(self.model):
+        for column, (variable, element) in self.columns.items():
             if variable.plate != world.unit.plate:
                 continue
             labels = self.enumeration.table.indexes[variable.values or ""]
             names = variable.components or (variable.name,)
-            codes = [np.broadcast_to(world.hidden[name, world.unit, ()], len(weights)) for name in names]
+            codes = [np.broadcast_to(world.hidden[name, world.unit, element], len(weights)) for name in names]
             shares: dict[str, float] = {}
             for state, weight in enumerate(weights):
                 value = "/".join(labels[place] for place in sorted(int(code[state]) for code in codes))
                 shares[value] = shares.get(value, 0.0) + float(weight)
-            self.found[variable.name].append(((min(world.unit.rows), world.unit.position), shares))
+            self.found[column].append(((min(world.unit.rows), world.unit.position), shares))
 
-    def in_order(self, name: str) -> list[dict[str, float]]:
+    def in_order(self, column: str) -> list[dict[str, float]]:
         """The shares of each unit, units in the order of their first rows."""
-        return [shares for _, shares in sorted(self.found[name], key=lambda item: item[0])]
+        return [shares for _, shares in sorted(self.found[column], key=lambda item: item[0])]
 
 
 def differences(taken: Taken, columns: Any, theta: Any) -> list[str]:
@@ -56,18 +68,18 @@ def differences(taken: Taken, columns: Any, theta: Any) -> list[str]:
         enumeration.visit(shares)
     tables = posterior_tables(model, taken.bound, posterior(taken.compiled.derivation, taken.bound, theta))
     wrong = []
-    for variable in reported(model):
+    for column, (variable, _) in shares.columns.items():
         table = tables[variable.plate or ""]
-        for unit, expected in enumerate(shares.in_order(variable.name)):
+        for unit, expected in enumerate(shares.in_order(column)):
             total = sum(expected.values())
             if total <= 0:  # a weight of 0 or impossible data: enumeration by weight says nothing
                 continue
-            own = {key: table[f"P({variable.name}={key})"][unit] for key in expected}
+            own = {key: table[f"P({column}={key})"][unit] for key in expected}
             if any(not abs((own[key] or 0.0) - value / total) < 1e-9 for key, value in expected.items()):
-                wrong.append(f"{variable.name} of unit {unit}: {own} is not {expected}")
-            best = table[variable.name][unit]
+                wrong.append(f"{column} of unit {unit}: {own} is not {expected}")
+            best = table[column][unit]
             if expected.get(best, 0.0) < max(expected.values()) - 1e-9 * total:
-                wrong.append(f"{best} is not the most probable {variable.name} of unit {unit}: {expected}")
+                wrong.append(f"{best} is not the most probable {column} of unit {unit}: {expected}")
     return wrong
 
 

@@ -59,7 +59,8 @@ def test_what_the_names_hold() -> None:
     assert held["MODEL"] == MOTHS.read_text(encoding="utf-8") and held["FILE"] == "peppered_moth.emm"
     assert decode(str(held["DERIVATION"])) == loaded.compiled.derivation
     sources = held["LIBRARY"]
-    assert isinstance(sources, dict) and set(sources) == set(library("from emdsl.runtime.scan import scan_forward"))
+    runs = "from emdsl.runtime.scan import scan_forward\nfrom emdsl.runtime.selection import unseen"
+    assert isinstance(sources, dict) and set(sources) == set(library(runs))
     assert sources["emdsl.ir.model"] == (ROOT / "emdsl" / "ir" / "model.py").read_text(encoding="utf-8")
 
 

@@ -180,6 +180,7 @@ class Trees:
         return tree.ObservedStmt(
             self.name(), self.axes(), law, value, self.maybe(self.domain), self.maybe(self.column),
             self.maybe(lambda: (self.column(), self.column())), self.text(),
+            self.several(self.name, 1, 2) if self.random.random() < 0.2 else (),
         )  # fmt: skip
 
     def plate(self) -> tree.PlateStmt:

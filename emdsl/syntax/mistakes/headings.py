@@ -9,7 +9,7 @@ from emdsl.diagnostics.suggest import closest
 from emdsl.syntax.mistakes.expectations import found_phrase
 from emdsl.syntax.mistakes.failure import LINE_END, NAME, TEXT, Failure
 
-_NAMED_ONE_BY_ONE = ("param", "const", "index", "input", "observed", "weight", "let", "report")
+_NAMED_ONE_BY_ONE = ("param", "const", "index", "input", "weight", "let", "report")
 _DOMAINS = (
     "real", "positive", "unit", "interval", "integer", "natural", "simplex", "contrast", "ordered", "covariance",
     "correlation",

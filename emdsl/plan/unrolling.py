@@ -1,0 +1,262 @@
+"""Arrays of finite variables taken apart: `has[skill]` becomes one variable for each skill, `has[algebra]` and so on.
+
+Sizes are known when data are bound, so a sum or product over the elements of an array is written out, a piece that has
+one term for each element becomes one piece for each, and an element that something else chooses is a choice among all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from emdsl.data.bound import Bound, Values
+from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.arrays import substitute
+from emdsl.ir.derivation import Atom, Derivation, Design, Piece
+from emdsl.ir.expressions import (
+    AnyPattern,
+    Apply,
+    Arm,
+    Binder,
+    BinderRef,
+    Choose,
+    ConstantRef,
+    Expression,
+    Label,
+    LabelPattern,
+    Reduce,
+    Tabulate,
+    VariableRef,
+    number,
+    walk,
+)
+from emdsl.ir.model import Given, Guard, Map, Model, Variable
+from emdsl.plan.copies import at_elements, rebuilt, with_pieces
+
+_ONE, _ZERO = number(1), number(0)
+#: What a position among the elements of an index set is written as.
+_ENDS = {"first": lambda labels: labels[:1], "last": lambda labels: labels[-1:], "middle": lambda labels: labels[1:-1]}
+
+
+def unrolled(derivation: Derivation, bound: Bound, arrays: frozenset[str]) -> tuple[Derivation, Bound]:
+    """The derivation and its data with each of these array variables as one variable for each element."""
+    if not arrays:
+        return derivation, bound
+    unroller = Unroller(derivation.model, bound, arrays)
+    parts = {piece.name: unroller.pieces(piece) for piece in derivation.pieces if unroller.touches(piece)}
+    maps = tuple(part for item in derivation.maps for part in unroller.maps(item))
+    found = with_pieces(derivation, parts)
+    model = unroller.of_model()
+    return replace(found, model=replace(model, maps=maps), maps=maps), unroller.of_data()
+
+
+def element_name(name: str, labels: tuple[str, ...]) -> str:
+    """The name of one element of an array variable. `@` has a meaning in the names of axes."""
+    return f"{name}[{', '.join(labels)}]".replace("@", " at ")
+
+
+@dataclass(frozen=True)
+class Unroller:
+    """Takes the array variables named in `arrays` apart."""
+
+    model: Model
+    bound: Bound
+    arrays: frozenset[str]
+
+    # --- the model and its data ---------------------------------------------------------------------------------------
+
+    def of_model(self) -> Model:
+        """The model graph; its factors, which the planner does not read, stay as they are written."""
+        variables = tuple(part for item in self.model.variables for part in self._variables(item))
+        givens = tuple(Given(item.plate, self(item.condition), item.text) for item in self.model.givens)
+        return replace(self.model, variables=variables, givens=givens)
+
+    def of_data(self) -> Bound:
+        """The data, one array for each element."""
+        values: dict[str, Values] = {}
+        for name, item in self.bound.values.items():
+            if name not in self.arrays:
+                values[name] = item
+                continue
+            variable = self.model.variable(name)
+            for place, labels in self._elements(variable):
+                values[element_name(name, labels)] = Values(item.array[place], item.sets)
+        return replace(self.bound, values=values)
+
+    def _elements(self, variable: Variable) -> Iterator[tuple[tuple[int, ...], tuple[str, ...]]]:
+        sets = [self.bound.indexes[axis] for axis in variable.axes]
+        for place in product(*(range(len(labels)) for labels in sets)):
+            yield place, tuple(labels[k] for labels, k in zip(sets, place, strict=True))
+
+    def _variables(self, variable: Variable) -> Iterator[Variable]:
+        if variable.name not in self.arrays:
+            yield variable
+            return
+        for _, labels in self._elements(variable):
+            yield replace(
+                variable, name=element_name(variable.name, labels), axes=(),
+                components=tuple(element_name(name, labels) for name in variable.components),
+                joint=tuple(element_name(name, labels) for name in variable.joint),
+            )  # fmt: skip
+
+    # --- statements ---------------------------------------------------------------------------------------------------
+
+    def touches(self, node: Any) -> bool:
+        """Whether one of the arrays occurs."""
+        return any(isinstance(item, VariableRef) and item.name in self.arrays for item in walk(node))
+
+    def _depends(self, node: Any, binder: Binder) -> bool:
+        """Whether a bound index chooses among the elements of one of the arrays."""
+        return any(
+            isinstance(item, VariableRef) and item.name in self.arrays and BinderRef(binder) in walk(item.indices)
+            for item in walk(node)
+        )
+
+    def _at(self, node: Any, binders: tuple[Binder, ...]) -> Iterator[dict[Binder, Label]]:
+        """Every choice of elements for the bound indices that choose among an array's."""
+        chosen = [binder for binder in binders if self._depends(node, binder)]
+        for labels in product(*(self.bound.indexes[binder.index_set] for binder in chosen)):
+            yield {binder: Label(binder.index_set, label) for binder, label in zip(chosen, labels, strict=True)}
+
+    def pieces(self, piece: Piece) -> tuple[Piece, ...]:
+        """One piece for each element that an array is looked at in."""
+        if piece.reduced is not None and self._depends(piece, piece.reduced):
+            raise EmmError(
+                "not-supported-yet", f"in `{piece.factor}` the index of a softmax chooses among hidden elements: this "
+                "has no plan yet",
+            )  # fmt: skip
+        found = []
+        for chosen in self._at(piece, piece.elements):
+            part = at_elements(piece, chosen, self.bound) if chosen else piece
+            if part is not None:
+                found.append(self._scalar(part))
+        return tuple(found)
+
+    def _scalar(self, piece: Piece) -> Piece:
+        return replace(
+            piece, atoms=tuple(self._atom(atom) for atom in piece.atoms), knowns=self(piece.knowns),
+            guards=self(piece.guards), target=self(piece.target), vector=self(piece.vector),
+            stationary=self(piece.stationary),
+        )  # fmt: skip
+
+    def _atom(self, atom: Atom) -> Atom:
+        return replace(atom, terms=tuple(part for term in atom.terms for part in self._designs(term)))
+
+    def _designs(self, term: Design) -> Iterator[Design]:
+        for chosen in self._at((term.parameter, term.coefficient), term.over):
+            part = substitute(term, chosen) if chosen else term
+            over = tuple(binder for binder in term.over if binder not in chosen)
+            yield Design(self(part.parameter), self(part.coefficient), over)
+
+    def maps(self, item: Map) -> Iterator[Map]:
+        """One deterministic observation for each element that an array is looked at in."""
+        if not self.touches(item):
+            yield item
+            return
+        for chosen in self._at(item, item.elements):
+            part = substitute(replace(item, elements=()), chosen)
+            labels = f"[{', '.join(label.label for label in chosen.values())}]" if chosen else ""
+            yield replace(
+                part, name=f"{item.name}{labels}", target=self(part.target), value=self(part.value),
+                elements=tuple(binder for binder in item.elements if binder not in chosen),
+            )  # fmt: skip
+
+    # --- expressions --------------------------------------------------------------------------------------------------
+
+    def __call__(self, node: Any) -> Any:
+        """The expression (or tuple of such) without arrays."""
+        match node:
+            case Reduce(op, binder, body) if self._depends(body, binder):
+                labels = self.bound.indexes[binder.index_set]
+                parts = [self(substitute(body, {binder: Label(binder.index_set, label)})) for label in labels]
+                return _written_out(op, parts)
+            case Tabulate(binders) if any(self._depends(node, binder) for binder in binders):
+                raise EmmError("not-supported-yet", "a vector of hidden elements has no plan yet")
+            case VariableRef(name, indices, lag) if name in self.arrays:
+                return self._reference(name, tuple(self(index) for index in indices), lag)
+            case Guard():
+                return self._guard(node)
+        return rebuilt(node, self)
+
+    def _reference(self, name: str, indices: tuple[Expression, ...], lag: int) -> Expression:
+        axes = self.model.variable(name).axes
+        if len(indices) < len(axes):
+            raise EmmError("not-supported-yet", f"the vector `{name}` as a whole has no plan yet")
+        known = tuple(self._label(index) for index in indices)
+        position = next((k for k, label in enumerate(known) if label is None), None)
+        if position is None:
+            return VariableRef(element_name(name, tuple(label for label in known if label is not None)), (), lag)
+        arms = []
+        for label in self.bound.indexes[axes[position]]:
+            chosen = (*indices[:position], Label(axes[position], label), *indices[position + 1 :])
+            arms.append(Arm(((LabelPattern((label,)),),), self._reference(name, chosen, lag)))
+        return Choose((indices[position],), tuple(arms))
+
+    def _label(self, index: Expression) -> str | None:
+        """The label that an index stands for, where no variable and no element of a plate decides it."""
+        match index:
+            case Label(_, label):
+                return label
+            case ConstantRef(name, inner):
+                labels_of = self.model.constant(name).labels_of
+                places = [self._label(item) for item in inner]
+                if labels_of is None or any(place is None for place in places):
+                    return None
+                axes = self.model.constant(name).axes
+                at = tuple(self.bound.indexes[axis].index(p) for axis, p in zip(axes, places, strict=True) if p)
+                return self.bound.indexes[labels_of][int(self.bound.constants[name][at])]
+            case BinderRef(binder) if all(plate.over != binder for plate in self.model.plates):
+                raise AssertionError(f"the bound index {binder.name} has not been written out")
+        return None
+
+    def _guard(self, guard: Guard) -> Guard | Expression:
+        if not self.touches(guard.variable):
+            return guard
+        subject = self(guard.variable)
+        if isinstance(subject, VariableRef):
+            return replace(guard, variable=subject)
+        assert isinstance(subject, Choose) and isinstance(guard.variable, VariableRef)
+        labels = guard.labels
+        if guard.position:
+            values = self.model.variable(guard.variable.name).values
+            labels = _ENDS[guard.position](self.bound.indexes[values or ""])
+        return _membership(subject, labels, negated=guard.negated)
+
+
+def _membership(subject: Expression, labels: tuple[str, ...], *, negated: bool) -> Expression:
+    """1 where the value of a (nested) choice of variables is one of the labels."""
+    match subject:
+        case Choose(subjects, arms):
+            return Choose(
+                subjects,
+                tuple(Arm(arm.alternatives, _membership(arm.value, labels, negated=negated)) for arm in arms),
+            )
+        case _:
+            yes, no = (_ZERO, _ONE) if negated else (_ONE, _ZERO)
+            return Choose((subject,), (Arm(((LabelPattern(labels),),), yes), Arm(((AnyPattern(),),), no)))
+
+
+def _written_out(op: str, parts: list[Expression]) -> Expression:
+    """A sum, product or log-sum-exp over an index set, term by term."""
+    if op == "logsumexp":
+        return Apply("log", (_written_out("sum", [Apply("exp", (part,)) for part in parts]),))
+    sign = "+" if op == "sum" else "*"
+    total = parts[0]
+    for part in parts[1:]:
+        total = Apply(sign, (total, part))
+    return total
+
+
+def latent_arrays(model: Model) -> Iterator[str]:
+    """The arrays of finite hidden variables, among them the draws of arrays of genotypes, and those made of them."""
+    for variable in model.variables:
+        hidden = variable.kind == "latent" and variable.values is not None
+        if variable.axes and (hidden or variable.components):
+            yield variable.name
+
+
+def by_element(model: Model, names: Mapping[str, Any]) -> frozenset[str]:
+    """Those of the variables that are arrays."""
+    return frozenset(name for name in names if model.variable(name).axes)
