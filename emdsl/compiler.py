@@ -6,7 +6,7 @@ text -> tree -> graph -> derivation | data -> program -> fit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from emdsl.data.options import BindOptions
 from emdsl.data.reading import read_table
 from emdsl.diagnostics.errors import EmmError, FitError
 from emdsl.ir.derivation import Derivation
+from emdsl.ir.grids import index_set_of
 from emdsl.ir.model import Model
 from emdsl.plan.anchoring import Echo, agreeing_labels, echoes, relabelled
 from emdsl.plan.arrange import arrange, held_in_place, report_values
@@ -162,11 +163,31 @@ class CompiledModel:
             with one_blas_thread(problem.program.largest):
                 try:
                     state = fit(problem, self._options(problem, request))
+                    state = self._with_enough_nodes(problem, bound, state, request)
                 except FitError as error:
                     if isinstance(error.state, FitState):
                         raise FitError(error.message, self._outcome(bound, error.state, request)) from error
                     raise
                 return self._outcome(bound, state, request)
+
+    def _with_enough_nodes(self, problem: BoundProblem, bound: Bound, state: FitState, request: FitRequest) -> FitState:
+        """The fit with so many nodes that twice as many change the log-likelihood by less than ENOUGH."""
+        methods = {integral.method for integral in self.derivation.integrals}
+        if not methods & {"grid", "quadrature"} or not state.converged or request.tol == 0:
+            return state
+        moved = 0.0
+        while bound.nodes < MOST_NODES:
+            bound = replace(bound, nodes=2 * bound.nodes)
+            fix = given_arrays(self.model, bound, request.fix, "fix")
+            finer = BoundProblem(self.derivation, bound, fix, state.theta)
+            moved = abs(finer.expect(state.theta).loglik - state.loglik)
+            if moved <= ENOUGH:
+                return state
+            options = replace(self._options(finer, request), starts=1, init_given=True)
+            again = fit(finer, options)
+            state = replace(again, starts=state.starts, iterations=state.iterations + again.iterations)
+        said = f"{bound.nodes} times as many nodes as usual still move the log-likelihood by {moved:.2g}"
+        return replace(state, converged=False, warnings=(*state.warnings, said))
 
     def _options(self, problem: BoundProblem, request: FitRequest) -> FitOptions:
         starts = request.starts if request.starts is not None else default_starts(problem)
@@ -239,9 +260,15 @@ STARTS, FEW_STARTS, LEAST_STARTS = 50, 10, 2
 SMALL_DATA = 20_000
 
 
+#: A log-likelihood that moves by less when the nodes of its integrals are doubled has enough of them; they are doubled
+#: up to so many times the usual number.
+ENOUGH, MOST_NODES = 1e-6, 16
+
+
 def default_starts(problem: BoundProblem) -> int:
     """How many short starts are run where the user says nothing."""
-    if problem.program.latents or not problem.program.integrals:
+    grids = [item for item in problem.program.latents if index_set_of(item[0]) in problem.program.bound.indexes]
+    if len(problem.program.latents) > len(grids) or not (grids or problem.program.integrals):
         return STARTS
     return FEW_STARTS if problem.program.evaluations <= SMALL_DATA else LEAST_STARTS
 

@@ -46,7 +46,8 @@ class Bound:
     unit. `columns`: the table's column for each variable (`y[item]` maps to several: `"y.a": "a"`). `missing`: empty
     cells by column. `order`: the original row of each sorted row. `units`: for each outer plate the cells of its
     column, one for each unit; `plate_columns`: those columns. `leftover`: the columns that bare `columns` took, by
-    index set. `source`: the name of the table.
+    index set. `source`: the name of the table. `nodes`: how many times the usual number of nodes integrals are taken
+    with.
     """
 
     indexes: Mapping[str, tuple[str, ...]]
@@ -63,6 +64,7 @@ class Bound:
     plate_columns: Mapping[str, str] = field(default_factory=dict)
     leftover: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     source: str = ""
+    nodes: int = 1
 
     def labels_as_numbers(self, index_set: str) -> NDArray[np.float64] | None:
         """The labels of an index set as numbers, or None if one of them is none."""

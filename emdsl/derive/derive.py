@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from emdsl.derive.candidate import Candidate
 from emdsl.derive.deadline import DeadlineExceeded, deadline
-from emdsl.derive.integrals import integrals
+from emdsl.derive.grids import on_grids, with_grids
+from emdsl.derive.integrals import integrals, on_nodes
 from emdsl.derive.pieces import Derived, factor_pieces, prior_pieces
 from emdsl.derive.steps import derivation_steps
 from emdsl.derive.updates import derive_updates
@@ -24,18 +25,21 @@ SECONDS_A_FACTOR = 10.0
 
 def derive(model: Model) -> Derivation:
     """Pieces, M-step and steps to read. Raises EmmError where a log-density has no derivation yet."""
+    original, grids = model, on_grids(model)
+    model = with_grids(original, grids) if grids else original
     pieces: list[Derived] = [piece for factor in model.factors for piece in _in_time(factor, model)]
     pieces += [piece for p in model.parameters if p.prior is not None for piece in prior_pieces(p, model)]
     names = distinct(piece.piece.name for piece in pieces)
     pieces = [replace(p, piece=replace(p.piece, name=name)) for p, name in zip(pieces, names, strict=True)]
     candidates = verified_updates(pieces, model)
     return Derivation(
-        model=model,
+        model=original,
         pieces=tuple(piece.piece for piece in pieces),
         maps=model.maps,
         updates=tuple(candidate.update for candidate in candidates),
         steps=_steps(model, pieces, candidates),
-        integrals=integrals(model, pieces),
+        integrals=(*integrals(model, pieces), *on_nodes(original, grids, pieces)),
+        gridded=model if grids else None,
     )
 
 

@@ -34,10 +34,20 @@ SECONDS_A_KERNEL = 2.0
 def integrals(model: Model, pieces: Sequence[Derived]) -> tuple[Integral, ...]:
     """One integral for each group of continuous hidden variables that some law ties together."""
     found = []
-    for names in _components(model):
+    for names in components(model):
         hidden = frozenset(names)
         own = tuple(p.piece.name for p in pieces if not p.piece.prior and _looks_at(_factor(p, model), hidden))
         found.append(_integral(names, own, model, pieces))
+    return tuple(found)
+
+
+def on_nodes(model: Model, names: Sequence[str], pieces: Sequence[Derived]) -> tuple[Integral, ...]:
+    """The integrals over hidden variables that are summed over grids."""
+    found = []
+    for name in names:
+        hidden = frozenset({name})
+        own = tuple(p.piece.name for p in pieces if not p.piece.prior and _looks_at(_factor(p, model), hidden))
+        found.append(Integral((name,), own, "grid"))
     return tuple(found)
 
 
@@ -49,7 +59,8 @@ def _looks_at(factor: Factor, names: frozenset[str]) -> bool:
     return any(isinstance(node, VariableRef) and node.name in names for node in walk((factor.target, factor.branches)))
 
 
-def _components(model: Model) -> Iterator[tuple[str, ...]]:
+def components(model: Model) -> Iterator[tuple[str, ...]]:
+    """Continuous hidden variables that some law ties together."""
     names = [variable.name for variable in model.variables if is_continuous(variable)]
     group = {name: {name} for name in names}
     for factor in model.factors:

@@ -24,9 +24,7 @@ def given(node: tree.GivenStmt, plate: str, names: Names) -> Given:
             case VariableRef(name, _, lag):
                 observed |= _check(name, lag, plate, node, names)
     if not observed:
-        raise failure(
-            "given", f"`{text}` looks at nothing that is observed of each {plate}", node, "given y == 1"
-        )
+        raise failure("given", f"`{text}` looks at nothing that is observed of each {plate}", node, "given y == 1")
     return Given(plate, condition, text)
 
 
@@ -48,4 +46,3 @@ def _check(name: str, lag: int, plate: str, node: tree.GivenStmt, names: Names) 
             f"observed {head.name} ~ … truncated to (a, b)",
         )  # fmt: skip
     return head.plate == plate
-

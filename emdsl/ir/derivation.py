@@ -188,13 +188,14 @@ class Integral:
     gaussian    the log-joint is quadratic in them
     kernel      the log-joint is linear in the functions `basis` of the one variable `u`, whose exponential integrates
                 in closed form as that of the law `kernel`
+    grid        smooth, the variable's own law a fixed normal: summed over one grid for all units, as a finite variable
     quadrature  smooth otherwise: adaptive Gauss-Hermite quadrature
     `lag` is how far back laws look at them along a chain (0: they do not).
     """
 
     latents: tuple[str, ...]
     pieces: tuple[str, ...]
-    method: Literal["gaussian", "kernel", "quadrature"]
+    method: Literal["gaussian", "kernel", "grid", "quadrature"]
     kernel: str = ""
     basis: tuple[str, ...] = ()
     lag: int = 0
@@ -213,7 +214,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Derivation:
-    """A model graph with everything that could be derived before the data are known."""
+    """A model graph with everything that could be derived before the data are known.
+
+    `gridded` is the model that the pieces speak of, where hidden numbers are summed over grids of nodes.
+    """
 
     model: Model
     pieces: tuple[Piece, ...]
@@ -221,6 +225,7 @@ class Derivation:
     updates: tuple[Update, ...]
     steps: tuple[Step, ...]
     integrals: tuple[Integral, ...] = ()
+    gridded: Model | None = None
 
     def piece(self, name: str) -> Piece:
         """The piece of that name."""

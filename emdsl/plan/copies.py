@@ -80,9 +80,7 @@ def _valued(expression: Any, reference: VariableRef, label: Label) -> Any:
     return substitute(changed, {})
 
 
-def decided(
-    guards: Sequence[Expression | Guard], bound: Bound
-) -> tuple[Expression | Guard, ...] | None:
+def decided(guards: Sequence[Expression | Guard], bound: Bound) -> tuple[Expression | Guard, ...] | None:
     """The guards that are still open; None where one fails for certain."""
     kept: list[Expression | Guard] = []
     for guard in guards:

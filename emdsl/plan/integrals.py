@@ -21,7 +21,7 @@ from emdsl.plan.matrices import bind_hidden_gaussian
 from emdsl.plan.moment_piece import moment_piece
 from emdsl.plan.named import POINT
 from emdsl.plan.unit_kernel import KernelUnits
-from emdsl.plan.unit_quadrature import QuadratureUnits
+from emdsl.plan.unit_quadrature import FIRST_COUNT, QuadratureUnits
 from emdsl.runtime.integrals.chain_ties import ChainTies
 from emdsl.runtime.integrals.unit_ties import UnitTies
 from emdsl.runtime.problem import Array, Theta
@@ -188,7 +188,7 @@ def _method(
         return KernelUnits(pieces, shape, own_laws, integral.kernel)
     slots = tuple(tuple(order[site] for site in piece.sites) for piece in pieces)
     kinds = tuple(model.variable(name).domain.kind for name, _, _ in order)
-    return QuadratureUnits(pieces, slots, shape, own_laws, kinds, integral.latents)
+    return QuadratureUnits(pieces, slots, shape, own_laws, kinds, integral.latents, FIRST_COUNT * bound.nodes)
 
 
 def _is_own_law(piece: AnyPiece, integral: Integral) -> bool:

@@ -15,6 +15,7 @@ from emdsl.ir.derivation import Derivation, Piece
 from emdsl.ir.expressions import Binder, BinderRef, Label, VariableRef, walk
 from emdsl.ir.model import Guard, Model
 from emdsl.plan.copies import at_value, with_pieces
+from emdsl.plan.grids import with_nodes
 from emdsl.plan.open_cells import undecided, with_hidden_cells
 from emdsl.plan.unrolling import by_element, latent_arrays, unrolled
 from emdsl.plan.unseen import chosen_by, with_unseen
@@ -22,6 +23,7 @@ from emdsl.plan.unseen import chosen_by, with_unseen
 
 def prepared(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]:
     """The derivation and the data that a program is planned from."""
+    derivation, bound = with_nodes(derivation, bound)
     model = derivation.model
     hidden = dict.fromkeys((*latent_arrays(model), *undecided(derivation, bound), *chosen_by(derivation)))
     derivation, bound = unrolled(derivation, bound, by_element(model, hidden))

@@ -156,8 +156,6 @@ def _check(names: tuple[str, ...], given: Given, derivation: Derivation) -> None
             )
 
 
-
-
 def check_conditions(model: Model, bound: Bound) -> None:
     """Raises EmmError where a unit whose cells are known does not meet the condition of its plate."""
     for given in model.givens:

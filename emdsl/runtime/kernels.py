@@ -108,9 +108,7 @@ def first_units(array: Array, first: NDArray[np.intp], axes: tuple[int, ...]) ->
     return np.array(array[places][..., first])
 
 
-def first_units_reverse(
-    adjoint: Array, first_adjoint: Array, first: NDArray[np.intp], axes: tuple[int, ...]
-) -> Array:
+def first_units_reverse(adjoint: Array, first_adjoint: Array, first: NDArray[np.intp], axes: tuple[int, ...]) -> Array:
     """The adjoint of the array of `first_units`, added to the one that it has otherwise."""
     total = np.array(adjoint)
     places = tuple(0 if axis in axes else slice(None) for axis in range(total.ndim - 1))
