@@ -13,12 +13,10 @@ from emdsl.data.table import Table
 from emdsl.data.wording import did_you_mean, listed, plain
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.expressions import Expression
-from emdsl.ir.model import Columns, IndexSet, Labels, Levels, Model, Range, Variable
+from emdsl.ir.model import LARGEST_RANGE, Columns, IndexSet, Labels, Levels, Model, Range, Variable
 
 #: The built-in index set of Bernoulli variables.
 BINARY = "0/1"
-#: The most labels that `low..high` may have.
-LARGEST_RANGE = 1_000_000
 
 
 class IndexSets:

@@ -178,6 +178,8 @@ def without_common_factor(found: _Found) -> _Found:
     piece, i, terms = found[0]
     others = {symbol for j, symbol in enumerate(piece.atoms) if j != i}
     values = list(terms.values())
+    if not values:
+        return found
     _, factor = sp.factor_terms(values[0]).as_independent(*others, as_Add=False)
     factor = sp.Mul(*[f for f in sp.Mul.make_args(factor) if not f.is_Add])
     used = factor.free_symbols & others

@@ -13,6 +13,8 @@ from emdsl.diagnostics.spans import Span
 WIDEST_LINE = 120
 #: A message or a line of help longer than this is cut.
 LONGEST_MESSAGE = 1_000
+#: Of more diagnostics than these, the rest are only counted.
+MOST_SHOWN = 20
 _CONTEXT_BEFORE_CARET = 40
 _TAB = "    "
 _NO_FILE = "<model>"
@@ -26,7 +28,10 @@ def render(diagnostics: Sequence[Diagnostic], source: str | None, file: str | No
     Spans are read by line, column and length, so it does not matter how the lines of `source` end.
     """
     lines = None if source is None else _LINE_ENDS.split(source.removeprefix("\ufeff"))
-    return "\n\n".join(_one(item, lines, file or _NO_FILE) for item in diagnostics)
+    shown = [_one(item, lines, file or _NO_FILE) for item in diagnostics[:MOST_SHOWN]]
+    if len(diagnostics) > MOST_SHOWN:
+        shown.append(f"and {len(diagnostics) - MOST_SHOWN} more")
+    return "\n\n".join(shown)
 
 
 def _one(item: Diagnostic, lines: list[str] | None, file: str) -> str:

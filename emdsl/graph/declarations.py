@@ -16,7 +16,7 @@ from emdsl.graph.names import Names, Scope, VariableStatement
 from emdsl.graph.parameters import parameter_head
 from emdsl.graph.values import scalar
 from emdsl.ir.expressions import Binder, Expression
-from emdsl.ir.model import Columns, IndexSet, Labels, Levels, Plate, Range
+from emdsl.ir.model import LARGEST_RANGE, Columns, IndexSet, Labels, Levels, Plate, Range
 from emdsl.syntax import tree
 
 
@@ -62,7 +62,8 @@ def _declare_constants(nodes: Iterable[tree.Declaration], names: Names) -> None:
     later = {node.name for node in constants}
     for node in constants:
         with _noting(node, names):
-            _check_order(node, later - set(names.constants))
+            _check_order(node, later)
+            later.discard(node.name)
             names.constants[_once(node.name, names.constants, node)] = node
     for name in names.overrides:
         if name not in names.constants:
@@ -162,6 +163,12 @@ def _labels(node: tree.IndexDecl, source: Labels | Range | Levels | Columns, nam
                     f"the range `{node.name}` runs from {first} to {last}",
                     node.source,
                     f"index {node.name} = 1..3",
+                )
+            if last - first >= LARGEST_RANGE:
+                raise failure(
+                    "index-too-large",
+                    f"index `{node.name}` would have more than the {LARGEST_RANGE} labels that are possible",
+                    node.source,
                 )
             return tuple(str(label) for label in range(int(first), int(last) + 1))
         case Columns(patterns) if patterns and not any("*" in item or "?" in item for item in patterns):

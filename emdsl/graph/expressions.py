@@ -23,9 +23,13 @@ from emdsl.ir.expressions import (
     Number,
     ParameterRef,
     VariableRef,
+    walk,
 )
 from emdsl.syntax import tree
 from emdsl.syntax.printer import print_expr, print_label
+
+#: What a `let` may stand for, in parts, once every name in it is written out.
+LARGEST_LET = 5_000
 
 BUILT_IN_NUMBERS = {"pi": math.pi, "inf": math.inf}
 
@@ -285,7 +289,18 @@ def _let(name: str, scope: Scope, names: Names, node: tree.Node) -> Value | Pair
             "out-of-plate", f"`{name}` has one value for each {plate}", node, f"use it inside `for each {plate}:`"
         )
     with names.expanding(name, node):
-        return let_value(declaration, names.scope_of(plate), names)
+        value = let_value(declaration, names.scope_of(plate), names)
+    if _size(value) > LARGEST_LET:
+        raise failure(
+            "expression-too-large", f"`{name}` stands for an expression of more than {LARGEST_LET} parts", node,
+            "use fewer names within names: each is written out where it is used",
+        )  # fmt: skip
+    return value
+
+
+def _size(value: Value | Pair) -> int:
+    """The number of parts of an expression (of both, for a genotype)."""
+    return sum(1 for _ in walk((value.one, value.two) if isinstance(value, Pair) else value.expression))
 
 
 def let_value(declaration: tree.LetDecl | tree.ReportDecl, scope: Scope, names: Names) -> Value | Pair:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from emdsl.diagnostics.errors import Diagnostic, EmmError
+from emdsl.diagnostics.spans import Span
 from emdsl.diagnostics.suggest import closest
 from emdsl.syntax import tree
 
@@ -39,13 +40,16 @@ class Failures:
 
     def __init__(self) -> None:
         self.found: list[Diagnostic] = []
+        self._known: set[tuple[str, str, Span | None]] = set()
 
     def add(self, error: EmmError) -> None:
         """Note an error, unless the same has been noted before (a name can be resolved from several places)."""
         if isinstance(error, Consequence):
             return
         for item in error.diagnostics:
-            if not any((item.code, item.message, item.span) == (old.code, old.message, old.span) for old in self.found):
+            key = (item.code, item.message, item.span)
+            if key not in self._known:
+                self._known.add(key)
                 self.found.append(item)
 
     @contextmanager

@@ -28,6 +28,10 @@ class Range:
     high: Expression
 
 
+#: The most labels that `low..high` may have.
+LARGEST_RANGE = 1_000_000
+
+
 @dataclass(frozen=True)
 class Levels:
     """The distinct values in the data of the named columns; without names, of the variables with values in the set.

@@ -13,6 +13,8 @@ from emdsl.syntax.source import normalise, read_source
 
 __all__ = ["parse", "read_source"]
 
+#: Lines (those inside brackets count as one) that a model may have.
+MOST_LINES = 2_000
 #: More errors than these are not looked for in one text.
 MOST_ERRORS = 10
 
@@ -33,6 +35,11 @@ def parse(text: str, file: str | None = None) -> tree.Module:
         )  # fmt: skip
     source = normalise(text)
     scanned = scan(source)
+    if len(scanned.lines) > MOST_LINES:
+        raise EmmError(
+            "text-too-long", f"the model has {len(scanned.lines)} lines; more than {MOST_LINES} are not read",
+            place=file or "", help="declare arrays over index sets: param mu[item] : real",
+        )  # fmt: skip
     if scanned.errors:
         raise EmmError.of(scanned.errors).in_text(source, file)
     module, errors = _declarations(source, scanned.lines)

@@ -1,0 +1,7 @@
+"""`python -m emdsl`: the same as the command `emdsl`."""
+
+import sys
+
+from emdsl.cli.main import main
+
+sys.exit(main())
