@@ -16,6 +16,7 @@ from emdsl.data.binding import bind
 from emdsl.data.bound import Bound
 from emdsl.data.options import BindOptions
 from emdsl.data.reading import read_table
+from emdsl.data.table import Table
 from emdsl.diagnostics.errors import EmmError, FitError
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.grids import index_set_of
@@ -158,7 +159,8 @@ class CompiledModel:
     def fit(self, data: Any, request: FitRequest) -> FitOutcome:
         """The whole road from a table to estimates."""
         with _places(self):
-            bound = self.bind(data, request)
+            table = read_table(data, request.na)
+            bound = bind(self.model, table, bind_options(request))
             problem = self.problem(bound, request)
             with one_blas_thread(problem.program.largest):
                 try:
@@ -166,7 +168,8 @@ class CompiledModel:
                     state = self._with_enough_nodes(problem, bound, state, request)
                 except FitError as error:
                     if isinstance(error.state, FitState):
-                        raise FitError(error.message, self._outcome(bound, error.state, request)) from error
+                        message = self._explained(error, table, problem, request)
+                        raise FitError(message, self._outcome(bound, error.state, request)) from error
                     raise
                 return self._outcome(bound, state, request)
 
@@ -188,6 +191,23 @@ class CompiledModel:
             state = replace(again, starts=state.starts, iterations=state.iterations + again.iterations)
         said = f"{bound.nodes} times as many nodes as usual still move the log-likelihood by {moved:.2g}"
         return replace(state, converged=False, warnings=(*state.warnings, said))
+
+    def _explained(self, error: FitError, table: Table, problem: BoundProblem, request: FitRequest) -> str:
+        """What a failed fit says; where the data are impossible at the start, with the rows. Raises `impossible-data`
+        where no parameters can help.
+        """
+        from emdsl.plan.impossible import impossible_data, impossible_rows, where
+
+        state = error.state
+        if state.iterations or state.loglik != -np.inf:
+            return error.message
+        bound = problem.program.bound
+        found = impossible_rows(self.derivation, table, bound, bind_options(request), problem, state.theta)
+        if found is None:
+            return error.message
+        if found.always:
+            raise impossible_data(found, table, self.model) from error
+        return f"{error.message}; {where(found, table)}"
 
     def _options(self, problem: BoundProblem, request: FitRequest) -> FitOptions:
         starts = request.starts if request.starts is not None else default_starts(problem)
