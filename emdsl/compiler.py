@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emdsl.cache import cached_derivation, store_derivation
 from emdsl.data.binding import bind
-from emdsl.data.bound import Bound
+from emdsl.data.bound import Bound, Values
 from emdsl.data.options import BindOptions
 from emdsl.data.reading import read_table
 from emdsl.data.table import Table
@@ -154,7 +155,8 @@ class CompiledModel:
         """Bound data to a program that can be fitted."""
         fix = given_arrays(self.model, bound, request.fix, "fix")
         init = given_arrays(self.model, bound, request.init, "init")
-        return BoundProblem(self.derivation, bound, fix, init)
+        with np.errstate(all="ignore"):  # numbers near the end of their range; what comes of them is looked at later
+            return BoundProblem(self.derivation, bound, fix, init)
 
     def fit(self, data: Any, request: FitRequest) -> FitOutcome:
         """The whole road from a table to estimates."""
@@ -207,7 +209,8 @@ class CompiledModel:
             return error.message
         if found.always:
             raise impossible_data(found, table, self.model) from error
-        return f"{error.message}; {where(found, table)}"
+        what, semicolon, advice = error.message.partition(";")
+        return f"{what}, {where(found, table)}{semicolon}{advice}"
 
     def _options(self, problem: BoundProblem, request: FitRequest) -> FitOptions:
         starts = request.starts if request.starts is not None else default_starts(problem)
@@ -389,6 +392,14 @@ def weighted_units(bound: Bound) -> float:
     return float(level.size if weights is None else weights.sum())
 
 
+def _unseen(values: Values) -> NDArray[np.bool_]:
+    """Where a finite variable may be anything: a cell that is empty or leaves everything open."""
+    assert values.sets is not None
+    count = values.sets.shape[1]
+    open_ = np.r_[np.zeros(count, dtype=bool), values.sets.all(axis=1)]
+    return np.asarray(open_[values.array])
+
+
 def weighted_rows(model: Model, bound: Bound) -> float:
     """The number of rows with an observed cell, counted by all weights around them."""
     row_level = len(bound.levels) - 1
@@ -403,8 +414,9 @@ def weighted_rows(model: Model, bound: Bound) -> float:
     for variable in model.variables:
         if variable.kind != "observed" or variable.name not in bound.values:
             continue
-        array = np.asarray(bound.values[variable.name].array)
-        present: Any = ~np.isnan(array) if np.issubdtype(array.dtype, np.floating) else array >= 0
+        values = bound.values[variable.name]
+        array = np.asarray(values.array)
+        present: Any = ~np.isnan(array) if values.sets is None else ~_unseen(values)
         present = present.reshape(-1, array.shape[-1]).any(axis=0)
         level = next(k for k, item in enumerate(bound.levels) if item.plate == variable.plate)
         place = np.arange(len(weights))

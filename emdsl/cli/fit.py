@@ -58,7 +58,7 @@ def fit(
     posterior = given.pop("posterior", None)
     for path, option in ((output, "--output"), (trace, "--trace"), (posterior, "--posterior")):
         if path is not None:
-            check_writable(path, option)
+            check_writable(path, option, (model_file, data))
     model = load(model_file)
     if posterior is not None:
         check_hidden(model)

@@ -44,7 +44,7 @@ def posterior(
             help=f"emdsl fit {model_file} {data} --output FILE.json, then --params FILE.json",
         )  # fmt: skip
     if output is not None:
-        check_writable(output, "--output")
+        check_writable(output, "--output", (model_file, data, params))
     model = load(model_file)
     tables, notes = model.posterior_with(data, params, given_options(raw), cli_spelling)
     if not quiet:

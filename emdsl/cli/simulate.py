@@ -45,7 +45,7 @@ def simulate(
             help=f"emdsl simulate {model_file} --params FILE.json -n 100",
         )  # fmt: skip
     if output is not None:
-        check_writable(output, "--output")
+        check_writable(output, "--output", (model_file, design, params))
     model = load(model_file)
     chosen = {"seed": seed, "latent": latent, "missing": missing, "design": design}
     table = csv_text(model.simulate_with(n, params, chosen, given_options(raw), _spelling))

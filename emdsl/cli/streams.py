@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -52,9 +53,17 @@ def _abandon(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-def check_writable(path: str, option: str) -> None:
-    """Raises `unwritable-file` where the file could not be written, before the work is done that it is for."""
-    folder = _target(path).parent
+def check_writable(path: str, option: str, inputs: Sequence[str | None] = ()) -> None:
+    """Raises `unwritable-file` where the file could not be written, before the work is done that it is for, and
+    `overwrites-input` where it is one of the files that are read."""
+    target = _target(path)
+    for read in inputs:
+        if read not in (None, "-") and target.is_file() and _target(str(read)) == target:
+            raise EmmError(
+                "overwrites-input", f"`{path}` is read, so it cannot be written", place=option,
+                help=f"{option} {target.stem}.new{target.suffix}",
+            )  # fmt: skip
+    folder = target.parent
     if Path(path).is_dir():
         raise EmmError("unwritable-file", f"`{path}` is a directory", place=option, help=f"{option} {path}/FILE")
     if not folder.is_dir():

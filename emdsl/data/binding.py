@@ -22,6 +22,7 @@ from emdsl.data.values import ValueReader
 from emdsl.data.weights import multiplied, option_weight
 from emdsl.data.wording import listed
 from emdsl.diagnostics.errors import Diagnostic, EmmError
+from emdsl.ir.cuts import cut_points
 from emdsl.ir.model import Columns, Levels, Model
 
 T = TypeVar("T")
@@ -64,6 +65,7 @@ def bind(model: Model, table: Table, options: BindOptions | None = None) -> Boun
     assert indexes is not None
     tables = {item.name: failures.attempt(partial(constants.array, item.name)) for item in model.constants}
     sizes = {name: len(labels) for name, labels in indexes.items()}
+    failures.attempt(partial(_check_cuts, model, sizes))
     arrangement = failures.attempt(partial(arrange, model, table, finder, sizes))
     failures.stop()
     assert arrangement is not None
@@ -92,6 +94,13 @@ def bind(model: Model, table: Table, options: BindOptions | None = None) -> Boun
         leftover=sets.leftover,
         source=table.source,
     )
+
+
+def _check_cuts(model: Model, sizes: Mapping[str, int]) -> None:
+    """An ordered variable has one cut point fewer than levels."""
+    for cuts in cut_points(model):
+        if wrong := cuts.message(sizes[cuts.axis], sizes[cuts.levels]):
+            raise EmmError("cut-points", wrong, help=cuts.help(sizes[cuts.levels]))
 
 
 def _values(model: Model, reader: ValueReader, failures: _Failures) -> dict[str, Values]:

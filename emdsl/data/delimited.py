@@ -81,7 +81,7 @@ def read_header(source: Source) -> Header:
 
 @contextmanager
 def decoded(source: Source) -> Iterator[IO[str]]:
-    """The text of a source; `not-utf8` names the line where it is not UTF-8."""
+    """The text of a source; `not-utf-8` names the line where it is not UTF-8."""
     with source.open() as raw:
         try:
             yield io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
@@ -221,7 +221,7 @@ def _not_utf8(source: Source) -> EmmError:
         start = stream.read(4)
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return EmmError(
-            "not-utf8",
+            "not-utf-8",
             "the file is UTF-16, not UTF-8",
             place=source.name,
             help=f"iconv -f utf-16 -t utf-8 {source.name} > utf8.csv",
@@ -230,7 +230,7 @@ def _not_utf8(source: Source) -> EmmError:
         return _not_text(source)
     number, byte = _first_bad_byte(source)
     return EmmError(
-        "not-utf8",
+        "not-utf-8",
         f"the file is not UTF-8: byte 0x{byte:02x}",
         place=f"{source.name}, line {number}",
         help=f"iconv -f latin1 -t utf-8 {source.name} > utf8.csv",

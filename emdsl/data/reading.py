@@ -33,7 +33,7 @@ def read_table(source: Any, na: Iterable[str] = ()) -> Table:
     A path of a CSV or TSV file (also gzipped), Parquet, Arrow or Feather file, of a directory of such files, or a
     pattern (`data/*.csv`); `-`, standard input; a dict of arrays or lists; a pandas, polars or pyarrow table. Cells
     that are empty, `NA`, `NaN` or one of the words `na` are missing. Raises `EmmError`: `no-such-file`,
-    `empty-file`, `no-header`, `ragged-row`, `malformed-row`, `duplicate-column`, `not-utf8`, `not-text`,
+    `empty-file`, `no-header`, `ragged-row`, `malformed-row`, `duplicate-column`, `not-utf-8`, `not-text`,
     `broken-file`, `unreadable-file`, `no-rows`, `unsupported-data`.
     """
     missing = MISSING_WORDS | {word.strip() for word in na}

@@ -17,7 +17,7 @@ from emdsl.data.support import outside, refuse_outside, wrong_shares
 from emdsl.data.table import Codes, Encoded, Floats, Table
 from emdsl.data.units import Arrangement
 from emdsl.data.wording import did_you_mean, listed, plain
-from emdsl.diagnostics.errors import EmmError
+from emdsl.diagnostics.errors import Diagnostic, EmmError
 from emdsl.ir.expressions import Expression
 from emdsl.ir.model import Model, Variable
 
@@ -58,11 +58,11 @@ class ValueReader:
                 self.columns[".".join((variable.name, *labels))] = name
         if variable.domain.kind == "finite":
             codes = self._codes(variable)
-            arrays = [self._unit_values(variable, name, self._finite(variable, codes, name)) for _, name in elements]
+            arrays = each(lambda name: self._unit_values(variable, name, self._finite(variable, codes, name)), elements)
             return Values(self._shaped(variable, arrays), codes.sets)
-        arrays = [self._unit_values(variable, name, self._numeric(variable, name)) for _, name in elements]
-        array = self._shaped(variable, arrays)
-        if variable.domain.kind == "simplex":
+        columns = each(lambda name: self._unit_values(variable, name, self._numeric(variable, name)), elements)
+        array = self._shaped(variable, columns)
+        if variable.domain.kind == "simplex" or variable.domain.kind == "unit" and _is_vector(variable, self._model):
             self._check_shares(variable, elements, array)
         return Values(array)
 
@@ -256,6 +256,26 @@ class ValueReader:
             place=self._table.place(rows, name),
             help=f"declare it inside `{inner}` if it changes from row to row",
         )
+
+
+def each(read: Callable[[str | None], NDArray[Any]], elements: tuple[Element, ...]) -> list[NDArray[Any]]:
+    """The arrays of all columns; what is wrong with several of them is raised together."""
+    arrays: list[NDArray[Any]] = []
+    wrong: list[Diagnostic] = []
+    for _, name in elements:
+        try:
+            arrays.append(read(name))
+        except EmmError as error:
+            wrong += [item for item in error.diagnostics if item not in wrong]
+    if wrong:
+        raise EmmError.of(wrong)
+    return arrays
+
+
+def _is_vector(variable: Variable, model: Model) -> bool:
+    """Whether one law draws the last axis of the variable together: in the unit interval, shares of 1."""
+    targets = [factor.target for factor in model.factors if factor.target is not None]
+    return any(item.name == variable.name and len(item.indices) < len(variable.axes) for item in targets)
 
 
 def _rows_with(encoded: Encoded, codes: Sequence[int]) -> Codes:

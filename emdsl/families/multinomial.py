@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from emdsl.families.family import Arguments, Draw, Formal, Support, Target, branch
 from emdsl.ir.arithmetic import ONE, apply, log_of
 from emdsl.ir.arrays import element
-from emdsl.ir.expressions import Reduce, add
+from emdsl.ir.expressions import Binder, Expression, Number, Reduce, add, number
 from emdsl.ir.model import Domain
 
 
 @dataclass(frozen=True)
 class Multinomial:
-    """`log n! - sum log x_i! + sum x_i log p_i` over the elements `i` of the vector `x`."""
+    """`log n! - sum log x_i! + sum x_i log p_i` over the elements `i` of the vector `x`, where `sum x_i` is `n`."""
 
     name: str = "Multinomial"
     formals: tuple[Formal, ...] = (Formal("n", domain=Domain("natural")), Formal("p", "vector"))
@@ -32,5 +33,12 @@ class Multinomial:
         probability = element(arguments["p"].expression, (i,))
         arrangements = apply("neg", apply("lgamma", apply("+", count, ONE)))
         each = add(arrangements, apply("*", count, log_of(probability)))
-        density = add(apply("lgamma", apply("+", arguments["n"].expression, ONE)), Reduce("sum", binder, each))
+        size = arguments["n"].expression
+        inside = apply("where", apply("==", Reduce("sum", *self._count(target)), size), number(0), Number(-math.inf))
+        density = add(inside, apply("lgamma", apply("+", size, ONE)), Reduce("sum", binder, each))
         return (Draw((branch(self.name, arguments, density),)),)
+
+    @staticmethod
+    def _count(target: Target) -> tuple[Binder, Expression]:
+        binder, i = target.over()
+        return binder, element(target.reference, (i,))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from emdsl.diagnostics.errors import EmmError
 from emdsl.graph.failures import failure
 from emdsl.graph.names import Names
+from emdsl.ir.cuts import cut_points
 from emdsl.ir.expressions import (
     Apply,
     BinderRef,
@@ -109,6 +110,17 @@ def check_levels(index_set: IndexSet, node: tree.Node) -> Iterator[EmmError]:
             node,
             f"index {index_set.name} = levels(column)",
         )
+
+
+# --- cut points -------------------------------------------------------------------------------------------------------
+
+
+def check_cuts(model: Model, names: Names) -> Iterator[EmmError]:
+    """An ordered variable has one cut point fewer than levels; where only the data know, they are counted later."""
+    for cuts in cut_points(model):
+        labels, levels = names.static_labels(cuts.axis), names.static_labels(cuts.levels)
+        if labels is not None and levels is not None and (wrong := cuts.message(len(labels), len(levels))):
+            yield failure("cut-points", wrong, names.variables[cuts.variable][0], cuts.help(len(levels)))
 
 
 # --- order ------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from emdsl.graph.names import Names, Scope, VariableStatement
 from emdsl.graph.parameters import parameter_head
 from emdsl.graph.values import scalar
 from emdsl.ir.expressions import Binder, Expression
-from emdsl.ir.model import LARGEST_RANGE, Columns, IndexSet, Labels, Levels, Plate, Range
+from emdsl.ir.model import LARGEST_RANGE, MISSING_WORDS, Columns, IndexSet, Labels, Levels, Plate, Range
 from emdsl.syntax import tree
 
 
@@ -132,9 +132,10 @@ def _source(node: tree.IndexDecl, names: Names) -> Labels | Range | Levels | Col
             twice = next((item for i, item in enumerate(labels) if item.label in written[:i]), None)
             if twice is not None:
                 raise failure("duplicate-label", f"the label `{twice.label}` stands twice", twice)
-            missing = next((item for item in labels if item.label == "NA"), None)
+            missing = next((item for item in labels if item.label.strip() in MISSING_WORDS), None)
             if missing is not None:
-                raise failure("label-na", "`NA` is a missing cell, not a label", missing, "rename it in the data")
+                what = f"`{missing.label}`" if missing.label.strip() else "an empty cell"
+                raise failure("label-na", f"{what} is a missing cell, not a label", missing, "rename it in the data")
             return Labels(written)
         case tree.RangeOf(low, high):
             return Range(_end(low, names), _end(high, names))

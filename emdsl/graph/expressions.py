@@ -152,6 +152,7 @@ def _equality(node: tree.Binary, scope: Scope, names: Names) -> Value:
     sets = [_finite_set(value, sides[i]) for i, value in known.items()]
     finite = sets[0] if sets and all(found is not None for found in sets) else None
     if finite is None:
+        _ask_for_quotes(sides, sets, names)
         left, right = (number(side, scope, names) for side in sides)
         return _folded(node.op, (left, right), node, names)
     values = [known[i] if i in known else resolve(side, scope, names, finite) for i, side in enumerate(sides)]
@@ -177,6 +178,17 @@ def _comparison(node: tree.Binary, scope: Scope, names: Names) -> Value:
         return _folded(node.op, (left, right), node, names)
     values = [known[i] if i in known else resolve(side, scope, names, finite) for i, side in enumerate(sides)]
     return Value(apply(node.op, *(scalar(value, side) for value, side in zip(values, sides, strict=True))))
+
+
+def _ask_for_quotes(sides: tuple[tree.Expr, tree.Expr], sets: list[str | None], names: Names) -> None:
+    """A label that is also the name of a number must be quoted where labels are compared."""
+    for side, own, other in ((sides[0], sets[0], sets[-1]), (sides[1], sets[-1], sets[0])):
+        if len(sets) == 2 and own is None and other is not None and isinstance(side, tree.Name):
+            if side.name in (names.static_labels(other) or ()):
+                raise failure(
+                    "ambiguous-name", f"`{side.name}` is a label of `{other}`, and the name of a number", side,
+                    f'"{side.name}" is the label',
+                )  # fmt: skip
 
 
 def _finite_set(value: Value | Pair, node: tree.Expr) -> str | None:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from emdsl.families.family import BINARY, Family, Value
 from emdsl.graph.failures import Consequence, Failures, failure, unknown
 from emdsl.ir.expressions import Binder
-from emdsl.ir.model import Domain, IndexSet, Kind, Labels, Plate
+from emdsl.ir.model import MISSING_WORDS, Domain, IndexSet, Kind, Labels, Plate
 from emdsl.syntax import tree
 
 BINARY_SET = IndexSet(BINARY, Labels(("0", "1")))
@@ -124,6 +124,9 @@ class Names:
     def label_set(self, labels: tuple[str, ...], owner: str, node: tree.Node) -> str:
         """The index set that a statement's labels belong to: a declared one that has just these, or has these among its
         own, or one of its own under the name of the statement's variable."""
+        missing = next((label for label in labels if label.strip() in MISSING_WORDS), None)
+        if missing is not None:
+            raise failure("label-na", f"`{missing}` is a missing cell, not a label", node, "rename it in the data")
         declared = {name: known for name in self.own_index_sets if (known := self.sizes.get(name)) is not None}
         same = [name for name, known in declared.items() if set(known) == set(labels)]
         around = [name for name, known in declared.items() if set(known) >= set(labels)]

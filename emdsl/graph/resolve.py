@@ -9,7 +9,7 @@ from fractions import Fraction
 from emdsl.diagnostics.errors import EmmError
 from emdsl.families.family import BINARY
 from emdsl.graph import parameters
-from emdsl.graph.checks import check_cycles, check_levels, check_order, unused
+from emdsl.graph.checks import check_cuts, check_cycles, check_levels, check_order, unused
 from emdsl.graph.declarations import declarations
 from emdsl.graph.declared import DeclaredFamily, sampler
 from emdsl.graph.expressions import let_value
@@ -187,7 +187,7 @@ def _index_sets(statements: Statements, names: Names) -> tuple[IndexSet, ...]:
 
 
 def _check(model: Model, module: tree.Module, names: Names) -> None:
-    for error in check_cycles(model, names):
+    for error in (*check_cycles(model, names), *check_cuts(model, names)):
         names.failures.add(error)
     for node in module.declarations:
         if isinstance(node, tree.IndexDecl):

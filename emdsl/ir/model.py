@@ -28,6 +28,9 @@ class Range:
     high: Expression
 
 
+#: The words that mean a missing cell, in any table; so none of them is a label.
+MISSING_WORDS = frozenset({"", "NA", "NaN"})
+
 #: The most labels that `low..high` may have.
 LARGEST_RANGE = 1_000_000
 

@@ -25,7 +25,7 @@ def given_arrays(model: Model, bound: Bound, values: Mapping[str, Any], option: 
         if name not in names:
             near = closest(name, names)
             raise EmmError(
-                "unknown-parameter", f"--{option} names `{name}`, which is no parameter of the model",
+                "unknown-parameter", f"the model has no parameter `{name}`", place=f"--{option}",
                 help=f"did you mean `{near}`?" if near else f"the parameters are {', '.join(names)}",
             )  # fmt: skip
         parameter = model.parameter(name)
@@ -39,13 +39,17 @@ def given_arrays(model: Model, bound: Bound, values: Mapping[str, Any], option: 
 def _fill(array: Array, value: Any, axes: tuple[str, ...], bound: Bound, path: str, option: str) -> None:
     if isinstance(value, Mapping):
         if not axes:
-            raise EmmError("wrong-shape", f"--{option} gives labels for `{path}`, which is a single number")
+            raise EmmError(
+                "wrong-shape", f"`{path}` is a single number, and has no labels", place=f"--{option}",
+                help=f"--{option} {path}=0.5",
+            )  # fmt: skip
         labels = bound.indexes[axes[0]]
         for label, inner in value.items():
             if str(label) not in labels:
                 near = closest(str(label), list(labels))
                 raise EmmError(
-                    "unknown-label", f"--{option} names `{path}.{label}`, but `{label}` is no label of `{axes[0]}`",
+                    "unknown-label", f"`{label}`, in `{path}.{label}`, is not a label of `{axes[0]}`",
+                    place=f"--{option}",
                     help=f"did you mean `{near}`?" if near else f"its labels are {', '.join(labels[:20])}",
                 )  # fmt: skip
             place = labels.index(str(label))
@@ -57,11 +61,13 @@ def _fill(array: Array, value: Any, axes: tuple[str, ...], bound: Bound, path: s
     try:
         given = np.asarray(_numbers(value, path, option), dtype=float)
     except ValueError:
-        raise EmmError("wrong-shape", f"--{option} gives `{path}` rows of different lengths") from None
+        raise EmmError(
+            "wrong-shape", f"the rows given for `{path}` differ in length", place=f"--{option}"
+        ) from None
     if given.shape not in ((), array.shape):
         raise EmmError(
             "wrong-shape",
-            f"--{option} gives `{path}` the shape {_size(given.shape)}, but its shape is {_size(array.shape)}",
+            f"expected {_size(array.shape)} values for `{path}`, found {_size(given.shape)}", place=f"--{option}",
             help=f"give one number for all its elements, or {_size(array.shape)} of them",
         )  # fmt: skip
     array[...] = given
@@ -77,7 +83,9 @@ def _number(value: Any, path: str, option: str) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise EmmError("not-a-number", f"--{option} gives `{path}` the value {value!r}, which is no number") from None
+        raise EmmError(
+            "not-a-number", f"expected a number for `{path}`, found `{value}`", place=f"--{option}"
+        ) from None
 
 
 def _numbers(value: Any, path: str, option: str) -> Any:

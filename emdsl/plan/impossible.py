@@ -15,7 +15,7 @@ from emdsl.data.again import bind_again
 from emdsl.data.bound import Bound
 from emdsl.data.options import BindOptions
 from emdsl.data.table import Codes, Table, TextColumn
-from emdsl.data.wording import SHOWN, listed
+from emdsl.data.wording import SHOWN, listed, plain
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.model import Model
@@ -36,12 +36,13 @@ MOST_ROWS = 1_000_000
 @dataclass(frozen=True)
 class Impossible:
     """Rows of the table (positions) whose data cannot be, what their cells hold, and the column that is to blame
-    (None: several together). `always`: at every parameter that was tried, not only at the starting values."""
+    (None: several together, `columns`). `always`: at every parameter that was tried, not only at the starting values."""
 
     rows: Codes
     column: str | None
     cells: tuple[str, ...]
     always: bool
+    columns: tuple[str, ...] = ()
 
 
 def impossible_rows(
@@ -62,7 +63,7 @@ def impossible_rows(
     column = _column_to_blame(evidence, units[found[0]], theta, bound, derivation.model)
     last = units[found[0]] if not _chained(derivation.model) else np.arange(0, int(units[found[0]].max()) + 1)
     always = not any(evidence.possible(last, drawn) for drawn in _drawn(problem, theta))
-    return Impossible(rows, column, _cells(table, rows, column), always)
+    return Impossible(rows, column, _cells(table, rows, column), always, tuple(_observed(bound, derivation.model)))
 
 
 def impossible_data(found: Impossible, table: Table, model: Model) -> EmmError:
@@ -70,12 +71,20 @@ def impossible_data(found: Impossible, table: Table, model: Model) -> EmmError:
     column = found.column
     laws = [item.text for item in (*model.factors, *model.maps) if item.target is not None and column is not None
             and item.target.name in (column, _variable_of(model, column))]  # fmt: skip
-    what = f"{listed(found.cells)} in column `{column}`" if column is not None else "these rows"
+    what = f"{listed(found.cells)} in column `{column}`" if column is not None else _together(found, table)
     return EmmError(
         "impossible-data", f"the model gives {what} probability 0, at every parameter that was tried",
         place=table.place(found.rows, column),
         help=f"compare with the law: {' '.join(laws[0].split())}" if laws else "",
     )  # fmt: skip
+
+
+def _together(found: Impossible, table: Table) -> str:
+    """Cells of several columns, where they are few."""
+    if not found.columns or len(found.columns) * len(found.rows) > SHOWN:
+        return "these rows"
+    cells = [str(table.text(name)[row]) for row in found.rows for name in found.columns]
+    return f"{listed(cells)} in the columns {plain(found.columns)} together"
 
 
 def where(found: Impossible, table: Table) -> str:
@@ -163,9 +172,8 @@ def _first_impossible(units: list[Codes], possible: Callable[[Codes], bool], cha
 
 def _column_to_blame(evidence: _Evidence, rows: Codes, theta: Theta, bound: Bound, model: Model) -> str | None:
     """The one observed column whose cells alone are impossible."""
-    observed = {variable.name for variable in model.variables if variable.kind == "observed"}
-    columns = [column for key, column in bound.columns.items() if key.partition(".")[0] in observed]
-    if len(set(columns)) == 1:
+    columns = _observed(bound, model)
+    if len(columns) == 1:
         return columns[0]
     for column in columns:
         others = frozenset(columns) - {column}
@@ -175,6 +183,11 @@ def _column_to_blame(evidence: _Evidence, rows: Codes, theta: Theta, bound: Boun
         except EmmError:
             return None  # cells of such a law cannot be emptied one by one
     return None
+
+
+def _observed(bound: Bound, model: Model) -> list[str]:
+    observed = {variable.name for variable in model.variables if variable.kind == "observed"}
+    return list(dict.fromkeys(column for key, column in bound.columns.items() if key.partition(".")[0] in observed))
 
 
 def _drawn(problem: BoundProblem, theta: Theta) -> list[dict[str, Array]]:

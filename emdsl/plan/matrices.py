@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.arrays import element
 from emdsl.ir.derivation import Piece
-from emdsl.ir.expressions import Binder, BinderRef, ConstantRef, ParameterRef, Tabulate, VariableRef
+from emdsl.ir.expressions import Binder, BinderRef, ParameterRef, Tabulate, VariableRef, walk
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.evaluation import Evaluator, axis_of
 from emdsl.plan.layout import Axes
@@ -61,12 +62,11 @@ def bind_gaussian(piece: Piece, axes: Axes, binder: PieceBinder, weights: Array 
     name = ""
     if isinstance(vector.mean, ParameterRef):
         mean, name = _partial(binder, vector.mean, (rows,), axes), vector.mean.name
-    elif isinstance(vector.mean, ConstantRef | VariableRef):
+    elif any(isinstance(node, VariableRef | ParameterRef) for node in walk(vector.mean)):
         raise EmmError("not-supported-yet", "a mean vector that is no parameter has no plan yet")
     else:
-        mean = np.broadcast_to(
-            evaluator.value(vector.mean).aligned((*axes.hidden, rows.name)), (*(1,) * len(axes.hidden), len(values))
-        )
+        known = evaluator.value(element(vector.mean, (BinderRef(rows),))).aligned((*axes.hidden, rows.name))
+        mean = np.broadcast_to(known, (*(1,) * len(axes.hidden), len(values)))
     hidden = axes.shape(axes.hidden)
     data = GaussianData((values - centre[:, None]) / scale[:, None], centre, scale, hidden, constant)
     return GaussianPiece(data, mean, covariance, name)

@@ -75,7 +75,8 @@ def _start(parameter: Parameter, space: Space, evaluator: Evaluator, fixed: Arra
     for source in (_declared(parameter, space, evaluator), given):
         if source is not None:
             value = np.where(np.isnan(source) | space.fixed, value, source)
-    _check(parameter, space, value)
+    option = "--init" if given is not None else "--fix" if fixed is not None else ""
+    _check(parameter, space, value, option)
     return np.asarray(value, dtype=float)
 
 
@@ -102,7 +103,7 @@ def _declared(parameter: Parameter, space: Space, evaluator: Evaluator) -> Array
     return np.broadcast_to(evaluator.value(parameter.init).aligned(names), space.shape).astype(float)
 
 
-def _check(parameter: Parameter, space: Space, value: Array) -> None:
+def _check(parameter: Parameter, space: Space, value: Array, option: str) -> None:
     bad = ""
     if space.kind == "positive" and (value <= 0).any():
         bad = "positive"
@@ -117,6 +118,7 @@ def _check(parameter: Parameter, space: Space, value: Array) -> None:
             bad = "shares that sum to 1"
     if bad:
         raise EmmError(
-            "start-outside-domain", f"the starting value of `{parameter.name}` must be {bad}",
-            help=f"give one inside its domain with --init {parameter.name}=...",
+            "start-outside-domain", f"the {'value' if option == '--fix' else 'starting value'} of `{parameter.name}` "
+            f"must be {bad}", place=option or f"init of {parameter.name}",
+            help=f"give one inside its domain: {option or '--init'} {parameter.name}=…",
         )  # fmt: skip

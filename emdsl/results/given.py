@@ -53,6 +53,11 @@ def read_assignments(texts: Sequence[str], model: Model, place: str) -> dict[str
         if text.endswith(".json") and ("=" not in text or Path(text).exists()):
             for name, value in read_values(text, model, place).items():
                 add(values, Element(name), value, place)
+        elif "=" not in text and ("." in text or "/" in text):
+            raise EmmError(
+                "bad-assignment", f"expected NAME=VALUE or the name of a .json file, found `{shortened(text)}`",
+                place=place, help=f"{place} p.C=0.2, or {place} start.json",
+            )  # fmt: skip
         else:
             element, value_text = read_assignment(text, place)
             add(values, element, read_value(value_text, str(element), place), place)

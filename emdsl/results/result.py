@@ -173,6 +173,7 @@ class Fit:
             "reports": self.reports,
             "indexes": {name: list(labels) for name, labels in self._indexes.items()},
             "columns": dict(outcome.bound.columns),
+            "missing_cells": self.missing,
             "warnings": list(self.warnings),
         }  # fmt: skip
 

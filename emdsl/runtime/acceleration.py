@@ -107,8 +107,8 @@ def extrapolate(points: list[Array], moves: list[Array], reach: float) -> tuple[
     residuals = np.array(moves)
     mapped = points[-1] + moves[-1]
     unit = np.sqrt((residuals**2).mean(axis=0))
-    unit = np.maximum(unit, 1e-3 * unit.max())
-    if not unit.max() > 0 or not np.isfinite(unit).all():
+    unit = np.maximum(unit, 1e-3 * unit.max(initial=0.0))
+    if not unit.max(initial=0.0) > 0 or not np.isfinite(unit).all():
         return mapped, False
     changes = np.diff(residuals, axis=0)
     weights, *_ = np.linalg.lstsq((changes / unit).T, residuals[-1] / unit, rcond=1e-12)
