@@ -199,12 +199,13 @@ class CompiledModel:
         where no parameters can help.
         """
         from emdsl.plan.impossible import impossible_data, impossible_rows, where
+        from emdsl.plan.parts import Parts
 
         state = error.state
         if state.iterations or state.loglik != -np.inf:
             return error.message
-        bound = problem.program.bound
-        found = impossible_rows(self.derivation, table, bound, bind_options(request), problem, state.theta)
+        parts = Parts(self.derivation, table, problem.program.bound, bind_options(request))
+        found = impossible_rows(parts, problem.spaces, state.theta)
         if found is None:
             return error.message
         if found.always:
@@ -265,10 +266,17 @@ class CompiledModel:
     def check(self, data: Any, request: FitRequest) -> list[str]:
         """Lines about graph, plan, cost and rules; with data, how the columns bind."""
         from emdsl.plan.check import check_lines
+        from emdsl.plan.identifiability import identifiability_lines
+        from emdsl.plan.parts import Parts
 
         with _places(self):
-            bound = None if data is None else self.bind(data, request)
-            return check_lines(self.derivation, bound)
+            if data is None:
+                return check_lines(self.derivation, None)
+            table = read_table(data, request.na)
+            bound = bind(self.model, table, bind_options(request))
+            lines = check_lines(self.derivation, bound)
+            parts = Parts(self.derivation, table, bound, bind_options(request))
+            return [*lines, "", *identifiability_lines(parts, self.problem(bound, request))]
 
     def compile_source(self) -> str:
         """A module that fits the model and needs NumPy alone."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from emdsl.diagnostics.errors import EmmError
-from emdsl.results.options import CHOICES, cli_spelling
+from emdsl.results.options import CHOICES, cli_spelling, comma_separated
 from emdsl.results.unavailable import OPTIONS as ABSENT
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -122,11 +121,6 @@ def given_options(raw: Mapping[str, Any]) -> dict[str, Any]:
     if "na" in given:
         given["na"] = comma_separated(given["na"])
     return given
-
-
-def comma_separated(text: str) -> tuple[str, ...]:
-    """The words between commas; a word with a comma in it stands in double quotes."""
-    return tuple(word.strip() for word in next(csv.reader([text], skipinitialspace=True), []))
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:

@@ -33,7 +33,7 @@ Value = Fraction | float | str
 #: Exact numbers may have this many bits; a power beyond it is a float, and refused if it is none.
 LARGEST_EXACT_BITS = 4096
 #: Elementary steps that one expression may take.
-MOST_STEPS = 1_000_000
+MOST_STEPS = 200_000
 
 
 class NotConstant(Exception):

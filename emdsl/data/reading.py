@@ -11,8 +11,9 @@ from typing import Any
 
 from emdsl.data.delimited import check_same_header, read_delimited, read_header
 from emdsl.data.sources import GZIP_MAGIC, Source, existing, refusing_unreadable
-from emdsl.data.table import MISSING_WORDS, Table
+from emdsl.data.table import Table
 from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.model import MISSING_WORDS
 
 #: Bytes of CSV, decompressed, up to which the standard reader is as quick as starting DuckDB.
 SMALL = 100_000

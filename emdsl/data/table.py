@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from emdsl.data.numerals import numeral, print_number
 from emdsl.data.wording import did_you_mean, listed, plain, rows_phrase, shortened
 from emdsl.diagnostics.errors import EmmError
-from emdsl.ir.model import MISSING_WORDS
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]

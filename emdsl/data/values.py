@@ -62,7 +62,7 @@ class ValueReader:
             return Values(self._shaped(variable, arrays), codes.sets)
         columns = each(lambda name: self._unit_values(variable, name, self._numeric(variable, name)), elements)
         array = self._shaped(variable, columns)
-        if variable.domain.kind == "simplex" or variable.domain.kind == "unit" and _is_vector(variable, self._model):
+        if variable.domain.kind == "simplex" or (variable.domain.kind == "unit" and _is_vector(variable, self._model)):
             self._check_shares(variable, elements, array)
         return Values(array)
 

@@ -182,13 +182,15 @@ def _comparison(node: tree.Binary, scope: Scope, names: Names) -> Value:
 
 def _ask_for_quotes(sides: tuple[tree.Expr, tree.Expr], sets: list[str | None], names: Names) -> None:
     """A label that is also the name of a number must be quoted where labels are compared."""
-    for side, own, other in ((sides[0], sets[0], sets[-1]), (sides[1], sets[-1], sets[0])):
-        if len(sets) == 2 and own is None and other is not None and isinstance(side, tree.Name):
-            if side.name in (names.static_labels(other) or ()):
-                raise failure(
-                    "ambiguous-name", f"`{side.name}` is a label of `{other}`, and the name of a number", side,
-                    f'"{side.name}" is the label',
-                )  # fmt: skip
+    if len(sets) < 2:
+        return
+    for side, own, other in ((sides[0], sets[0], sets[1]), (sides[1], sets[1], sets[0])):
+        known = None if own is not None or other is None else names.static_labels(other)
+        if isinstance(side, tree.Name) and side.name in (known or ()):
+            raise failure(
+                "ambiguous-name", f"`{side.name}` is a label of `{other}`, and the name of a number", side,
+                f'"{side.name}" is the label',
+            )  # fmt: skip
 
 
 def _finite_set(value: Value | Pair, node: tree.Expr) -> str | None:

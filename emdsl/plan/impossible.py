@@ -11,72 +11,73 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emdsl.data.again import bind_again
-from emdsl.data.bound import Bound
-from emdsl.data.options import BindOptions
-from emdsl.data.table import Codes, Table, TextColumn
+from emdsl.data.table import Codes, Table
 from emdsl.data.wording import SHOWN, listed, plain
 from emdsl.diagnostics.errors import EmmError
-from emdsl.ir.derivation import Derivation
-from emdsl.ir.model import Model
-from emdsl.plan.problem import BoundProblem
+from emdsl.ir.model import Factor, Map, Model
+from emdsl.plan.parts import Parts
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE
 from emdsl.runtime.neutral import neutral
-from emdsl.runtime.problem import Array, Theta
+from emdsl.runtime.problem import Array, Space, Theta
 
 #: Parameters that are drawn, widely, before data are called impossible under the model.
 DRAWS = 20
 #: The widest spread of those draws in free coordinates (logarithms, logits, units of the data).
 WIDEST = 10.0
-#: Rows whose text is looked at: an impossible row further on is not named.
-MOST_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Impossible:
-    """Rows of the table (positions) whose data cannot be, what their cells hold, and the column that is to blame
-    (None: several together, `columns`). `always`: at every parameter that was tried, not only at the starting values."""
+    """Rows of the table (positions) whose data cannot be, and what their cells hold.
+
+    `column` and `variable` are to blame (None: the `columns` together). `always`: at every parameter that was tried,
+    not only at the starting values.
+    """
 
     rows: Codes
     column: str | None
     cells: tuple[str, ...]
     always: bool
     columns: tuple[str, ...] = ()
+    variable: str = ""
 
 
-def impossible_rows(
-    derivation: Derivation, table: Table, bound: Bound, options: BindOptions, problem: BoundProblem, theta: Theta
-) -> Impossible | None:
+def impossible_rows(parts: Parts, spaces: tuple[Space, ...], theta: Theta) -> Impossible | None:
     """The first impossible rows at `theta`, where all data together are impossible; None where they cannot be told."""
-    if table.rows > MOST_ROWS:
-        return None
-    evidence = _Evidence(derivation, table, bound, options)
-    units = _units(bound, derivation.model)
+    units = parts.units
     try:
-        found = _first_impossible(units, lambda rows: evidence.possible(rows, theta), _chained(derivation.model))
+        found = _first_impossible(units, lambda rows: _possible(parts, rows, theta), parts.chained)
     except EmmError:
         return None  # a part of the table that cannot be bound by itself
     if not found:
         return None
     rows = np.sort(np.concatenate([units[at] for at in found]))
-    column = _column_to_blame(evidence, units[found[0]], theta, bound, derivation.model)
-    last = units[found[0]] if not _chained(derivation.model) else np.arange(0, int(units[found[0]].max()) + 1)
-    always = not any(evidence.possible(last, drawn) for drawn in _drawn(problem, theta))
-    return Impossible(rows, column, _cells(table, rows, column), always, tuple(_observed(bound, derivation.model)))
+    first = np.concatenate(units[: found[0] + 1]) if parts.chained else units[found[0]]
+    columns = _observed(parts)
+    column = _to_blame(parts, columns, first, theta)
+    always = not any(_possible(parts, first, drawn) for drawn in _drawn(spaces, theta))
+    variable = next((key.partition(".")[0] for key, item in parts.bound.columns.items() if item == column), "")
+    return Impossible(rows, column, _cells(parts.table, rows, column), always, columns, variable)
 
 
 def impossible_data(found: Impossible, table: Table, model: Model) -> EmmError:
     """The error that names them."""
     column = found.column
-    laws = [item.text for item in (*model.factors, *model.maps) if item.target is not None and column is not None
-            and item.target.name in (column, _variable_of(model, column))]  # fmt: skip
+    law = _law(model, found.variable)
     what = f"{listed(found.cells)} in column `{column}`" if column is not None else _together(found, table)
     return EmmError(
         "impossible-data", f"the model gives {what} probability 0, at every parameter that was tried",
         place=table.place(found.rows, column),
-        help=f"compare with the law: {' '.join(laws[0].split())}" if laws else "",
+        help=f"compare with the law: {law}" if law else "",
     )  # fmt: skip
+
+
+def _law(model: Model, variable: str) -> str:
+    """The statement that draws a variable, on one line."""
+    statements: tuple[Factor | Map, ...] = (*model.factors, *model.maps)
+    texts = [item.text for item in statements if item.target is not None and item.target.name == variable]
+    return " ".join(texts[0].split()) if texts else ""
 
 
 def _together(found: Impossible, table: Table) -> str:
@@ -93,53 +94,17 @@ def where(found: Impossible, table: Table) -> str:
     return f"first {what}{table.place(found.rows[:SHOWN], found.column)}"
 
 
-class _Evidence:
-    """Whether parts of a table are possible."""
-
-    def __init__(self, derivation: Derivation, table: Table, bound: Bound, options: BindOptions) -> None:
-        self._derivation, self._table, self._bound, self._options = derivation, table, bound, options
-        self._text = {name: table.text(name) for name in {*bound.columns.values(), *_structure(bound, derivation)}
-                      if name in table}  # fmt: skip
-
-    def possible(self, rows: Codes, theta: Theta, empty: frozenset[str] = frozenset()) -> bool:
-        """Whether the rows have a positive density, the cells of the columns `empty` unseen."""
-        columns = {
-            name: TextColumn([None] * len(rows) if name in empty else text[rows].tolist())
-            for name, text in self._text.items()
-        }
-        part = Table(tuple(columns), columns, len(rows), self._table.source)
-        try:
-            bound = bind_again(
-                self._derivation.model, part, self._options, self._bound.indexes, dict(self._bound.columns)
-            )  # fmt: skip
-        except EmmError as error:
-            if error.code == "no-weight":
-                return True
-            raise
-        with np.errstate(all="ignore"):
-            loglik = BoundProblem(self._derivation, bound).expect(theta).loglik
-        return bool(np.isfinite(loglik)) and loglik > LOG_IMPOSSIBLE / 2
-
-
-def _structure(bound: Bound, derivation: Derivation) -> set[str]:
-    return set(bound.plate_columns.values()) | {p.by for p in derivation.model.plates if p.by is not None}
-
-
-def _units(bound: Bound, model: Model) -> list[Codes]:
-    """The rows of each outermost unit, in the order of the table or of the chain."""
-    across = {plate.name for plate in model.plates if plate.over is not None}
-    levels = [level for level in bound.levels if level.plate not in across]
-    owner = np.arange(levels[-1].size)
-    for level in reversed(levels[2:]):
-        owner = level.parent[owner]
-    starts = np.flatnonzero(np.r_[True, np.diff(owner) != 0]) if len(levels) > 1 else np.zeros(1, dtype=np.intp)
-    return [np.asarray(rows, dtype=np.intp) for rows in np.split(bound.order, starts[1:])]
-
-
-def _chained(model: Model) -> bool:
-    """Whether the outermost units hang together, so that only a beginning of the data has an evidence of its own."""
-    outside = any(variable.plate is None for variable in model.variables)
-    return outside or any(plate.parent is None and plate.ordered for plate in model.plates)
+def _possible(parts: Parts, rows: Codes, theta: Theta, empty: frozenset[str] = frozenset()) -> bool:
+    """Whether the rows have a positive density, the cells of the columns `empty` unseen."""
+    try:
+        problem = parts.problem(rows, empty)
+    except EmmError as error:
+        if error.code == "no-weight":
+            return True
+        raise
+    with np.errstate(all="ignore"):
+        loglik = problem.expect(theta).loglik
+    return bool(np.isfinite(loglik)) and loglik > LOG_IMPOSSIBLE / 2
 
 
 def _first_impossible(units: list[Codes], possible: Callable[[Codes], bool], chained: bool) -> list[int]:
@@ -170,30 +135,29 @@ def _first_impossible(units: list[Codes], possible: Callable[[Codes], bool], cha
     return found
 
 
-def _column_to_blame(evidence: _Evidence, rows: Codes, theta: Theta, bound: Bound, model: Model) -> str | None:
+def _to_blame(parts: Parts, columns: tuple[str, ...], rows: Codes, theta: Theta) -> str | None:
     """The one observed column whose cells alone are impossible."""
-    columns = _observed(bound, model)
     if len(columns) == 1:
         return columns[0]
     for column in columns:
-        others = frozenset(columns) - {column}
         try:
-            if not evidence.possible(rows, theta, others):
+            if not _possible(parts, rows, theta, frozenset(columns) - {column}):
                 return column
         except EmmError:
             return None  # cells of such a law cannot be emptied one by one
     return None
 
 
-def _observed(bound: Bound, model: Model) -> list[str]:
-    observed = {variable.name for variable in model.variables if variable.kind == "observed"}
-    return list(dict.fromkeys(column for key, column in bound.columns.items() if key.partition(".")[0] in observed))
+def _observed(parts: Parts) -> tuple[str, ...]:
+    observed = {variable.name for variable in parts.model.variables if variable.kind == "observed"}
+    named = parts.bound.columns.items()
+    return tuple(dict.fromkeys(column for key, column in named if key.partition(".")[0] in observed))
 
 
-def _drawn(problem: BoundProblem, theta: Theta) -> list[dict[str, Array]]:
+def _drawn(spaces: tuple[Space, ...], theta: Theta) -> list[dict[str, Array]]:
     """Parameters far apart, all inside their domains."""
-    inside = {space.name: neutral(space, np.asarray(theta[space.name])) for space in problem.spaces}
-    coordinates = Coordinates(problem.spaces, inside)
+    inside = {space.name: neutral(space, np.asarray(theta[space.name])) for space in spaces}
+    coordinates = Coordinates(spaces, inside)
     center, rng = coordinates.free(inside), np.random.default_rng(0)
     spreads = np.linspace(0.0, WIDEST, DRAWS)
     return [coordinates.theta(center + spread * rng.standard_normal(coordinates.size)) for spread in spreads]
@@ -204,7 +168,3 @@ def _cells(table: Table, rows: Codes, column: str | None) -> tuple[str, ...]:
         return ()
     text = table.text(column)[rows]
     return tuple(dict.fromkeys(cell for cell in text.tolist() if cell is not None))
-
-
-def _variable_of(model: Model, column: str) -> str:
-    return next((v.name for v in model.variables if column in (v.column, v.name) or column.startswith(f"{v.name}_")), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
@@ -112,6 +113,11 @@ def _from_text(value: Any) -> Any:
     return value
 
 
+def comma_separated(text: str) -> tuple[str, ...]:
+    """The words between commas; a word with a comma in it stands in double quotes."""
+    return tuple(word.strip() for word in next(csv.reader([text], skipinitialspace=True), []))
+
+
 def _mapping(option: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
@@ -121,8 +127,8 @@ def _mapping(option: str, value: Any) -> dict[str, Any]:
 
 
 def _words(option: str, value: Any) -> tuple[str, ...]:
-    """One word or several."""
-    words = () if value is None else (value,) if isinstance(value, str) else value
+    """Words between commas, or a list of words."""
+    words = () if value is None else comma_separated(value) if isinstance(value, str) else value
     if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
         raise _bad(option, "words", value)
     return tuple(words)

@@ -150,11 +150,11 @@ class TestDelimited:
                 'double the quotation marks inside a quoted cell: "a ""b"" c"',
             ),
             (
-                b"a,b\n1,2\n3,\xe9\n", "not-utf8", "the file is not UTF-8: byte 0xe9", ", line 3",
+                b"a,b\n1,2\n3,\xe9\n", "not-utf-8", "the file is not UTF-8: byte 0xe9", ", line 3",
                 "iconv -f latin1 -t utf-8 {path} > utf8.csv",
             ),
             (
-                "a,b\n1,2\n".encode("utf-16"), "not-utf8", "the file is UTF-16, not UTF-8", "",
+                "a,b\n1,2\n".encode("utf-16"), "not-utf-8", "the file is UTF-16, not UTF-8", "",
                 "iconv -f utf-16 -t utf-8 {path} > utf8.csv",
             ),
             (

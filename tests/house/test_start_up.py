@@ -28,7 +28,8 @@ sys.exit(code)
 
 def modules_after(cache: Path, *arguments: str) -> set[str]:
     """The modules that are loaded when `emdsl` with these arguments has run."""
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "LOCALAPPDATA": str(cache), "HOME": str(cache)}
+    kept = {name: value for name, value in os.environ.items() if name != "EMDSL_CACHE_DIR"}
+    environment = {**kept, "XDG_CACHE_HOME": str(cache), "LOCALAPPDATA": str(cache), "HOME": str(cache)}
     result = subprocess.run(
         [sys.executable, "-c", RUN, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

@@ -18,7 +18,7 @@ from tests.results.outcomes import bound, example, state, with_prior, without_er
 KEYS = [
     "model", "data", "version", "seed", "estimator", "converged", "iterations", "stopped_by", "starts", "loglik",
     "penalized_loglik", "parameters", "aic", "bic", "bic_n", "params", "se", "se_method", "interval", "level",
-    "boundary", "covariance", "reports", "indexes", "columns", "warnings",
+    "boundary", "covariance", "reports", "indexes", "columns", "missing_cells", "warnings",
 ]  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def test_the_json() -> None:
             },
         },
         "indexes": {"allele": ["C", "I", "rs1.2"], "dim": ["eruptions", "waiting"]},
-        "columns": {"x": "x", "count": "n"}, "warnings": ["the first warning", "the second"],
+        "columns": {"x": "x", "count": "n"}, "missing_cells": {"x": 1}, "warnings": ["the first warning", "the second"],
     }  # fmt: skip
     assert interval["mu"]["eruptions"] == pytest.approx([-1.5 - 1.959964 * 0.5, -1.5 + 1.959964 * 0.5])
     assert interval["tau"] == [None, None]
