@@ -64,6 +64,10 @@ def _print(e: Any) -> tuple[str, int]:
         return call, _ATOM
     if isinstance(e, sp.log) and isinstance(e.args[0], sp.Add) and sp.Integer(1) in e.args[0].args:
         return f"log1p({source(e.args[0] - 1)})", _ATOM
+    if isinstance(e, sp.Heaviside):  # the slope of min and max; where they have a kink, that of the later argument
+        return f"where({source(e.args[0])} > 0, 1, 0)", _ATOM
+    if isinstance(e, sp.DiracDelta):  # the second derivative, almost everywhere
+        return "0", _ATOM
     name = _NAMES.get(e.func)
     if name is None:
         raise Unprintable(str(e.func))
