@@ -143,12 +143,12 @@ def _symbol(text: str) -> Any:
 
 def plain(expression: Any, names: Mapping[Any, str] | None = None) -> str:
     """A SymPy expression as text; `names` says how symbols are written (default: by their own name)."""
-    return _print(sp.sympify(expression), names or {})[0]
+    return _print(sp.sympify(expression, strict=True), names or {})[0]
 
 
 def wrapped(expression: Any, names: Mapping[Any, str] | None = None) -> str:
     """The same, in parentheses where it would fall apart as the last factor of a product."""
-    return _wrap(sp.sympify(expression), _PRODUCT, names or {})
+    return _wrap(sp.sympify(expression, strict=True), _PRODUCT, names or {})
 
 
 def product(*factors: str) -> str:

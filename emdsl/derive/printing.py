@@ -27,7 +27,7 @@ class Unprintable(Exception):
 
 def source(expression: Any) -> str:
     """The expression as source text. Raises Unprintable on a function without a name in generated code."""
-    return _print(sp.sympify(expression))[0]
+    return _print(sp.sympify(expression, strict=True))[0]
 
 
 def _wrap(expression: Any, level: int) -> str:
