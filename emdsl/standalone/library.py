@@ -12,7 +12,8 @@ ENTRY = "emdsl.cli.standalone"
 #: Modules (and packages) that are imported inside functions which a fit in a stand-alone file does not call.
 LEFT_OUT = (
     "emdsl.derive", "emdsl.families", "emdsl.graph", "emdsl.syntax",  # the derivation travels as data
-    "emdsl.plan.check", "emdsl.plan.identifiability", "emdsl.results.derivation_text",  # `emdsl check` and `emdsl derive`
+    "emdsl.plan.check", "emdsl.plan.identifiability",  # `emdsl check`
+    "emdsl.results.derivation_text",  # `emdsl derive`
     "emdsl.plan.posterior", "emdsl.plan.parameters", "emdsl.results.posterior",
     "emdsl.results.params", "emdsl.results.simulation", "emdsl.simulate",  # what is done with a fit
     "emdsl.standalone.layout", "emdsl.standalone.nominal",  # `emdsl compile` itself

@@ -59,7 +59,8 @@ def provoked() -> set[str]:
         elif path.suffix == ".py" and path.resolve() != Path(__file__).resolve():
             text = path.read_text(encoding="utf-8")
             found |= set(re.findall(r"\berror\[([a-z0-9-]+)\]", text))
-            found |= {n.value for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+            nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
+            found |= {node.value for node in nodes if isinstance(node.value, str)}
     return found
 
 

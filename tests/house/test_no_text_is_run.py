@@ -13,8 +13,8 @@ SOURCES = sorted((ROOT / "emdsl").rglob("*.py"))
 
 #: Functions that run text, or what they are given.
 RUNNERS = {
-    "eval", "exec", "compile", "__import__", "parse_expr", "lambdify", "autowrap", "ufuncify", "system", "popen", "Popen",
-    "loads_pickle", "literal_eval", "run_path", "run_module", "getoutput", "check_output",
+    "eval", "exec", "compile", "__import__", "parse_expr", "lambdify", "autowrap", "ufuncify", "system", "popen",
+    "Popen", "literal_eval", "run_path", "run_module", "getoutput", "check_output",
 }  # fmt: skip
 #: The planner's own source, run as a module; the library inside a stand-alone file, run as imports would; and a method.
 ALLOWED = {

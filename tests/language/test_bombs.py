@@ -25,16 +25,21 @@ BOMBS = {
     "a tower of powers in a law": (MU + ROW.replace("mu", "mu + 9^9^9^9"), ""),
     "exponentials of exponentials": (MU + ROW.replace("mu", "exp(exp(exp(exp(mu))))"), ""),
     "exponentials of a number": (MU + "report x = exp(exp(exp(exp(9))))*mu\n" + ROW, ""),
-    "an index of a billion labels": ("index k = 1..10^12\nparam mu[k] : real\nfor each row:\n    input k : k\n    observed y ~ "
-                                     "Normal(mu[k], 1)\n", "index-too-large"),
+    "an index of a billion labels": (
+        "index k = 1..10^12\nparam mu[k] : real\nfor each row:\n    input k : k\n    observed y ~ Normal(mu[k], 1)\n",
+        "index-too-large",
+    ),
     "a number of 100,000 digits": (MU + "const c = " + "9"*100_000 + "\n" + ROW, "bad-number"),
     "a number beyond all range": (MU + "const c = 1e999999999\n" + ROW, "bad-number"),
     "a number next to nothing": (MU + "const c = 1e-999999999\n" + ROW, "bad-number"),
     "a megabyte of text": (MU + "# x\n"*300_000 + ROW, "text-too-long"),
     "a name of a megabyte": ("param " + "m"*1_000_000 + " : real\n" + ROW, "text-too-long"),
     "ten thousand declarations": ("".join(f"param p{i} : real\n" for i in range(10_000)) + ROW, "text-too-long"),
-    "names that double each other": (MU + "let l0 = mu\n" + "".join(f"let l{i} = l{i - 1}*l{i - 1}\n" for i in range(1, 60))
-                                     + ROW.replace("mu", "l59"), "expression-too-large"),
+    "names that double each other": (
+        MU + "let l0 = mu\n" + "".join(f"let l{i} = l{i - 1}*l{i - 1}\n" for i in range(1, 60))
+        + ROW.replace("mu", "l59"),
+        "expression-too-large",
+    ),
     "a sum over sums": ("index k = 1..1000\n" + MU + "const c = sum(a in k: sum(b in k: sum(d in k: 1)))\n" + ROW, ""),
     "a control character": (MU + "\0\n" + ROW, "control-character"),
     "maxima of minima": (MU + ROW.replace("mu", "max(min(mu, 1), "*20 + "mu" + ")"*20), ""),

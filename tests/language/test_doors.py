@@ -1,4 +1,4 @@
-"""The doors from the shell: options that do not fit, files that are read and written, each error with its exact text."""
+"""The doors from the shell: options that do not fit, files that are read and written, errors with their exact text."""
 
 from __future__ import annotations
 
@@ -187,6 +187,6 @@ def test_impossible_at_the_start_but_not_everywhere(capsys: pytest.CaptureFixtur
     Path("p.csv").write_text("y\na\nb\na\n", encoding="utf-8")
     assert main(["fit", "p.emm", "p.csv", "--format", "json"]) == 1
     assert capsys.readouterr().err.startswith(
-        "error[fit-failed]: the log-likelihood at the starting values is -inf: the data are impossible there, first `b` "
-        "in p.csv, row 2 (line 3), column y; give other values with --init\n"
+        "error[fit-failed]: the log-likelihood at the starting values is -inf: the data are impossible there, first "
+        "`b` in p.csv, row 2 (line 3), column y; give other values with --init\n"
     )

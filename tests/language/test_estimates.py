@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,14 +51,17 @@ order k by m
     Sentence(
         "`order` on a model with priors by element is an error", MIXTURE.replace("OFFSET", "").replace(
             "m[k] : real", "m[i in k] : real ~ Normal(where(i == u, 1, 0), 1)"),
-        "y\n1\n", error="order", says="`k` cannot be reordered: the model singles out `u`, so its labels have a meaning",
+        "y\n1\n", error="order",
+        says="`k` cannot be reordered: the model singles out `u`, so its labels have a meaning",
     ),
     Sentence(
-        "`aic` and `bic` of a MAP fit are null", "param m : real ~ Normal(0, 1)\nfor each row:\n    observed y ~ Normal(m, 1)\n",
+        "`aic` and `bic` of a MAP fit are null",
+        "param m : real ~ Normal(0, 1)\nfor each row:\n    observed y ~ Normal(m, 1)\n",
         "y\n2\n4\n", {"aic": None, "bic": None, "estimator": "MAP", "params.m": 2.0},
     ),
     Sentence(
-        "priors are normalised", "param m : real ~ Normal(0, 2)\nfor each row:\n    observed y ~ Normal(m, 1)\n", "y\n0\n0\n",
+        "priors are normalised", "param m : real ~ Normal(0, 2)\nfor each row:\n    observed y ~ Normal(m, 1)\n",
+        "y\n0\n0\n",
         {"params.m": 0.0, "penalized_loglik": -1.5 * math.log(2 * math.pi) - math.log(2)},
     ),
     Sentence(
@@ -87,7 +91,8 @@ order k by m
         {"params.p.a": 0.2, "params.p.b": 0.6, "params.p.c": 0.2, "parameters": 1}, options={"fix": {"p": {"a": 0.2}}},
     ),
     Sentence(
-        "`init` is start 1 exactly", "param p : unit init 0.2\nfor each row:\n    observed y ~ Bernoulli(p)\n", "y\n1\n0\n",
+        "`init` is start 1 exactly", "param p : unit init 0.2\nfor each row:\n    observed y ~ Bernoulli(p)\n",
+        "y\n1\n0\n",
         {"params.p": 0.2, "loglik": math.log(0.2) + math.log(0.8)}, options={"max_iter": 0},
     ),
     Sentence(
@@ -99,11 +104,13 @@ order k by m
         "y,w\na,2\nNA,5\nb,3\nc,1\na|b|c,7\n", {"bic_n": 6, "data.units": 18, "data.missing": 1},
     ),
     Sentence(
-        "`loglik` has no multinomial coefficient for counts of categories", SHARES + "    weight w\n", "y,w\na,2\nb,1\nc,1\n",
+        "`loglik` has no multinomial coefficient for counts of categories", SHARES + "    weight w\n",
+        "y,w\na,2\nb,1\nc,1\n",
         {"loglik": 2 * math.log(1 / 2) + 2 * math.log(1 / 4)},
     ),
     Sentence(
-        "`--set K=5` overrides a constant", "const K = 2\nindex k = 1..K\nparam m[k] : real\nfor each row:\n    observed y ~ "
+        "`--set K=5` overrides a constant",
+        "const K = 2\nindex k = 1..K\nparam m[k] : real\nfor each row:\n    observed y ~ "
         "Normal(sum(i in k: m[i])/K, 1)\n", "y\n1\n", {"indexes.k": ["1", "2", "3"]}, options={"set": {"K": 3}},
     ),
     Sentence(
@@ -125,6 +132,7 @@ def test_with_contrast_the_baseline_is_rebased_after_the_permutation() -> None:
     assert fit.params["m"] == pytest.approx({"u": 0.0, "v": 5.0, "w": 9.0}, abs=1e-6)
     assert fit.params["g"] == pytest.approx({"u": 0.0, "v": math.log(3 / 6), "w": math.log(2 / 6)}, abs=1e-6)
     # of the log of a ratio of two counts of a multinomial sample: sqrt(1/n_1 + 1/n_2)
-    assert fit.se["g"]["v"] == pytest.approx(math.sqrt(1 / 3 + 1 / 6), rel=1e-4)
-    assert fit.se["g"]["w"] == pytest.approx(math.sqrt(1 / 2 + 1 / 6), rel=1e-4)
-    assert fit.se["g"]["u"] is None
+    errors: Any = fit.se["g"]
+    assert errors["v"] == pytest.approx(math.sqrt(1 / 3 + 1 / 6), rel=1e-4)
+    assert errors["w"] == pytest.approx(math.sqrt(1 / 2 + 1 / 6), rel=1e-4)
+    assert errors["u"] is None

@@ -35,7 +35,8 @@ ROWS = "param m : real\nfor each school:\n    observed y ~ Normal(m, 1)\n"
     Sentence("empty cells beside them are filled", OUTER, "s,x,y\n1,2,4\n1,,4\n2,,3\n2,1,1\n", {"params.b": 2.0}),
     Sentence(
         "an empty cell of an input is an error that names the rows", OUTER, "s,x,y\n1,,2\n1,NA,2\n2,5,1\n",
-        error="missing-cell", says="the input `x` may not be empty in column `x`", at="rows 1, 2 (lines 2, 3), column x",
+        error="missing-cell", says="the input `x` may not be empty in column `x`",
+        at="rows 1, 2 (lines 2, 3), column x",
     ),
     Sentence(
         "an empty cell of a plate column is an error that names the rows", OUTER, "s,x,y\n1,1,2\n,1,2\n2,5,1\n",
@@ -118,7 +119,8 @@ def normal(residuals: list[float], sd: float = 1.0) -> float:
     Sentence("equal steps give no warning", HIDDEN, "time,y\n2,0\n4,1\n6,1\n", {"no warning": "steps", "data.rows": 3}),
     Sentence(
         "ties in `by` are an error", HIDDEN, "time,y\n1,0\n2,1\n2,2\n", error="tie",
-        says="the chain `t` is ordered by `time`, which is `2` more than once", at="rows 2, 3 (lines 3, 4), column time",
+        says="the chain `t` is ordered by `time`, which is `2` more than once",
+        at="rows 2, 3 (lines 3, 4), column time",
     ),
     Sentence(
         "`first` covers the first `lag` units", """
@@ -156,8 +158,10 @@ def normal(residuals: list[float], sd: float = 1.0) -> float:
         """, "u,v\n1,2\n3,6\n", {"params.a": 3.0},
     ),
     Sentence(
-        "outside a chain there is no unit before", "param a : real\nfor each t:\n    observed y ~ Normal(a*prev(y), 1)\n",
-        "y\n1\n", error="prev", says="`y` is not in a chain, so there is none before it", help="for each t in sequence:",
+        "outside a chain there is no unit before",
+        "param a : real\nfor each t:\n    observed y ~ Normal(a*prev(y), 1)\n",
+        "y\n1\n", error="prev", says="`y` is not in a chain, so there is none before it",
+        help="for each t in sequence:",
     ),
     Sentence(
         "structural zeros: elements where the condition fails are 0, now and always, and are not counted", """
@@ -165,7 +169,8 @@ def normal(residuals: list[float], sd: float = 1.0) -> float:
         param A[i in s] : simplex[j in s] only j >= i
         for each t in sequence:
             observed y : s ~ Categorical({u: 1/2, v: 1/2}) first, Categorical(A[prev(y)]) after
-        """, "y\nu\nu\nv\nv\n", {"params.A.v.u": 0.0, "params.A.u.u": 0.5, "parameters": 1, "loglik": 3 * math.log(0.5)},
+        """, "y\nu\nu\nv\nv\n",
+        {"params.A.v.u": 0.0, "params.A.u.u": 0.5, "parameters": 1, "loglik": 3 * math.log(0.5)},
     ),
 )  # fmt: skip
 def test_chains(case: Sentence, tmp_path: Path) -> None:

@@ -161,7 +161,8 @@ for each row:
         options={"na": ".,-9"},
     ),
     Sentence(
-        "no other word is missing", "param m : real\nfor each row:\n    observed y ~ Normal(m, 1)\n", "y\n1\nnull\nnan\n",
+        "no other word is missing", "param m : real\nfor each row:\n    observed y ~ Normal(m, 1)\n",
+        "y\n1\nnull\nnan\n",
         error="not-a-number", says="expected numbers in column `y`, found `null`, `nan`",
         at="rows 2, 3 (lines 3, 4), column y",
     ),

@@ -37,7 +37,8 @@ def log_mix(*each: float) -> float:
         {"loglik": log_mix((2 / 3) ** 2 / 3, 1 / 8), "params.q": 2 / 3},
     ),
     Sentence(
-        "in the rows of a chain it is an error", "for each t in sequence:\n    weight w\n    observed y ~ Normal(0, 1)\n",
+        "in the rows of a chain it is an error",
+        "for each t in sequence:\n    weight w\n    observed y ~ Normal(0, 1)\n",
         "y,w\n1,1\n", error="weight-in-chain", says="`w` weighs rows of a chain, which has no meaning",
         help="put the weight into the plate around the chain",
     ),
@@ -55,7 +56,8 @@ def log_mix(*each: float) -> float:
         {"data.units": 1, "loglik": log_mix((2 / 3) ** 2 / 3, 1 / 8), "params.q": 2 / 3}, options={"weight": "w"},
     ),
     Sentence(
-        "weights that are not whole numbers: AIC and BIC carry a warning", MEAN + "    weight w\n", "y,w\n1,1.5\n2,0.5\n",
+        "weights that are not whole numbers: AIC and BIC carry a warning", MEAN + "    weight w\n",
+        "y,w\n1,1.5\n2,0.5\n",
         {"warnings": "the weights are not whole numbers: AIC and BIC compare only fits with these weights"},
     ),
     Sentence(
@@ -123,7 +125,8 @@ def test_weights(case: Sentence, tmp_path: Path) -> None:
     ),
     Sentence(
         "`LogNormal` is on the log scale",
-        "param m : real\nparam s : positive\nfor each row:\n    observed y ~ LogNormal(m, s)\n", f"y\n{math.e}\n{math.e**3}\n",
+        "param m : real\nparam s : positive\nfor each row:\n    observed y ~ LogNormal(m, s)\n",
+        f"y\n{math.e}\n{math.e**3}\n",
         {"params.m": 2.0, "params.s": 1.0},
     ),
     Sentence(
@@ -161,7 +164,8 @@ def test_laws(case: Sentence, tmp_path: Path) -> None:
 
 @each(
     Sentence(
-        "a count above its size is impossible", "param p : unit\nfor each row:\n    input n : natural\n    observed y ~ "
+        "a count above its size is impossible",
+        "param p : unit\nfor each row:\n    input n : natural\n    observed y ~ "
         "Binomial(n, p)\n", "y,n\n1,2\n3,2\n2,2\n5,4\n", error="impossible-data",
         says="the model gives `3`, `5` in column `y` probability 0, at every parameter that was tried",
         at="rows 2, 4 (lines 3, 5), column y", help="compare with the law: y ~ Binomial(n, p)",
@@ -205,7 +209,8 @@ def test_laws(case: Sentence, tmp_path: Path) -> None:
     Sentence(
         "counts are whole and not negative", "param r : positive\nfor each row:\n    observed y ~ Poisson(r)\n",
         "y\n1\n-4\n2.5\n", error="outside-support",
-        says="expected whole numbers, 0 or more in column `y`, found `-4`, `2.5`", at="rows 2, 3 (lines 3, 4), column y",
+        says="expected whole numbers, 0 or more in column `y`, found `-4`, `2.5`",
+        at="rows 2, 3 (lines 3, 4), column y",
     ),
     Sentence(
         "an ordered variable has one cut point fewer than levels, which the data may tell", """
