@@ -41,7 +41,12 @@ def test_a_template_is_fitted(name: str, capsys: pytest.CaptureFixture[str]) -> 
     example = EXAMPLES[name]
     assert main(["new", "my_model", "--template", name]) == 0
     assert capsys.readouterr().out == ""
-    fit = emdsl.load("my_model.emm").fit(example.draw(np.random.default_rng(7))).to_dict()
+    model, data = emdsl.load("my_model.emm"), example.draw(np.random.default_rng(7))
+    checked = model.check(data)
+    assert "\nM-step" in checked and "  the data determine all " in checked
+    derived = model.derive()
+    assert "M-step" in str(derived)
+    fit = model.fit(data).to_dict()
     assert fit["model"] == "MyModel" and fit["converged"]
     assert fit["estimator"] == ("MAP" if name == "mixture-with-priors" else "ML")
     far = {

@@ -142,3 +142,41 @@ def test_what_check_prints() -> None:
         "  confounded: `share.1`, `share.2`, `p.1.item0`, `p.1.item1`, `p.2.item0` and 1 more (2 of them too many)",
     ]
     assert TITLE not in emdsl.loads(text).check()
+
+
+def test_the_rotation_of_two_factors_is_found() -> None:
+    text = """
+index factor = 1..2
+index item = columns
+param nu[item] : real
+param load[item, factor] : real
+param psi[item] : positive
+for each person:
+    latent h[factor] ~ Normal(0, 1)
+    observed y[item] ~ Normal(nu[item] + sum(k in factor: load[item, k]*h[k]), psi[item])
+"""
+    rng = np.random.default_rng(4)
+    scores = rng.normal(size=(200, 2))
+    data = {f"y{i}": scores @ rng.normal(size=2) + rng.normal(size=200) for i in range(6)}
+    found = looked_at(text, data)
+    assert (found.free, found.rank) == (24, 23)
+    ((names, directions),) = found.confounded
+    assert directions == 1
+    assert all(name.startswith("load.") for name in names)
+
+
+def test_a_mean_given_twice_is_found_under_a_hidden_number() -> None:
+    text = """
+param mu : real
+param shift : real
+param tau : positive
+param s : positive
+for each batch:
+    latent u ~ Normal(shift, tau)
+    for each row:
+        observed y ~ Normal(mu + u, s)
+"""
+    rng = np.random.default_rng(5)
+    batch = np.repeat(np.arange(12), 3)
+    found = looked_at(text, {"batch": batch, "y": rng.normal(size=12)[batch] + rng.normal(size=36)})
+    assert (found.rank, found.confounded) == (3, ((("mu", "shift"), 1),))
