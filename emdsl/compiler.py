@@ -10,11 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emdsl.cache import cached_derivation, store_derivation
 from emdsl.data.binding import bind
-from emdsl.data.bound import Bound, Values
+from emdsl.data.bound import Bound
 from emdsl.data.options import BindOptions
 from emdsl.data.reading import read_table
 from emdsl.data.table import Table
@@ -400,14 +399,6 @@ def weighted_units(bound: Bound) -> float:
     return float(level.size if weights is None else weights.sum())
 
 
-def _unseen(values: Values) -> NDArray[np.bool_]:
-    """Where a finite variable may be anything: a cell that is empty or leaves everything open."""
-    assert values.sets is not None
-    count = values.sets.shape[1]
-    open_ = np.r_[np.zeros(count, dtype=bool), values.sets.all(axis=1)]
-    return np.asarray(open_[values.array])
-
-
 def weighted_rows(model: Model, bound: Bound) -> float:
     """The number of rows with an observed cell, counted by all weights around them."""
     row_level = len(bound.levels) - 1
@@ -423,9 +414,8 @@ def weighted_rows(model: Model, bound: Bound) -> float:
         if variable.kind != "observed" or variable.name not in bound.values:
             continue
         values = bound.values[variable.name]
-        array = np.asarray(values.array)
-        present: Any = ~np.isnan(array) if values.sets is None else ~_unseen(values)
-        present = present.reshape(-1, array.shape[-1]).any(axis=0)
+        present: Any = ~values.unseen
+        present = present.reshape(-1, present.shape[-1]).any(axis=0)
         level = next(k for k, item in enumerate(bound.levels) if item.plate == variable.plate)
         place = np.arange(len(weights))
         for number in range(row_level, level, -1):

@@ -36,6 +36,16 @@ class Values:
     array: NDArray[np.float64] | NDArray[np.intp]
     sets: NDArray[np.bool_] | None = None
 
+    @property
+    def unseen(self) -> NDArray[np.bool_]:
+        """`(*elements, units)`: the cells that are empty, or leave every value open."""
+        if np.issubdtype(self.array.dtype, np.floating):
+            return np.asarray(np.isnan(self.array))
+        if self.sets is None:
+            return np.asarray(self.array < 0)
+        known = np.zeros(self.sets.shape[1], dtype=bool)
+        return np.asarray(np.append(known, self.sets.all(axis=1))[self.array])
+
 
 @dataclass(frozen=True)
 class Bound:
