@@ -223,6 +223,25 @@ def test_laws(case: Sentence, tmp_path: Path) -> None:
         says="`y` has 3 levels, and so 2 cut points: `c` has 3, one for each of `cut`", help="index cut = 1..2",
     ),
     Sentence(
+        "`given cond`: the likelihood of a unit is divided by the probability of the condition", """
+        param q : unit
+        for each row:
+            observed y ~ Categorical({a: 1/2, b: q/2, c: (1 - q)/2})
+            given y != a
+        """, "y\nb\nc\nb\n", {"params.q": 2 / 3, "loglik": 2 * math.log(2 / 3) + math.log(1 / 3)},
+    ),
+    Sentence(
+        "a unit that does not meet it could not be in the data", """
+        index k = {a, b, c}
+        param p : simplex[k]
+        for each row:
+            observed y ~ Categorical(p)
+            given y != a
+        """, "y\nb\nc\na\nb\n", error="not-given",
+        says="1 of 4 units of `row`, first in row 3, do not meet `given y != a`, so they could not be in the data",
+        help="leave them out, or leave out the line",
+    ),
+    Sentence(
         "a deterministic map that cannot give a cell names it", """
         index k = {a, b}
         param p : simplex[k]
