@@ -25,6 +25,10 @@ class Law:
         """Whether it looks at a variable, `lag` units before."""
         return (name, lag) in self.looks_at
 
+    def furthest(self, names: Sequence[str]) -> int:
+        """How many units before it looks at any of these variables."""
+        return max((lag for name, lag in self.looks_at if name in names), default=0)
+
 
 def law_text(factor: Factor | Map, model: Model) -> str:
     """`P(v | parents)`, or `f(...)` where it is a density; `g(...)` for a factor without a target."""
@@ -73,7 +77,7 @@ def hidden_of(plate: str | None, model: Model) -> list[Variable]:
 def chained(model: Model, plate: str | None) -> list[str]:
     """The hidden variables of a plate that look back at themselves."""
     names = [v.name for v in hidden_of(plate, model)]
-    return [name for name in names if any(law.plate == plate and law.at(name, 1) for law in laws(model))]
+    return [name for name in names if any(law.plate == plate and law.furthest([name]) for law in laws(model))]
 
 
 @dataclass(frozen=True)
@@ -178,12 +182,21 @@ def _own_weight(plate: Plate | None, model: Model) -> str:
     return "".join(f"{name}*" for name in names)
 
 
+def _earlier(names: Sequence[str], lag: int) -> str:
+    """`prev(z)` of each, `prev(z, 2)` further back."""
+    return ", ".join(f"prev({name})" if lag == 1 else f"prev({name}, {lag})" for name in names)
+
+
 def _chain_step(place: Place, chain: Sequence[str], model: Model, reading: Reading) -> Step:
     plate = place.plate
     assert plate is not None
-    states, previous = ", ".join(chain), ", ".join(f"prev({name})" for name in chain)
+    memory = max(law.furthest(chain) for law in place.own)
+    states, oldest = ", ".join(chain), _earlier(chain, memory)
+    # what the recursions run over: the last `memory` units, seen from this one and from the one before
+    window = ", ".join([*(_earlier(chain, lag) for lag in range(memory - 1, 0, -1)), states])
+    before_window = ", ".join(_earlier(chain, lag) for lag in range(memory, 0, -1))
     first = "*".join(law.text for law in place.own if law.when == "first" and any(law.at(n) for n in chain))
-    moving = [law for law in place.own if law.when == "after" or any(law.at(n, 1) for n in chain)]
+    moving = [law for law in place.own if law.when == "after" or law.furthest(chain)]
     step = "*".join(law.text for law in moving if law.when != "first")
     emitted = [law.text for law in place.own if law not in moving and law.when != "first"]
     emission = "*".join(emitted + ([place.evidence] if place.evidence else []))
@@ -194,13 +207,16 @@ def _chain_step(place: Place, chain: Sequence[str], model: Model, reading: Readi
     emit = f"{emission}*" if emission else ""
     given = "".join(f"{name}, " for name in place.outer)
     outer = f"{w}[{', '.join(place.outer)}]*" if place.outer else _weighted(plate, model)
+    opened = f"{emit}{first} in the first {plate.name}"
+    if memory > 1:
+        opened = f"prod(first {memory} of {plate.name}: {emit}{first}) at the last of these"
     lines = [
-        f"{a}[{states}] = {emit}{first} in the first {plate.name}",
-        f"{a}[{states}] = {emit}sum({previous}: {a}[{previous}]*{step}) in every later one",
-        f"{b}[{states}] = 1 in the last {plate.name}",
-        f"{b}[{previous}] = sum({states}: {step}*{emit}{b}[{states}]) in every earlier one",
-        f"{w}[{given}{states}] = {outer}{a}[{states}]*{b}[{states}]/sum({states}: {a}[{states}]*{b}[{states}])",
-        f"{w}[{given}{previous}, {states}] is proportional to {a}[{previous}]*{step}*{emit}{b}[{states}]",
+        f"{a}[{window}] = {opened}",
+        f"{a}[{window}] = {emit}sum({oldest}: {a}[{before_window}]*{step}) in every later one",
+        f"{b}[{window}] = 1 in the last {plate.name}",
+        f"{b}[{before_window}] = sum({states}: {step}*{emit}{b}[{window}]) in every earlier one",
+        f"{w}[{given}{window}] = {outer}{a}[{window}]*{b}[{window}]/sum({window}: {a}[{window}]*{b}[{window}])",
+        f"{w}[{given}{before_window}, {states}] is proportional to {a}[{before_window}]*{step}*{emit}{b}[{window}]",
     ]
     data = ", ".join([*place.outer, *_seen_below(plate, model)]) or "data"
     before = f"P({states} of every {plate.name} | {data}) is proportional to {first}*prod(later {plate.name}: {step})"

@@ -77,7 +77,8 @@ def _complete(reading: Reading) -> Step:
 def _placed(text: str, item: Factor | Map) -> str:
     if isinstance(item, Map) or item.when == "always":
         return text
-    return f"{text} in {'the first' if item.when == 'first' else 'every later'} {item.plate}"
+    first = "the first" if item.lag < 2 else f"the first {item.lag} of"
+    return f"{text} in {first if item.when == 'first' else 'every later'} {item.plate}"
 
 
 def _summed(plate: str, weight: str, parts: Sequence[str]) -> str:

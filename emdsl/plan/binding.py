@@ -38,6 +38,7 @@ class PieceBinder:
         self.batch = batch
         self.layout = layout(model, bound, batch)
         self.plain = Evaluator(model, bound)
+        self._earlier: frozenset[str] | None = None
 
     def bind(self, piece: Piece, pieces: Sequence[Piece]) -> BoundPiece:
         """The piece with its axes, addresses, masks and codes (its statistics follow once the program is generated)."""
@@ -65,6 +66,7 @@ class PieceBinder:
             knowns={k.symbol: self._known(k, axes, evaluator, by_row) for k in piece.knowns if not self._at_points(k)},
         )  # fmt: skip
         bound = BoundPiece(piece, level, axes, data)
+        bound.by_position = piece.when != "always" and not self._of_hidden_chain(piece, pieces)
         bound.carrier = "coded" if coded and alone else ""
         self._guards(bound, evaluator)
         self._carrier(bound, coded)
@@ -290,7 +292,8 @@ class PieceBinder:
         if guard is not None:
             assert not set(guard.axes) - {*bound.axes.elements, ROW}, "cases over hidden and observed are split before"
             parts.append(Named(guard.axes, guard.array != 0))
-        if piece.when != "always" and not self._hidden_target(piece):
+        # a law that looks at data before the chain began would see missing cells there
+        if bound.by_position or (piece.when != "always" and self._looks_at_earlier_data(piece)):
             parts.append(Named((ROW,), self._position(level, piece)))
         parts += [Named((ROW,), ~early_units(plate, lag, self.bound, bound.level)) for plate, lag in piece.around]
         if piece.target is not None and bound.carrier != "coded" and self._is_data(piece.target):
@@ -351,11 +354,25 @@ class PieceBinder:
     def _variable_axes(self, reference: VariableRef) -> tuple[str, ...]:
         return self.model.variable(reference.name).axes
 
-    def _hidden_target(self, piece: Piece) -> bool:
-        """Whether the piece is the law of a finite hidden variable, whose chain knows which unit is the first."""
+    def _of_hidden_chain(self, piece: Piece, pieces: Sequence[Piece]) -> bool:
+        """Whether a piece is of the law of a finite hidden variable whose earlier values something looks at: its chain
+        knows which unit is the first."""
         if piece.target is None or self._is_data(piece.target):
             return False
-        return not is_continuous(self.model.variable(piece.target.name))
+        target = self.model.variable(piece.target.name)
+        if is_continuous(target):
+            return False
+        drawn = target.joint or (target.name,)
+        return not self._looked_back_at(pieces).isdisjoint(drawn)
+
+    def _looks_at_earlier_data(self, piece: Piece) -> bool:
+        return any(isinstance(n, VariableRef) and n.lag and self._is_data(n) for n in walk(_parts(piece)))
+
+    def _looked_back_at(self, pieces: Sequence[Piece]) -> frozenset[str]:
+        if self._earlier is None:
+            found = walk(tuple(map(_parts, pieces)))
+            self._earlier = frozenset(n.name for n in found if isinstance(n, VariableRef) and n.lag)
+        return self._earlier
 
     def _position(self, level: Level, piece: Piece) -> Any:
         position = np.arange(level.size) - level.starts[level.parent]
@@ -379,6 +396,11 @@ class PieceBinder:
             bound.carrier = "static"
         else:
             bound.carrier = piece.form
+
+
+def _parts(piece: Piece) -> tuple[Any, ...]:
+    """All of a piece that may refer to variables."""
+    return piece.atoms, piece.knowns, piece.guards, piece.vector, piece.stationary
 
 
 def _lag(axis: str) -> int:

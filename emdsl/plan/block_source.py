@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from emdsl.plan.named import START
 from emdsl.plan.nodes import (
     Add,
     Affine,
-    Beginning,
     FirstRows,
     Indicator,
     LogSumExp,
     Node,
+    Opening,
     Potential,
     Power,
     Quadratic,
@@ -23,10 +24,11 @@ from emdsl.plan.nodes import (
     Take,
     Unseen,
     in_order,
+    inputs,
 )
 
 #: Nodes whose array nobody else holds, so that a sum may be formed in place.
-_FRESH = (Affine, Take, RowDensity, Quadratic, LogSumExp, SegmentSum, Power, Scan, FirstRows, Unseen, Beginning)
+_FRESH = (Affine, Take, RowDensity, Quadratic, LogSumExp, SegmentSum, Power, Scan, FirstRows, Opening, Unseen)
 
 
 def block_function(root: Node, name: str) -> list[str]:
@@ -35,16 +37,21 @@ def block_function(root: Node, name: str) -> list[str]:
     `t` holds the eta tables by node, `c` the bound data by node, `b` the block's ranges.
     """
     nodes = in_order(root)
+    users = Counter(item.number for node in nodes for item in inputs(node))
     lines = [f"def {name}(t, c, b, S):"]
     for node in nodes:
-        lines += [f"    {line}" for line in _forward(node)]
+        lines += [f"    {line}" for line in (_add(node, users) if isinstance(node, Add) else _forward(node))]
     lines.append("    # in reverse: posterior weights, and the statistics that they give")
     lines.append(f"    a{root.number} = np.ones_like(n{root.number})")
+    given: set[int] = set()  # nodes whose adjoint another user has passed on already
     several = any(START in node.axes for node in nodes)
     for node in reversed(nodes):
         if several and isinstance(node, Affine | Take | RowDensity | Quadratic) and START not in node.axes:
             continue  # no parameter occurs in it, so nothing waits for its statistics
         lines += [f"    {line}" for line in _reverse(node)]
+        if isinstance(node, Add | Scan | Opening):
+            lines += [f"    {line}" for line in _passed(node, given)]
+            given.update(item.number for item in inputs(node))
     lines.append(f"    return n{root.number}.sum(axis=-1)")
     return lines
 
@@ -75,8 +82,6 @@ def _forward(node: Node) -> list[str]:
             return [f"{n} = t[{node.number}].forward({_rows(node)}){_comment(node)}"]
         case Potential():
             return [f"{n} = c[{node.number}][..., {_rows(node)}]{_comment(node)}"]
-        case Add():
-            return _add(node)
         case LogSumExp():
             over = tuple(node.source.axes.index(axis) for axis in node.over)
             return [f"{n}, s{node.number} = log_sum_exp(n{node.source.number}, {over}){_comment(node)}"]
@@ -91,11 +96,11 @@ def _forward(node: Node) -> list[str]:
             return [f"{n} = segment_sum({source}, b.starts[{node.source.level}]){_comment(node)}"]
         case Unseen():
             return [f"{n} = unseen(n{node.source.number}){_comment(node)}"]
-        case Beginning(source=source):
-            where = f"b.first[{source.level}], {_places(node)}"
-            return [f"{n} = first_units(n{source.number}, {where}){_comment(node)}"]
         case FirstRows():
             return [f"{n} = n{node.source.number}[..., b.first[{node.source.level}]]{_comment(node)}"]
+        case Opening():
+            arrays = "".join(f"n{item.number}, " for item in node.tables)
+            return [f"{n} = c[{node.number}].forward(({arrays}), b.layouts[{node.level + 1}]){_comment(node)}"]
         case Scan():
             return _scan(node)
     raise AssertionError(type(node).__name__)
@@ -116,9 +121,10 @@ def _aligned(name: str, node: Node, axes: Sequence[str], rows: bool) -> str:
     return text
 
 
-def _add(node: Add) -> list[str]:
+def _add(node: Add, users: Mapping[int, int]) -> list[str]:
     n = f"n{node.number}"
-    base = next((i for i in node.inputs if isinstance(i, _FRESH) and i.axes == node.axes and i.rows == node.rows), None)
+    own = [item for item in node.inputs if isinstance(item, _FRESH) and users[item.number] == 1]
+    base = next((i for i in own if i.axes == node.axes and i.rows == node.rows), None)
     lines = []
     rest = [item for item in node.inputs if item is not base]
     if base is not None:
@@ -140,15 +146,21 @@ def _add(node: Add) -> list[str]:
 
 
 def _scan(node: Scan) -> list[str]:
-    number = node.number
+    number, layout = node.number, f"b.layouts[{node.level + 1}]"
     k = f"k{number}"
+    lines = [f"o{number}, {k} = {_product(node.axes)}, {_product(node.states)}"]
+    states = k
+    if node.memory > 1:
+        lines.append(f"w{number}, h{number} = {layout}.windows({node.memory}), {k} ** {node.memory}")
+        layout, states = f"w{number}.layout", f"h{number}"
+    rows = f"[..., w{number}.rows]" if node.memory > 1 else ""
     return [
-        f"o{number}, {k} = {_product(node.axes)}, {_product(node.states)}",
+        *lines,
         f"n{number}, s{number} = scan_forward(",
-        f"    n{node.first.number}.reshape(o{number}, {k}{', -1' if node.first.rows else ''}),",
-        f"    n{node.step.number}.reshape(o{number}, {k}, {k}{', -1' if node.step.rows else ''}),",
+        f"    n{node.first.number}.reshape(o{number}, {states}{', -1' if node.first.rows else ''}),",
+        f"    n{node.step.number}.reshape(o{number}, {states}, {k}{f', -1){rows}' if node.step.rows else ')'},",
         f"    {_emission(node)},",
-        f"    b.layouts[{node.level + 1}],",
+        f"    {layout},",
         ")",
         f"n{number} = n{number}.reshape({_shape(node.axes)}-1){_comment(node)}",
     ]
@@ -157,7 +169,8 @@ def _scan(node: Scan) -> list[str]:
 def _emission(node: Scan) -> str:
     if node.emit is None:
         return "None"
-    return f"n{node.emit.number}.reshape(o{node.number}, k{node.number}, -1)"
+    emission = f"n{node.emit.number}.reshape(o{node.number}, k{node.number}, -1)"
+    return emission if node.memory == 1 else f"window_emissions({emission}, w{node.number})"
 
 
 def _product(axes: Sequence[str]) -> str:
@@ -186,8 +199,8 @@ def _reverse(node: Node) -> list[str]:
             return [f"S[{node.number}][..., {_rows(node)}] = {a}"]
         case Indicator():
             return []
-        case Add():
-            return [f"a{item.number} = {_reduced(a, node, item)}" for item in node.inputs]
+        case Add() | Opening():
+            return []
         case LogSumExp():
             return [f"a{node.source.number} = log_sum_exp_reverse(s{node.number}, {a})"]
         case Power():
@@ -199,10 +212,6 @@ def _reverse(node: Node) -> list[str]:
             return [f"a{node.source.number} = segment_sum_reverse({a}, b.starts[{node.source.level}])"]
         case Unseen():
             return [f"a{node.source.number} = unseen_reverse(n{node.source.number}, {a})"]
-        case Beginning(source=source):
-            # The scan looks at the same table: its adjoint is there already.
-            where = f"b.first[{source.level}], {_places(node)}"
-            return [f"a{source.number} = first_units_reverse(a{source.number}, {a}, {where})"]
         case FirstRows():
             source = node.source
             return [
@@ -214,18 +223,35 @@ def _reverse(node: Node) -> list[str]:
     raise AssertionError(type(node).__name__)
 
 
-def _places(node: Beginning) -> str:
-    return str(tuple(node.source.axes.index(axis) for axis in node.over))
-
-
 def _scan_reverse(node: Scan) -> list[str]:
     number = node.number
     lines = [f"d = scan_reverse(s{number}, a{number}.reshape(o{number}, -1))"]
-    lines.append(f"a{node.first.number} = d[0].reshape(n{node.first.number}.shape)")
-    lines.append(f"a{node.step.number} = d[1].reshape(n{node.step.number}.shape)")
-    if node.emit is not None:
-        lines.append(f"a{node.emit.number} = d[2].reshape(n{node.emit.number}.shape)")
+    if node.memory > 1:
+        rows, emission = int(node.step.rows), int(node.emit is not None)
+        lines.append(f"d = window_adjoints(d, w{number}, k{number}, {rows}, {emission})")
     return lines
+
+
+def _passed(node: Add | Scan | Opening, given: set[int]) -> list[str]:
+    """What a node passes on to its inputs, each of which may have other users."""
+    match node:
+        case Add():
+            found = [(item, _reduced(f"a{node.number}", node, item)) for item in node.inputs]
+        case Scan():
+            sources = (node.first, node.step) if node.emit is None else (node.first, node.step, node.emit)
+            found = [(item, f"d[{k}].reshape(n{item.number}.shape)") for k, item in enumerate(sources)]
+        case Opening():
+            arrays = "".join(f"n{item.number}, " for item in node.tables)
+            layout = f"b.layouts[{node.level + 1}]"
+            reverse = f"d = c[{node.number}].reverse(({arrays}), {layout}, a{node.number})"
+            return [reverse, *_given([(item, f"d[{k}]") for k, item in enumerate(node.tables)], given)]
+    return _given(found, given)
+
+
+def _given(found: Sequence[tuple[Node, str]], given: set[int]) -> list[str]:
+    return [
+        f"a{item.number} = {f'a{item.number} + ' if item.number in given else ''}{text}" for item, text in found
+    ]  # fmt: skip
 
 
 def _reduced(name: str, total: Node, item: Node) -> str:

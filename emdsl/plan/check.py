@@ -33,7 +33,8 @@ def check_lines(derivation: Derivation, bound: Bound | None) -> list[str]:
     hidden = model if program is None else program.derivation.model
     # Without data an array is one variable for each of an unknown number of elements.
     by_axis = {v.name: None if v.axes else sizes.get(v.values) for v in hidden.variables if v.values is not None}
-    by_axis |= {f"{name}@{lag}": size for name, size in list(by_axis.items()) for lag in (1, 2, 3)}
+    axes = {axis for item in posterior for axis in item.axes if "@" in axis}
+    by_axis |= {axis: by_axis[axis.partition("@")[0]] for axis in axes}
     lines += _section("posterior (E-step)", plan_lines(posterior, by_axis))
     if program is not None:
         lines += [_INDENT + line for line in cost_lines(program)]

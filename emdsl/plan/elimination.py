@@ -18,11 +18,11 @@ from emdsl.plan.named import POINT, START, union
 from emdsl.plan.nodes import (
     Add,
     Affine,
-    Beginning,
     FirstRows,
     Indicator,
     LogSumExp,
     Node,
+    Opening,
     Potential,
     Power,
     Quadratic,
@@ -34,6 +34,7 @@ from emdsl.plan.nodes import (
     Unseen,
 )
 from emdsl.plan.unseen import is_unseen
+from emdsl.runtime.openings import Part, label_before, lag_of, window_axes
 
 #: The largest table, in numbers for each unit, that elimination may build.
 LARGEST_TABLE = 10_000_000
@@ -51,7 +52,7 @@ class Eliminator:
     integrals: Sequence[BoundIntegral] = ()
     sizes: dict[str, int] = field(default_factory=dict)
     numbers: count[int] = field(default_factory=count)
-    roles: dict[int, str] = field(default_factory=dict)
+    roles: dict[int, tuple[str, int]] = field(default_factory=dict)
 
     def build(self) -> Node:
         """The node of the log-evidence of the data set."""
@@ -94,7 +95,7 @@ class Eliminator:
             first = group[0]
             names = tuple(item.piece.name for item in group)
             node: Node = Table(next(self.numbers), first.axes.hidden, first.level, False, names)
-            self.roles[node.number] = first.piece.when
+            self._note_role(node, first)
             found.append(node)
         for group in coded.values():
             first = group[0]
@@ -107,9 +108,9 @@ class Eliminator:
             found.append(RowDensity(next(self.numbers), integral.axes, integral.level, True, integral.name))
         for node in found:
             if isinstance(node, Affine | Quadratic | RowDensity) and not node.piece.startswith("integral:"):
-                self.roles[node.number] = self._piece(node.piece).piece.when
+                self._note_role(node, self._piece(node.piece))
             elif isinstance(node, Take):
-                self.roles[node.number] = self._piece(node.pieces[0]).piece.when
+                self._note_role(node, self._piece(node.pieces[0]))
         if self.random:
             for variable in self.model.variables:
                 if variable.kind != "latent" or variable.values is None or is_unseen(variable.name):
@@ -119,6 +120,11 @@ class Eliminator:
                     axes = (START, variable.name) if START in self.sizes else (variable.name,)
                     found.append(Potential(next(self.numbers), axes, level, True, variable.name))
         return found
+
+    def _note_role(self, node: Node, item: BoundPiece) -> None:
+        """Which units of a chain a law is about; the other laws are about all, or leave out rows by themselves."""
+        if not item.by_position:
+            self.roles[node.number] = (item.piece.when, item.piece.lag)
 
     def _piece(self, name: str) -> BoundPiece:
         return next(piece for piece in self.pieces if piece.piece.name == name)
@@ -137,7 +143,8 @@ class Eliminator:
         ]
         latents = [name for name in everything if not is_unseen(name)]
         tables = self._unseen([name for name in everything if is_unseen(name)], tables)
-        chained = [name for name in latents if any(f"{name}@" in axis for node in tables for axis in node.axes)]
+        looked_back_at = {_base(axis) for node in tables for axis in node.axes if "@" in axis}
+        chained = [name for name in latents if name in looked_back_at]
         for name in self._order([n for n in latents if n not in chained], tables):
             tables = self._eliminate(name, tables)
         if chained:
@@ -228,37 +235,47 @@ class Eliminator:
                 f"the units of the chain `{plate}` cannot be weighted",
                 help="weight the plate around it",
             )
-        previous = tuple(f"{name}@1" for name in chained)
-        lagged = {axis for node in tables for axis in node.axes if axis.partition("@")[0] in chained and "@" in axis}
-        deeper = lagged - set(previous)
-        if deeper:
-            raise EmmError("not-supported-yet", "a hidden chain of second order has no plan yet")
-        first = [node for node in tables if self.roles.get(node.number) == "first"]
-        step = [
-            n for n in tables if n not in first and (self.roles.get(n.number) == "after" or set(previous) & set(n.axes))
-        ]
+        memory = max(lag_of(axis) for node in tables for axis in node.axes if _base(axis) in chained)
+        self.sizes |= {label_before(name, lag): self.sizes[name] for name in chained for lag in range(1, memory + 1)}
+        previous = tuple(label_before(name, lag) for lag in range(memory, 0, -1) for name in chained)
+        role = {node.number: self.roles.get(node.number, ("always", 0))[0] for node in tables}
+        first = [node for node in tables if role[node.number] == "first"]
+        looks_back = [node for node in tables if node not in first and set(previous) & set(node.axes)]
+        step = [node for node in tables if role[node.number] == "after" or node in looks_back]
         emit = [node for node in tables if node not in first and node not in step]
-        if not first:
-            # The first unit is known and conditioned on, or drawn as all others are: it has no law of its own. (In the
-            # graph every hidden chain that looks back at itself begins with a law.)
-            first = [Table(next(self.numbers), chained, level, False, ())]
-        outer = tuple(a for a in union(*(n.axes for n in tables)) if a not in chained and a not in previous)
-        start = self._add(first, level, (*outer, *chained))
-        if start.rows:
-            start = FirstRows(next(self.numbers), start.axes, level - 1, True, start)
-        begun = [self._beginning(node, previous, level) for node in step if isinstance(node, SegmentSum | Scan)]
-        if begun:
-            start = Add(next(self.numbers), (*outer, *chained), level - 1, True, (start, *begun))
+        # Where there is no first law the first units are known and conditioned on, or drawn as all others are. (In the
+        # graph every hidden chain that looks back at itself begins with a law.)
+        outer = tuple(a for a in union(*(n.axes for n in tables)) if _base(a) not in chained)
         transition = self._add(step, level, (*outer, *previous, *chained))
         emission = self._add(emit, level, (*outer, *chained), rows=True) if emit else None
-        return Scan(next(self.numbers), outer, level - 1, True, start, transition, emission, chained, previous)
+        if memory == 1 and not any(role[node.number] == "always" for node in looks_back):
+            first = first or [Table(next(self.numbers), chained, level, False, ())]
+            start = self._add(first, level, (*outer, *chained))
+            if start.rows:
+                start = FirstRows(next(self.numbers), start.axes, level - 1, True, start)
+        else:
+            start = self._opening((*first, *step), emission, outer, chained, memory, level)
+        return Scan(
+            next(self.numbers), outer, level - 1, True, start, transition, emission, chained, previous, memory
+        )  # fmt: skip
 
-    def _beginning(self, node: Node, previous: tuple[str, ...], level: int) -> Node:
-        """What the units inside the first unit of a chain say, among which some look back in the chain."""
-        over = tuple(axis for axis in node.axes if axis in previous)
-        axes = tuple(axis for axis in node.axes if axis not in previous)
-        return Beginning(next(self.numbers), axes, level - 1, True, node, over)
+    def _opening(
+        self, laws: tuple[Node, ...], emission: Node | None, outer: tuple[str, ...], chained: tuple[str, ...],
+        memory: int, level: int,
+    ) -> Node:  # fmt: skip
+        """The first window of each chain: the laws of all its units, and the emissions of all but the last."""
+        parts = [Part(node.axes, node.rows, *self.roles.get(node.number, ("always", 0)), True) for node in laws]
+        if emission is not None:
+            parts.append(Part(emission.axes, True, "always", 0, False))
+        tables = laws if emission is None else (*laws, emission)
+        axes = (*outer, *window_axes(chained, memory))
+        return Opening(next(self.numbers), axes, level - 1, True, tables, tuple(parts), chained, memory)
 
     def _add(self, tables: Sequence[Node], level: int, axes: tuple[str, ...], *, rows: bool = False) -> Node:
         by_row = rows or any(node.rows for node in tables)
         return Add(next(self.numbers), axes, level, by_row, tuple(tables))
+
+
+def _base(axis: str) -> str:
+    """The variable of an axis."""
+    return axis.partition("@")[0]

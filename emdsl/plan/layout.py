@@ -66,7 +66,8 @@ class BoundPiece:
     """One piece with everything that does not change during a fit.
 
     `carrier` says how it enters the E-step: `static` (no data), `affine` (statistics times eta), `coded` (tables by
-    code), `rows` (a density by row), `log-sum-exp`, `gaussian`, or `prior` (not at all).
+    code), `rows` (a density by row), `log-sum-exp`, `gaussian`, or `prior` (not at all). `by_position`: a law for the
+    first units of chains, or the later ones, leaves out the other rows by itself; that of a hidden chain does not.
     """
 
     piece: Piece
@@ -74,6 +75,7 @@ class BoundPiece:
     axes: Axes
     data: PieceData
     carrier: str = ""
+    by_position: bool = False
 
     @property
     def name(self) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from emdsl.runtime.openings import Part
+
 
 @dataclass(frozen=True)
 class Node:
@@ -114,24 +116,29 @@ class FirstRows(Node):
 
 
 @dataclass(frozen=True)
-class Beginning(Node):
-    """The rows of the first unit of each chain, of a table that looks back: there it is the same for every value of the
-    axes `over`, which are those of the unit before.
-    """
+class Opening(Node):
+    """The factors of each chain's first window (see `emdsl.runtime.openings`), from `tables` by their `parts`."""
 
-    source: Node
-    over: tuple[str, ...]
+    tables: tuple[Node, ...]
+    parts: tuple[Part, ...]
+    states: tuple[str, ...]
+    memory: int
 
 
 @dataclass(frozen=True)
 class Scan(Node):
-    """The evidence of each chain, its hidden states `states` summed out; `previous` are their axes one unit before."""
+    """The evidence of each chain, its hidden states `states` summed out; `previous` are their axes as many units
+    before as the chain looks back to, `memory`, the oldest first.
+
+    With a memory above 1 the chain is one of windows, tuples of the labels of `memory` units.
+    """
 
     first: Node
     step: Node
     emit: Node | None
     states: tuple[str, ...]
     previous: tuple[str, ...]
+    memory: int = 1
 
 
 def inputs(node: Node) -> tuple[Node, ...]:
@@ -139,8 +146,10 @@ def inputs(node: Node) -> tuple[Node, ...]:
     match node:
         case Add():
             return node.inputs
-        case LogSumExp() | Power() | SegmentSum() | FirstRows() | Unseen() | Beginning():
+        case LogSumExp() | Power() | SegmentSum() | FirstRows() | Unseen():
             return (node.source,)
+        case Opening():
+            return node.tables
         case Scan(first=first, step=step, emit=emit):
             return (first, step) if emit is None else (first, step, emit)
     return ()

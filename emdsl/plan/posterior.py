@@ -26,7 +26,7 @@ from emdsl.runtime.carriers import times_weight
 from emdsl.runtime.chains import ChainLayout
 from emdsl.runtime.problem import Array, Theta
 from emdsl.runtime.scan import ChainTape, scan_forward
-from emdsl.runtime.viterbi import viterbi
+from emdsl.runtime.viterbi import unit_path, viterbi
 
 Codes = NDArray[np.intp]
 
@@ -197,7 +197,17 @@ class PosteriorProgram(Program):
     def _scans(self, found: list[Codes]) -> list[tuple[Scan, Codes]]:
         """Each scan with the paths of all rows, the blocks put together."""
         nodes = [node for node in self.posterior_nodes if isinstance(node, Scan)]
-        return [(node, np.concatenate(found[k :: len(nodes)], axis=-1)) for k, node in enumerate(nodes)]
+        whole = []
+        for k, node in enumerate(nodes):
+            states = int(np.prod([self.sizes[name] for name in node.states]))
+            layouts = [block.layouts[node.level + 1] for block in self.blocks]
+            parts = zip(found[k :: len(nodes)], layouts, strict=True)
+            paths = [
+                path if node.memory == 1 or layout is None else unit_path(path, layout.windows(node.memory), states)
+                for path, layout in parts
+            ]
+            whole.append((node, np.concatenate(paths, axis=-1)))
+        return whole
 
     def _paths(
         self, scans: list[tuple[Scan, Codes]], shares: Mapping[str, Array]

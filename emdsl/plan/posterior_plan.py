@@ -13,6 +13,7 @@ from emdsl.ir.model import Labels, Model, Range
 from emdsl.plan.evaluation import axis_of
 from emdsl.plan.nodes import Add, Affine, LogSumExp, Node, Quadratic, RowDensity, Scan, SegmentSum, Take
 from emdsl.plan.program import Program
+from emdsl.runtime.openings import label_before, lag_of
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,17 @@ def eliminations(derivation: Derivation) -> list[Elimination]:
     for plate in [*(item.name for item in reversed(model.plates)), None]:
         tables = [scope for scope in [*scopes.get(plate, []), *outer] if scope]
         latents = [v.name for v in model.variables if v.kind == "latent" and v.plate == plate and not v.components]
-        chain = [name for name in latents if any(f"{name}@1" in scope for scope in tables)]
+        lagged = {axis for scope in tables for axis in scope if "@" in axis and axis.partition("@")[0] in latents}
+        chain = [name for name in latents if any(axis.startswith(f"{name}@") for axis in lagged)]
         for name in sorted((n for n in latents if n not in chain), key=lambda n: _joint(n, tables)):
             axes = _union([scope for scope in tables if name in scope]) | {name}
             found.append(Elimination(plate, (name,), _ordered(axes, model)))
             tables = [scope for scope in tables if name not in scope] + [axes - {name}]
         if chain:
-            axes = _union(tables) | set(chain)
+            memory = max(map(lag_of, lagged))
+            axes = _union(tables) | {label_before(name, lag) for name in chain for lag in range(memory + 1)}
             found.append(Elimination(plate, tuple(chain), _ordered(axes, model), chained=True))
-            tables = [axes - set(chain) - {f"{name}@1" for name in chain}]
+            tables = [{axis for axis in axes if axis.partition("@")[0] not in chain}]
         outer = [scope for scope in tables if scope]
     return found
 
@@ -100,7 +103,7 @@ def _hidden_in(parts: object, model: Model) -> set[str]:
 
 def _ordered(axes: set[str], model: Model) -> tuple[str, ...]:
     order = {variable.name: at for at, variable in enumerate(model.variables)}
-    return tuple(sorted(axes, key=lambda axis: (order[axis.split("@")[0]], "@" not in axis)))
+    return tuple(sorted(axes, key=lambda axis: (order[axis.split("@")[0]], -lag_of(axis))))
 
 
 # --- from the program -------------------------------------------------------------------------------------------------

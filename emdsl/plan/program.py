@@ -24,6 +24,7 @@ from emdsl.plan.nodes import (
     Affine,
     Indicator,
     Node,
+    Opening,
     Potential,
     Power,
     Quadratic,
@@ -40,6 +41,7 @@ from emdsl.runtime.carriers import RowTable
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.gaussian import GaussianTable
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE, extend_codes, extend_codes_reverse
+from emdsl.runtime.openings import FirstWindows
 from emdsl.runtime.problem import Array, Theta
 
 #: A spread this many times below the pooled one is narrow: squares of standardised columns then lose half their digits.
@@ -200,6 +202,10 @@ class Program:
                     constants[node.number] = self.maps[node.map]
                 case Power():
                     constants[node.number] = self.bound.weights[node.plate]
+                case Opening(parts=parts, states=states, memory=memory):
+                    outer = tuple(axis for axis in node.axes if axis.partition("@")[0] not in states)
+                    shape = tuple(self.sizes[axis] for axis in node.axes)
+                    constants[node.number] = FirstWindows(parts, outer, states, memory, shape)
         return constants
 
     # --- E-step -------------------------------------------------------------------------------------------------------

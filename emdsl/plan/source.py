@@ -25,8 +25,9 @@ from emdsl.runtime.functions import (
     logistic, max_, min_, pi, polygamma, polygamma_step, probit, sign, sin, sqrt, tan, trigamma, where,
 )
 from emdsl.runtime.kernels import (
-    first_units, first_units_reverse, log_sum_exp, log_sum_exp_reverse, segment_sum, segment_sum_reverse, take_log,
+    log_sum_exp, log_sum_exp_reverse, segment_sum, segment_sum_reverse, take_log,
 )
+from emdsl.runtime.openings import window_adjoints, window_emissions
 from emdsl.runtime.scan import scan_forward, scan_reverse
 from emdsl.runtime.selection import unseen, unseen_reverse
 '''

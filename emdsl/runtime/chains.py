@@ -87,6 +87,7 @@ class ChainLayout:
 
     starts: RowNumbers
     _schedules: dict[tuple[int, int], Schedule] = field(default_factory=dict, repr=False)
+    _windows: dict[int, Windows] = field(default_factory=dict, repr=False)
 
     @property
     def chains(self) -> int:
@@ -113,6 +114,33 @@ class ChainLayout:
         if key not in self._schedules:
             self._schedules[key] = _make_schedule(self, outer, states)
         return self._schedules[key]
+
+    def windows(self, memory: int) -> Windows:
+        """The chains of the last `memory` units."""
+        if memory not in self._windows:
+            self._windows[memory] = _make_windows(self, memory)
+        return self._windows[memory]
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Chains whose "rows" are windows over the last `memory` units of others: the first window of a chain ends with
+    its unit number `memory` (or its last, if it has fewer), and each unit after that ends another one.
+
+    `rows` `(windows,)`: the unit that each window ends with; `layout`: where the windows of each chain lie.
+    """
+
+    memory: int
+    rows: RowNumbers
+    layout: ChainLayout
+
+
+def _make_windows(layout: ChainLayout, memory: int) -> Windows:
+    counts = np.where(layout.lengths > 0, np.maximum(layout.lengths - memory + 1, 1), 0)
+    starts = np.concatenate([np.zeros(1, dtype=np.intp), np.cumsum(counts)])
+    last = np.repeat(layout.starts[1:], counts)
+    to_last = np.repeat(starts[1:], counts) - np.arange(int(starts[-1]))
+    return Windows(memory, np.asarray(last - to_last, dtype=np.intp), chain_layout(starts))
 
 
 def chain_layout(starts: NDArray[np.intp]) -> ChainLayout:

@@ -102,20 +102,6 @@ def segment_sum_reverse(adjoint: Array, starts: NDArray[np.intp]) -> Array:
     return np.repeat(adjoint, lengths, axis=-1)
 
 
-def first_units(array: Array, first: NDArray[np.intp], axes: tuple[int, ...]) -> Array:
-    """The units `first` of `(*cells, rows)` at the first value of the cell axes `axes`, which are left out."""
-    places = tuple(0 if axis in axes else slice(None) for axis in range(array.ndim - 1))
-    return np.array(array[places][..., first])
-
-
-def first_units_reverse(adjoint: Array, first_adjoint: Array, first: NDArray[np.intp], axes: tuple[int, ...]) -> Array:
-    """The adjoint of the array of `first_units`, added to the one that it has otherwise."""
-    total = np.array(adjoint)
-    places = tuple(0 if axis in axes else slice(None) for axis in range(total.ndim - 1))
-    total[places][..., first] += first_adjoint
-    return total
-
-
 def take_log(table: Array, codes: NDArray[np.intp]) -> Array:
     """The log-factor of each row's code.
 

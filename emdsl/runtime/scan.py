@@ -23,6 +23,7 @@ from emdsl.runtime.kernels import segment_sum
 from emdsl.runtime.problem import Array
 from emdsl.runtime.scan_lockstep import (
     LEAST_DIVISOR,
+    Transitions,
     scaled_emissions,
     scaled_forward,
     scaled_last,
@@ -30,7 +31,8 @@ from emdsl.runtime.scan_lockstep import (
     scaled_reverse,
 )
 from emdsl.runtime.scan_log import LogMessages, carry_messages, log_marginals, log_messages, log_pairs
-from emdsl.runtime.scan_transitions import RowTransitions, StaticTransitions, Transitions
+from emdsl.runtime.scan_transitions import RowTransitions, StaticTransitions, gathered, spread
+from emdsl.runtime.scan_tuples import TupleTransitions
 
 #: The least share of its row that the upper bound leaves to a possible state: the product of two is still a number.
 LEAST_SHARE = 1e-150
@@ -65,9 +67,11 @@ class ChainFactors:
         return self._transitions(LEAST_SHARE)
 
     def _transitions(self, floor: float) -> Transitions:
-        if self.step.ndim == 3:
+        if self.step.ndim == 4:
+            return RowTransitions(self.step, self.layout, floor)
+        if self.step.shape[1] == self.step.shape[2]:
             return StaticTransitions(self.step, floor)
-        return RowTransitions(self.step, self.layout, floor)
+        return TupleTransitions(self.step, floor)
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,9 @@ def scan_forward(
     state before (axis 1) to the state (axis 2), or `(O, K, K, rows)` with factors of each row's own, of which those
     of first rows are not read; `log_emit`: `(O, K, rows)`, factors of each row's state, or None. Minus infinity and
     -1e300 say impossible. The evidence is minus infinity where no path is possible and 0 for an empty chain.
+
+    Where `log_step` is `(O, K, N)` or `(O, K, N, rows)` with N < K, a state is a tuple of the last labels, of which
+    there are N, the newest last, and axis 2 is the label that follows.
     """
     shared = log_first.ndim == 2
     factors = ChainFactors(log_first[..., None] if shared else log_first, log_step, log_emit, layout)
@@ -138,8 +145,8 @@ def scan_reverse(tape: ChainTape, adjoint: Array) -> tuple[Array, Array, Array]:
     """Adjoints of the factors of `scan_forward`, from those of the evidence, `(O, chains)`.
 
     These are posterior probabilities times the chain's adjoint, 0 where the evidence is impossible: `d_first` of the
-    first state, in the shape of `log_first`; `d_step` of pairs of states, `(O, K, K)` summed over all rows or `(O, K,
-    K, rows)`; `d_emit` of the state of each row, `(O, K, rows)`.
+    first state, in the shape of `log_first`; `d_step` of pairs of states, in the shape of `log_step`, summed over all
+    rows where that has none; `d_emit` of the state of each row, `(O, K, rows)`.
     """
     layout, transitions = tape.factors.layout, tape.factors.transitions
     outer, states = tape.factors.first.shape[:2]
@@ -312,7 +319,8 @@ def _log_chains(factors: ChainFactors, chains: NDArray[np.intp]) -> LogChains:
     sub = chain_layout(np.concatenate([np.zeros(1, dtype=np.intp), np.cumsum(lengths)]))
     rows = np.repeat(layout.starts[chains] - sub.starts[:-1], lengths) + np.arange(sub.size)
     static = factors.step.ndim == 3
-    potential = np.repeat(factors.step[..., None], sub.size, axis=-1) if static else factors.step[..., rows]
+    step = factors.step[..., None] if static else factors.step[..., rows]
+    potential = np.repeat(spread(step, -np.inf), sub.size if static else 1, axis=-1)
     first = np.broadcast_to(factors.first, (*factors.first.shape[:2], layout.chains))[..., chains]
     if factors.emit is not None:
         emit = factors.emit[..., rows]
@@ -326,7 +334,7 @@ def _reverse_log(chains: LogChains, adjoint: Array, d_emit: Array, d_step: Array
     """Writes the marginals of the log kernel's chains, and writes or adds their pairs."""
     weights = adjoint[:, chains.chains]
     d_emit[..., chains.rows] = log_marginals(chains.messages, chains.layout, weights)
-    pairs = log_pairs(chains.messages, chains.potential, chains.layout, weights)
+    pairs = gathered(log_pairs(chains.messages, chains.potential, chains.layout, weights), d_step.shape[2])
     if d_step.ndim == 3:
         d_step += pairs.sum(axis=-1)
     else:

@@ -12,7 +12,10 @@ import numpy as np
 from emdsl.runtime.chains import Lanes
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE
 from emdsl.runtime.problem import Array
-from emdsl.runtime.scan_transitions import Transitions
+from emdsl.runtime.scan_transitions import RowTransitions, StaticTransitions
+from emdsl.runtime.scan_tuples import TupleTransitions
+
+Transitions = StaticTransitions | TupleTransitions | RowTransitions
 
 #: Divisors are at least this, so that where nothing is left 0 is divided by it and not by 0.
 LEAST_DIVISOR = 1e-300

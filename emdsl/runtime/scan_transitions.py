@@ -6,6 +6,8 @@ are `(O, K, width)`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,8 +30,8 @@ class StaticTransitions:
 
     def __init__(self, log_step: Array, floor: float = 0.0) -> None:
         shift = log_step.max(axis=(1, 2), keepdims=True)
-        self.matrix, self.smallest, possible = _scaled_transitions(log_step, shift, floor)
-        self.mixing = _mixing(possible)
+        self.matrix, self.smallest, possible = scaled_transitions(log_step, shift, floor)
+        self.mixing = mixing_time(possible)
         self.shift = shift[:, 0, 0]
         self._transposed = np.ascontiguousarray(self.matrix.swapaxes(1, 2))
 
@@ -69,8 +71,8 @@ class StaticTransitions:
 
 
 class RowTransitions:
-    """Factors of their own for each row: `matrix` `(O, K, K, rows)` and `shift` `(O, rows)`, otherwise as
-    `StaticTransitions`.
+    """Factors of their own for each row: `matrix` `(O, K, N, rows)` and `shift` `(O, rows)`, otherwise as
+    `StaticTransitions` (N = K) or `scan_tuples.TupleTransitions` (N labels may follow a tuple of them).
 
     What `log_step` holds at the first rows of chains is not read.
     """
@@ -79,9 +81,14 @@ class RowTransitions:
         shift = log_step.max(axis=(1, 2), keepdims=True)
         known = log_step.copy()
         known[..., layout.first_rows] = shift[..., layout.first_rows] = 0.0
-        self.matrix, self.smallest, possible = _scaled_transitions(known, shift, floor)
-        self.mixing = int(possible.all())
+        self.matrix, self.smallest, possible = scaled_transitions(known, shift, floor)
+        outer, states, labels = log_step.shape[:3]
+        self.mixing = steps_to_all(states, labels) if possible.all() else 0
         self.shift = shift[:, 0, 0]
+        #: The state before, split in its oldest label and the rest, which the state after begins with; and the label
+        #: that it ends with.
+        self._before = (outer, labels, states // labels)
+        self._after = (outer, states // labels, labels)
 
     def total_shift(self, layout: ChainLayout) -> Array:
         """What the shifts add to each chain's log-evidence, `(O, chains)`."""
@@ -89,43 +96,52 @@ class RowTransitions:
 
     def forward(self, before: Array, lanes: Lanes, step: int, out: Array) -> None:
         """`out[o, j] = sum_i matrix[o, i, j] * before[o, i]`, the matrix that of the row that each lane enters."""
-        np.add.reduce(self._at(lanes, step) * before[:, :, None], axis=1, out=out)
+        width = before.shape[-1]
+        product = self._at(lanes, step) * before.reshape(*self._before, 1, width)
+        np.add.reduce(product, axis=1, out=out.reshape(*self._after, width))
 
     def backward(self, after: Array, lanes: Lanes, step: int, out: Array) -> None:
         """`out[o, i] = sum_j matrix[o, i, j] * after[o, j]`."""
-        np.add.reduce(self._at(lanes, step) * after[:, None], axis=2, out=out)
+        width = after.shape[-1]
+        product = self._at(lanes, step) * after.reshape(self._after[0], 1, *self._after[1:], width)
+        np.add.reduce(product, axis=3, out=out.reshape(*self._before, width))
 
     def columns(self, lanes: Lanes) -> Array:
         """The factors into the lanes' first rows, `(O, K, K entered from, lanes)`."""
-        return self._at(lanes, 0).swapaxes(1, 2).copy()
+        return spread(self.matrix[..., lanes.rows(0)], 0.0).swapaxes(1, 2).copy()
 
     def forward_columns(self, before: Array, lanes: Lanes, step: int, out: Array) -> None:
         """`forward` for columns `(O, K, columns, width)`."""
         matrix = self._at(lanes, step)
-        np.multiply(matrix[:, 0, :, None], before[:, 0, None], out=out)
-        for state in range(1, before.shape[1]):
-            out += matrix[:, state, :, None] * before[:, state, None]
+        tail = before.shape[2:]
+        parts = before.reshape(*self._before, *tail)
+        whole = out.reshape(*self._after, *tail)
+        np.multiply(matrix[:, 0, ..., None, :], parts[:, 0, :, None], out=whole)
+        for label in range(1, self._before[1]):
+            whole += matrix[:, label, ..., None, :] * parts[:, label, :, None]
 
     def new_counts(self) -> Array:
-        """Where `count` writes: `(O, K, K, rows)`, 0 at first rows."""
+        """Where `count` writes: `(O, K, N, rows)`, 0 at first rows."""
         return np.zeros(self.matrix.shape)
 
     def count(self, before: Array, after: Array, lanes: Lanes, step: int, counts: Array) -> None:
         """Writes the expected transitions into the rows of a step."""
-        counts[..., lanes.rows(step)] = self._at(lanes, step) * before[:, :, None] * after[:, None]
+        width = before.shape[-1]
+        product = self._at(lanes, step) * before.reshape(*self._before, 1, width)
+        product *= after.reshape(self._after[0], 1, *self._after[1:], width)
+        counts[..., lanes.rows(step)] = product.reshape(*self.matrix.shape[:3], width)
 
     def finish(self, counts: Array) -> Array:
         """Expected transitions from what `count` gathered."""
         return counts
 
     def _at(self, lanes: Lanes, step: int) -> Array:
-        return self.matrix[..., lanes.rows(step)]
+        """The factors into the rows of a step, `(O, oldest label, the rest, label, width)`."""
+        matrix = self.matrix[..., lanes.rows(step)]
+        return matrix.reshape(*self._before, self._after[2], matrix.shape[-1])
 
 
-Transitions = StaticTransitions | RowTransitions
-
-
-def _scaled_transitions(log_step: Array, shift: Array, floor: float) -> tuple[Array, float, NDArray[np.bool_]]:
+def scaled_transitions(log_step: Array, shift: Array, floor: float) -> tuple[Array, float, NDArray[np.bool_]]:
     """`exp(log_step - shift)`, raised to `floor` where possible; its smallest logarithm that is possible; what is.
 
     Where everything is impossible `shift` is set to 0.
@@ -140,7 +156,7 @@ def _scaled_transitions(log_step: Array, shift: Array, floor: float) -> tuple[Ar
     return matrix, smallest, possible
 
 
-def _mixing(possible: NDArray[np.bool_]) -> int:
+def mixing_time(possible: NDArray[np.bool_]) -> int:
     """The least power of `possible` `(O, K, K)` without an element that is 0, or 0."""
     power = possible
     for steps in range(1, LONGEST_MIXING + 1):
@@ -148,3 +164,36 @@ def _mixing(possible: NDArray[np.bool_]) -> int:
             return steps
         power = np.matmul(power, possible)
     return 0
+
+
+def steps_to_all(states: int, labels: int) -> int:
+    """After how many steps every state may follow every other where no transition is impossible: as many as a state
+    has labels."""
+    steps, reached = 1, labels
+    while reached < states:
+        steps, reached = steps + 1, reached * labels
+    return steps
+
+
+def spread(table: NDArray[Any], empty: float | bool) -> NDArray[Any]:
+    """`(O, K, K, ...)` from state to state, of a table `(O, K, N, ...)` from state to the label that follows; a state
+    is a tuple of labels, the newest last, and what does not follow a tuple is `empty`."""
+    outer, states, labels = table.shape[:3]
+    if labels == states:
+        return table
+    rest = states // labels
+    full = np.full((outer, labels, rest, rest, labels, *table.shape[3:]), empty, dtype=table.dtype)
+    kept = np.arange(rest)
+    full[:, :, kept, kept] = table.reshape(outer, labels, rest, labels, *table.shape[3:])
+    return full.reshape(outer, states, states, *table.shape[3:])
+
+
+def gathered(table: Array, labels: int) -> Array:
+    """The inverse of `spread`: `(O, K, N, ...)` of `(O, K, K, ...)`."""
+    outer, states = table.shape[:2]
+    if labels == states:
+        return table
+    rest = states // labels
+    full = table.reshape(outer, labels, rest, rest, labels, *table.shape[3:])
+    kept = np.arange(rest)
+    return np.ascontiguousarray(full[:, :, kept, kept]).reshape(outer, states, labels, *table.shape[3:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from emdsl.runtime.chains import ChainLayout
+from emdsl.runtime.chains import ChainLayout, Windows
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE
 from emdsl.runtime.problem import Array
 
@@ -31,13 +31,19 @@ def viterbi(log_first: Array, log_step: Array, log_emit: Array | None, layout: C
     if log_emit is not None:
         score += log_emit[..., begin]
     before = np.zeros((outer, states, layout.size), dtype=np.int32)
-    shared = log_step[..., None] if log_step.ndim == 3 else None
+    # a state is a tuple (oldest label, the rest), of one label in a chain of first order
+    labels = log_step.shape[2]
+    rest = states // labels
+    factors = log_step.reshape(outer, labels, rest, *log_step.shape[2:])
+    shared = factors[..., None] if log_step.ndim == 3 else None
     for step in range(1, len(widths)):
         width = widths[step]
         rows = begin[:width] + step
-        entered = score[:, :, None, :width] + (log_step[..., rows] if shared is None else shared)
-        before[..., rows] = entered.argmax(axis=1)
-        best = entered.max(axis=1)
+        entered = score[..., :width].reshape(outer, labels, rest, 1, width)
+        entered = entered + (factors[..., rows] if shared is None else shared)
+        came = entered.argmax(axis=1) * rest + np.arange(rest)[:, None, None]
+        before[..., rows] = came.reshape(outer, states, width)
+        best = entered.max(axis=1).reshape(outer, states, width)
         score[..., :width] = best if log_emit is None else best + log_emit[..., rows]
     return _traced(path, before, score, begin, widths)
 
@@ -52,3 +58,21 @@ def _traced(path: Codes, before: NDArray[np.int32], score: Array, begin: Codes, 
         path[:, rows] = np.where(possible[:, :width], state[:, :width], -1)
         state[:, :width] = np.take_along_axis(before[..., rows], state[:, None, :width], axis=1)[:, 0]
     return path
+
+
+def unit_path(path: Codes, windows: Windows, labels: int) -> Codes:
+    """The path of single units, `(O, rows)`, of one of windows `(O, windows)`, each the tuple of the labels of
+    `windows.memory` units; -1 stays -1."""
+    rows = windows.rows
+    found = np.full((len(path), int(rows.max(initial=-1)) + 1), -1, dtype=np.intp)
+    found[:, rows] = np.where(path < 0, -1, path % labels)
+    # the units before the end of a chain's first window are in that one alone
+    layout = windows.layout
+    first = layout.first_rows
+    for back in range(1, windows.memory):
+        unit = rows[first] - back
+        chain_begin = np.concatenate([np.zeros(1, dtype=np.intp), rows[layout.starts[1:][layout.lengths > 0] - 1] + 1])
+        inside = unit >= chain_begin[:-1]
+        window = path[:, first[inside]]
+        found[:, unit[inside]] = np.where(window < 0, -1, window // labels**back % labels)
+    return found

@@ -12,10 +12,13 @@ from tests.laws.bound_models import take, take_if_planned
 from tests.laws.constructs import CONSTRUCTS, SETS, Construct
 from tests.laws.constructs_of_chains import CHAINS
 from tests.laws.constructs_of_open_cells import OPEN
+from tests.laws.constructs_of_order import DRIVEN, ORDERS
 from tests.laws.tables import Cell
 
+ALL = [*CONSTRUCTS, *CHAINS, *OPEN, *ORDERS, *DRIVEN]
 
-@pytest.mark.parametrize("construct", [*CONSTRUCTS, *CHAINS, *OPEN], ids=lambda construct: construct.name)
+
+@pytest.mark.parametrize("construct", ALL, ids=lambda construct: construct.name)
 def test_construct(construct: Construct) -> None:
     bound = take(SETS + dedent(construct.text), construct.columns)
     rng = np.random.default_rng(len(construct.name))
