@@ -33,6 +33,7 @@ from emdsl.runtime.uncertainty import delta_method
 
 if TYPE_CHECKING:
     from emdsl.plan.posterior import Posterior
+    from emdsl.predict.prediction import Prediction
 
 
 @dataclass(frozen=True)
@@ -112,12 +113,19 @@ class CompiledModel:
         with _places(self):
             return known_parameters(self.model, bound, values)
 
-    def posterior(self, bound: Bound, theta: Theta) -> Posterior:
+    def posterior(self, bound: Bound, theta: Theta, *, filtered: bool = False) -> Posterior:
         """What the data say of the hidden variables, at these parameters."""
         from emdsl.plan.posterior import posterior
 
         with _places(self):
-            return posterior(self.derivation, bound, theta)
+            return posterior(self.derivation, bound, theta, filtered=filtered)
+
+    def predict(self, bound: Bound, theta: Theta, *, level: float, filtered: bool = False) -> Prediction:
+        """What is expected of the observed variables, at these parameters."""
+        from emdsl.predict.prediction import predict
+
+        with _places(self):
+            return predict(self.derivation, bound, theta, level=level, filtered=filtered)
 
     def design(
         self, design: Any, units: int | None, request: FitRequest, indexes: Mapping[str, tuple[str, ...]],

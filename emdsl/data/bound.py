@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from emdsl.ir.model import Model
+
 
 @dataclass(frozen=True)
 class Level:
@@ -82,3 +84,9 @@ class Bound:
             return np.array([float(label) for label in self.indexes[index_set]])
         except ValueError:
             return None
+
+
+def rows_level(model: Model, bound: Bound) -> int:
+    """The level whose units are the rows of the table; deeper ones run across columns."""
+    across = {plate.name for plate in model.plates if plate.over is not None}
+    return max(number for number, level in enumerate(bound.levels) if level.plate not in across)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from emdsl.ir.expressions import Binder, BinderRef, Expression, ParameterRef, VariableRef
-from emdsl.ir.model import Branch, Domain, When
+from emdsl.ir.model import Branch, Domain, Fact, When
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,15 @@ class Family(Protocol):
 
     def draws(self, arguments: Arguments, target: Target) -> tuple[Draw, ...]:
         """The factors of `target` under this law."""
+        ...
+
+
+@runtime_checkable
+class Declaring(Protocol):
+    """A family written in Python that says its mean, or the law of one element of its vector."""
+
+    def facts(self) -> tuple[Fact, ...]:
+        """The facts."""
         ...
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from emdsl.families.family import Arguments, Draw, Formal, Support, Target, branch
 from emdsl.ir.arithmetic import ONE, apply, log_of
 from emdsl.ir.arrays import element
-from emdsl.ir.expressions import Binder, Expression, Number, Reduce, add, number
-from emdsl.ir.model import Domain
+from emdsl.ir.expressions import Binder, Expression, Number, Reduce, VariableRef, add, number
+from emdsl.ir.model import Domain, Fact
 
 
 @dataclass(frozen=True)
@@ -42,3 +42,7 @@ class Multinomial:
     def _count(target: Target) -> tuple[Binder, Expression]:
         binder, i = target.over()
         return binder, element(target.reference, (i,))
+
+    def facts(self) -> tuple[Fact, ...]:
+        """The expected count of one element."""
+        return (Fact(self.name, "mean", apply("*", VariableRef("n"), VariableRef("p"))),)

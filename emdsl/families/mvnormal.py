@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from emdsl.families.family import Arguments, Draw, Formal, Support, Target, branch
 from emdsl.ir.arithmetic import ONE, apply, log_of
-from emdsl.ir.expressions import Number, Reduce, add, number
-from emdsl.ir.model import Domain
+from emdsl.ir.expressions import Number, Reduce, VariableRef, add, number
+from emdsl.ir.model import Domain, Fact
 
 TWO_PI = apply("*", number(2), Number(math.pi))
 
@@ -35,3 +35,9 @@ class MVNormal:
         distance = apply("mahalanobis", target.reference, mean, covariance)
         total = add(constant, apply("logdet", covariance), distance)
         return (Draw((branch(self.name, arguments, apply("neg", apply("/", total, number(2)))),)),)
+
+    def facts(self) -> tuple[Fact, ...]:
+        """Each element is normal, its variance on the diagonal of the covariance."""
+        mean, variance, x = VariableRef("mean"), VariableRef("cov"), VariableRef("x")
+        standardised = apply("/", apply("-", x, mean), apply("sqrt", variance))
+        return Fact(self.name, "mean", mean), Fact(self.name, "cdf", apply("Phi", standardised), "x")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from emdsl.families.categorical import FINITE
 from emdsl.families.family import Arguments, Draw, Formal, Support, Target, branch
 from emdsl.ir.arithmetic import MINUS_INFINITY, ZERO, apply
-from emdsl.ir.expressions import Apply
+from emdsl.ir.expressions import Apply, VariableRef
+from emdsl.ir.model import Fact
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,8 @@ class Point:
         """One factor."""
         at = Apply("==", (target.reference, arguments["value"].expression))
         return (Draw((branch(self.name, arguments, apply("where", at, ZERO, MINUS_INFINITY)),)),)
+
+    def facts(self) -> tuple[Fact, ...]:
+        """The value itself, and a step at it."""
+        value, x = VariableRef("value"), VariableRef("x")
+        return Fact(self.name, "mean", value), Fact(self.name, "cdf", Apply(">=", (x, value)), "x")

@@ -14,7 +14,7 @@ from emdsl.graph.failures import failure
 from emdsl.graph.names import Names, Scope
 from emdsl.graph.values import Pair, scalar
 from emdsl.ir.expressions import Expression, ParameterRef, VariableRef
-from emdsl.ir.model import Domain, Sampler
+from emdsl.ir.model import Domain, Fact, Sampler
 from emdsl.syntax import tree
 from emdsl.syntax.parser import parse
 
@@ -74,6 +74,21 @@ def sampler(family: DeclaredFamily) -> Sampler | None:
     node = family.definitions["sample"]
     value = number(node, Scope(locals={name: Value(VariableRef(name)) for name in names}), family.names)
     return Sampler(family.name, scalar(value, node))
+
+
+def facts(family: DeclaredFamily) -> tuple[Fact, ...]:
+    """The mean and the distribution function that the family declares."""
+    variable = family.declaration.variable
+    names = (*(formal.name for formal in family.formals), variable)
+    scope = Scope(locals={name: Value(VariableRef(name)) for name in names})
+    found: list[Fact] = []
+    if "mean" in family.definitions:
+        node = family.definitions["mean"]
+        found.append(Fact(family.name, "mean", scalar(number(node, scope, family.names), node)))
+    if "cdf" in family.definitions:
+        node = family.definitions["cdf"]
+        found.append(Fact(family.name, "cdf", scalar(number(node, scope, family.names), node), variable))
+    return tuple(found)
 
 
 def declare(node: tree.FamilyDecl, names: Names) -> DeclaredFamily:

@@ -7,17 +7,17 @@ from dataclasses import replace
 from fractions import Fraction
 
 from emdsl.diagnostics.errors import EmmError
-from emdsl.families.family import BINARY
+from emdsl.families.family import BINARY, Declaring, Family
 from emdsl.graph import parameters
 from emdsl.graph.checks import check_cuts, check_cycles, check_levels, check_order, unused
 from emdsl.graph.declarations import declarations
-from emdsl.graph.declared import DeclaredFamily, sampler
+from emdsl.graph.declared import DeclaredFamily, facts, sampler
 from emdsl.graph.expressions import let_value
 from emdsl.graph.failures import failure
 from emdsl.graph.names import BINARY_SET, Names
 from emdsl.graph.refusals import Site, refused
 from emdsl.graph.statements import Statements
-from emdsl.ir.model import Constant, Factor, IndexSet, Levels, Model, Order, Parameter, Report, Sampler
+from emdsl.ir.model import Constant, Fact, Factor, IndexSet, Levels, Model, Order, Parameter, Report, Sampler
 from emdsl.syntax import tree
 
 
@@ -59,6 +59,7 @@ def resolve(module: tree.Module, *, overrides: Mapping[str, Fraction] | None = N
         orders=orders,
         givens=tuple(statements.givens),
         samplers=_samplers(tuple(statements.factors), names),
+        facts=_facts(tuple(statements.factors), names),
     )
     _check(model, module, names)
     names.failures.raise_all()
@@ -133,10 +134,30 @@ def _constants(names: Names) -> tuple[Constant, ...]:
 
 def _samplers(factors: tuple[Factor, ...], names: Names) -> tuple[Sampler, ...]:
     """How to draw from the declared families that the factors' laws call, of those that say it."""
-    called = dict.fromkeys(branch.family for factor in factors for branch in factor.branches)
-    declared = (names.families[name] for name in called if name in names.families)
-    found = (sampler(family) for family in declared if isinstance(family, DeclaredFamily))
+    found = (sampler(family) for family in _called(factors, names) if isinstance(family, DeclaredFamily))
     return tuple(item for item in found if item is not None)
+
+
+def _facts(factors: tuple[Factor, ...], names: Names) -> tuple[Fact, ...]:
+    """What the families of observed variables say of themselves."""
+    observed = tuple(
+        factor for factor in factors
+        if factor.target is not None and factor.target.name in names.heads
+        and names.heads[factor.target.name].kind == "observed"
+    )  # fmt: skip
+    found: list[Fact] = []
+    for family in _called(observed, names):
+        if isinstance(family, DeclaredFamily):
+            found.extend(facts(family))
+        elif isinstance(family, Declaring):
+            found.extend(family.facts())
+    return tuple(found)
+
+
+def _called(factors: tuple[Factor, ...], names: Names) -> list[Family]:
+    """The families that the factors' laws call, each once."""
+    called = dict.fromkeys(branch.family for factor in factors for branch in factor.branches)
+    return [names.families[name] for name in called if name in names.families]
 
 
 def _check_observed(module: tree.Module) -> None:

@@ -270,6 +270,20 @@ class Sampler:
 
 
 @dataclass(frozen=True)
+class Fact:
+    """What a family declares of itself: its `mean`, or its `cdf`, the probability of no more than `at`.
+
+    `value` is over its arguments (and `at`), which are written as `VariableRef`s. Of a family of vectors it is about
+    one element, whose own entries of the arguments (of a matrix the one on its diagonal) it names.
+    """
+
+    family: str
+    definition: Literal["mean", "cdf"]
+    value: Expression
+    at: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
     """A derived quantity of the parameters; `binders` are its axes (none: a scalar)."""
 
@@ -308,6 +322,7 @@ class Model:
     warnings: tuple[str, ...] = ()
     samplers: tuple[Sampler, ...] = ()
     givens: tuple[Given, ...] = ()
+    facts: tuple[Fact, ...] = ()
 
     def parameter(self, name: str) -> Parameter:
         """The parameter of that name."""
@@ -327,7 +342,8 @@ class Model:
 
 
 __all__ = [
-    "Arm", "Binder", "Branch", "Columns", "Constant", "ConstantRef", "Domain", "Factor", "Given", "Guard", "IndexSet",
+    "Arm", "Binder", "Branch", "Columns", "Constant", "ConstantRef", "Domain", "Fact", "Factor", "Given", "Guard",
+    "IndexSet",
     "Labels", "Levels", "Map", "Model", "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range", "Report",
     "Sampler", "Variable", "VariableRef", "Weight",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
+from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.model import Model, Variable
 from emdsl.plan.block_source import block_function
@@ -24,11 +25,14 @@ from emdsl.plan.source import HEADER
 from emdsl.plan.unseen import check_conditions, is_unseen
 from emdsl.runtime.carriers import times_weight
 from emdsl.runtime.chains import ChainLayout
+from emdsl.runtime.filtering import filter_forward, filter_reverse
 from emdsl.runtime.problem import Array, Theta
-from emdsl.runtime.scan import ChainTape, scan_forward
+from emdsl.runtime.scan import ChainTape, scan_forward, scan_reverse
 from emdsl.runtime.viterbi import unit_path, viterbi
 
 Codes = NDArray[np.intp]
+#: Hidden variables whose joint posterior is asked for in each unit of a plate: a name for them, the plate, their axes.
+Joint = tuple[str, str | None, tuple[str, ...]]
 
 #: What stands for a weight of 0 inside an outer unit in reverse: the unit's own posterior comes back multiplied by it,
 #: which drops out of the shares.
@@ -71,12 +75,13 @@ class Posterior:
     notes: tuple[str, ...] = ()
 
 
-def posterior(derivation: Derivation, bound: Bound, theta: Theta) -> Posterior:
+def posterior(derivation: Derivation, bound: Bound, theta: Theta, *, filtered: bool = False) -> Posterior:
     """The posterior of what is hidden in each unit, at these parameters. Outermost units count once, whatever their
-    weight."""
+    weight. `filtered`: the probabilities are given a chain's units up to this one alone; the path stays that of the
+    whole chain."""
     check_conditions(derivation.model, bound)
     program = PosteriorProgram(derivation, bound)
-    return program.run(theta)
+    return program.run(theta, filtered=filtered)
 
 
 def reported(model: Model) -> tuple[Variable, ...]:
@@ -90,16 +95,16 @@ def reported(model: Model) -> tuple[Variable, ...]:
 
 @dataclass
 class PosteriorEliminator(Eliminator):
-    """The program of the log-evidence with a log-potential on every hidden variable, and on every one of `pairs`."""
+    """The program of the log-evidence with a log-potential on every hidden variable, and on every one of `joint`:
+    a name, a plate and axes."""
 
-    pairs: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    joint: tuple[Joint, ...] = ()
     random: bool = True
 
     def _leaves(self) -> list[Node]:
         found = super()._leaves()
-        for name, draws in self.pairs:
-            level = self._level_of(self.model.variable(name).plate)
-            found.append(Potential(next(self.numbers), draws, level, True, name))
+        for name, plate, axes in self.joint:
+            found.append(Potential(next(self.numbers), axes, self._level_of(plate), True, name))
         return found
 
 
@@ -125,25 +130,29 @@ def _times_weight(table: Array, weights: Array) -> Array:
 class PosteriorProgram(Program):
     """The program of a model on its data, with what the posterior needs beside the log-evidence."""
 
-    def __init__(self, derivation: Derivation, bound: Bound) -> None:
+    def __init__(self, derivation: Derivation, bound: Bound, joint: tuple[Joint, ...] = ()) -> None:
         super().__init__(derivation, bound)
         model, bound = self.derivation.model, self.bound
-        self.pairs = tuple((v.name, v.components) for v in model.variables if v.kind == "latent" and v.components)
+        pairs = tuple(
+            (v.name, v.plate, v.components) for v in model.variables if v.kind == "latent" and v.components
+        )  # fmt: skip
         pieces, maps = list(self.pieces.values()), list(self.maps.values())
-        root = PosteriorEliminator(model, bound, pieces, maps, pairs=self.pairs).build()
+        root = PosteriorEliminator(model, bound, pieces, maps, joint=(*pairs, *joint)).build()
         self.posterior_nodes = in_order(root)
         self.posterior_constants = self._constants(root)
         source = "\n".join([HEADER.format(name="posterior"), "", *block_function(root, "sweep")])
         self.posterior_module = load_module(source)
         self.posterior_module.times_weight = _times_weight  # type: ignore[attr-defined]
 
-    def run(self, theta: Theta) -> Posterior:
-        """The posterior at one theta."""
+    def run(self, theta: Theta, *, filtered: bool = False) -> Posterior:
+        """The posterior at one theta; `filtered` as in `shares`."""
         paths = _Paths()
         self.posterior_module.scan_forward = paths.scan  # type: ignore[attr-defined]
         with np.errstate(all="ignore"):
             shares = self._shares(theta)
             scans = self._scans(paths.found)
+        if filtered:
+            shares = self.shares(theta, filtered=True)
         marginals = {v.name: self._marginal(v, shares[v.name]) for v in reported(self.derivation.model)}
         followed, notes = self._paths(scans, shares)
         for name, path in followed.items():
@@ -151,6 +160,29 @@ class PosteriorProgram(Program):
         return Posterior(tuple(marginals.values()), (*notes, *_impossible(marginals, self.bound)))
 
     # --- probabilities ------------------------------------------------------------------------------------------------
+
+    def shares(self, theta: Theta, *, filtered: bool = False) -> dict[str, Array]:
+        """The joint posterior of each hidden variable, genotype and name of `joint`, `(*values, units)`; NaN where the
+        data are impossible. `filtered`: given a chain's units up to this one and no later ones.
+
+        Raises `not-supported-yet` for a filter of a chain under hidden variables, or of higher order.
+        """
+        if filtered:
+            self._check_filter()
+        module: Any = self.posterior_module
+        module.scan_forward = filter_forward if filtered else scan_forward
+        module.scan_reverse = filter_reverse if filtered else scan_reverse
+        with np.errstate(all="ignore"):
+            return self._shares(theta)
+
+    def _check_filter(self) -> None:
+        for node in self.posterior_nodes:
+            if isinstance(node, Scan) and (node.axes or node.memory > 1):
+                what = f"under {', '.join(node.axes)}" if node.axes else "that looks back more than one unit"
+                raise EmmError(
+                    "not-supported-yet", f"the chain of {', '.join(node.states)} {what} cannot be filtered yet",
+                    place="--filtered", help="leave out --filtered: what is hidden is then known from the whole chain",
+                )  # fmt: skip
 
     def _shares(self, theta: Theta) -> dict[str, Array]:
         """For each hidden variable `(values, units)`, for each genotype `(values, values, units)`."""
@@ -266,7 +298,13 @@ def _unordered(labels: tuple[str, ...], joint: Array) -> tuple[tuple[str, ...], 
     """The unordered pairs `A/B` in the order of the labels, and their probabilities, from those of ordered pairs."""
     first, second = np.triu_indices(len(labels))
     both = joint[first, second] + np.where((first != second)[:, None], joint[second, first], 0.0)
-    return tuple(f"{labels[a]}/{labels[b]}" for a, b in zip(first, second, strict=True)), both
+    return unordered_pairs(labels), both
+
+
+def unordered_pairs(labels: tuple[str, ...]) -> tuple[str, ...]:
+    """`A/A`, `A/B`, `B/B`: the values of a genotype, in the order of the labels."""
+    first, second = np.triu_indices(len(labels))
+    return tuple(f"{labels[a]}/{labels[b]}" for a, b in zip(first, second, strict=True))
 
 
 def _with_path(marginal: Marginal, path: Codes) -> Marginal:

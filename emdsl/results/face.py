@@ -114,19 +114,22 @@ class Model:
         """The same with the options as a dict."""
         return "\n".join(self.compiled.check(data, fit_request(self.compiled.model, given, spell)))
 
-    def posterior(self, data: Any, params: Any, *, plate: str | None = None, **given: Any) -> Any:
+    def posterior(
+        self, data: Any, params: Any, *, plate: str | None = None, filtered: bool = False, **given: Any
+    ) -> Any:
         """`Fit.posterior` without a fit: `params` are values of all parameters, a dict as `Fit.params`, the dict of a
-        whole fit, or the path of such a JSON file. Options are those of `fit` that say how data bind."""
+        whole fit, or the path of such a JSON file. `filtered`: of a chain, given its units up to this one alone.
+        Options are those of `fit` that say how data bind."""
         from emdsl.results.frames import frame
         from emdsl.results.posterior import one_table
 
-        tables, _ = self.posterior_with(data, params, given)
+        tables, _ = self.posterior_with(data, params, given, filtered=filtered)
         if plate is None and len(tables) > 1:
             return {name: frame(columns) for name, columns in tables.items()}
         return frame(one_table(tables, plate, self.compiled.model, "plate"))
 
     def posterior_with(
-        self, data: Any, params: Any, given: Mapping[str, Any], spell: Spell = str
+        self, data: Any, params: Any, given: Mapping[str, Any], spell: Spell = str, *, filtered: bool = False
     ) -> tuple[dict[str, dict[str, list[Any]]], tuple[str, ...]]:
         """The tables by plate, as columns, and what a reader must know of them; options as a dict."""
         from emdsl.results.params import known_parameters
@@ -134,7 +137,34 @@ class Model:
 
         request = fit_request(self.compiled.model, given, spell)
         known = known_parameters(params, self.compiled.model, spell("params"))
-        return known_posterior(self.compiled, data, known, request)
+        return known_posterior(self.compiled, data, known, request, filtered=filtered)
+
+    def predict(
+        self, data: Any, params: Any, *, level: float = 0.95, ahead: int | None = None, filtered: bool = False,
+        plate: str | None = None, **given: Any,
+    ) -> Any:  # fmt: skip
+        """`Fit.predict` without a fit: `params` as in `posterior`."""
+        from emdsl.results.frames import frame
+        from emdsl.results.posterior import one_table
+
+        chosen = {"level": level, "ahead": ahead, "filtered": filtered}
+        tables, _ = self.predict_with(data, params, chosen, given)
+        if plate is None and len(tables) > 1:
+            return {name: frame(columns) for name, columns in tables.items()}
+        return frame(one_table(tables, plate, self.compiled.model, "plate", kind="observed"))
+
+    def predict_with(
+        self, data: Any, params: Any, chosen: Mapping[str, Any], given: Mapping[str, Any], spell: Spell = str
+    ) -> tuple[dict[str, dict[str, list[Any]]], tuple[str, ...]]:
+        """The tables by plate, as columns, and what a reader must know of them; `chosen` are the options of
+        `predict`, `given` those about data."""
+        from emdsl.results.params import known_parameters
+        from emdsl.results.prediction import asked, known_prediction
+
+        request = fit_request(self.compiled.model, given, spell)
+        wanted = asked(chosen, spell)
+        known = known_parameters(params, self.compiled.model, spell("params"))
+        return known_prediction(self.compiled, data, known, request, wanted, spell)
 
     def simulate(
         self, n: int | None, params: Any, *, seed: int = 0, latent: bool = False, missing: float = 0.0,

@@ -62,7 +62,7 @@ def fit_request(model: Model, given: Mapping[str, Any], spell: Spell = str) -> F
     for name, least in COUNTS.items():
         values[name] = whole_number(spell(name), values[name], least, optional=DEFAULTS[name] is None)
     values["tol"] = _number(spell("tol"), values["tol"], "0 or more", lambda tol: 0 <= tol < math.inf)
-    values["level"] = _number(spell("level"), values["level"], "between 0 and 1", lambda level: 0 < level < 1)
+    values["level"] = share(spell("level"), values["level"])
     for name in ("set", "const", "map"):
         values[name] = _mapping(spell(name), values[name])
     columns = _mapping(spell("columns"), values["columns"])
@@ -92,6 +92,11 @@ def whole_number(option: str, value: Any, least: int, *, optional: bool) -> int 
     if isinstance(number, bool) or not hasattr(number, "__index__") or int(number) < least:
         raise _bad(option, f"a whole number, {least} or more", value)
     return int(number)
+
+
+def share(option: str, value: Any) -> float:
+    """The value as a number between 0 and 1. Raises `bad-option`."""
+    return _number(option, value, "between 0 and 1", lambda number: 0 < number < 1)
 
 
 def _number(option: str, value: Any, expected: str, holds: Callable[[float], bool]) -> float:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdsl.data.bound import Bound
+from emdsl.data.bound import Bound, rows_level
 from emdsl.data.reading import read_table
 from emdsl.data.wording import did_you_mean, plain
 from emdsl.diagnostics.errors import EmmError
@@ -36,7 +36,7 @@ Columns = dict[str, list[Any]]
 ROW = "row"
 
 
-def fit_posterior(fit: Fit, data: Any = None) -> tuple[dict[str, Columns], tuple[str, ...]]:
+def fit_posterior(fit: Fit, data: Any = None, *, filtered: bool = False) -> tuple[dict[str, Columns], tuple[str, ...]]:
     """The tables for the data of a fit, or for new data, and the notes. Labels are those of the fit."""
     outcome = fit.outcome
     assert outcome.compiled is not None
@@ -46,16 +46,16 @@ def fit_posterior(fit: Fit, data: Any = None) -> tuple[dict[str, Columns], tuple
         weight = outcome.request.weight
         request = replace(outcome.request, weight=weight if weight in table else None)
         bound = outcome.compiled.bind_again(table, request, bound.indexes, bound.columns)
-    found = outcome.compiled.posterior(bound, outcome.state.theta)
+    found = outcome.compiled.posterior(bound, outcome.state.theta, filtered=filtered)
     return posterior_tables(outcome.model, bound, found), (*bound.warnings * (data is not None), *found.notes)
 
 
 def known_posterior(
-    compiled: CompiledModel, data: Any, known: KnownParameters, request: FitRequest
+    compiled: CompiledModel, data: Any, known: KnownParameters, request: FitRequest, *, filtered: bool = False
 ) -> tuple[dict[str, Columns], tuple[str, ...]]:
     """The tables for data at known parameters, and the notes."""
     bound = compiled.bind_again(data, request, known.indexes, known.columns)
-    found = compiled.posterior(bound, compiled.known_parameters(bound, known.values))
+    found = compiled.posterior(bound, compiled.known_parameters(bound, known.values), filtered=filtered)
     return posterior_tables(compiled.model, bound, found), (*bound.warnings, *found.notes)
 
 
@@ -69,11 +69,11 @@ def posterior_tables(model: Model, bound: Bound, posterior: Posterior) -> dict[s
         found = [marginal for marginal in posterior.marginals if marginal.level == number]
         if not found:
             continue
-        order = np.argsort(_first_rows(model, bound, number), kind="stable")
-        columns = {name: _cells(values[order]) for name, values in _identity(model, bound, number).items()}
+        order = np.argsort(first_rows(model, bound, number), kind="stable")
+        columns = {name: cells(values[order]) for name, values in identity(model, bound, number).items()}
         for marginal in found:
             for name, values in _columns(marginal).items():
-                columns[_free(name, columns)] = _cells(values[order])
+                columns[free_name(name, columns)] = cells(values[order])
         tables[level.plate or ""] = columns
     return tables
 
@@ -92,13 +92,13 @@ def _columns(marginal: Marginal) -> dict[str, NDArray[Any]]:
     return found
 
 
-def _cells(values: NDArray[Any]) -> list[Any]:
+def cells(values: NDArray[Any]) -> list[Any]:
     """Plain values, None for a number that is none."""
-    cells: list[Any] = values.tolist()
-    return [None if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells]
+    plain_cells: list[Any] = values.tolist()
+    return [None if isinstance(cell, float) and math.isnan(cell) else cell for cell in plain_cells]
 
 
-def _free(name: str, columns: Mapping[str, Any]) -> str:
+def free_name(name: str, columns: Mapping[str, Any]) -> str:
     """The name, or, where a column that tells units apart has it, the name with a line behind it."""
     while name in columns:
         name += "_"
@@ -106,12 +106,6 @@ def _free(name: str, columns: Mapping[str, Any]) -> str:
 
 
 # --- units ------------------------------------------------------------------------------------------------------------
-
-
-def rows_level(model: Model, bound: Bound) -> int:
-    """The level whose units are the rows of the table; deeper ones run across columns."""
-    across = {plate.name for plate in model.plates if plate.over is not None}
-    return max(number for number, level in enumerate(bound.levels) if level.plate not in across)
 
 
 def ancestor(bound: Bound, level: int, above: int) -> NDArray[np.intp]:
@@ -122,7 +116,7 @@ def ancestor(bound: Bound, level: int, above: int) -> NDArray[np.intp]:
     return unit
 
 
-def _first_rows(model: Model, bound: Bound, level: int) -> NDArray[np.intp]:
+def first_rows(model: Model, bound: Bound, level: int) -> NDArray[np.intp]:
     """The first row of the data that belongs to each unit."""
     rows = rows_level(model, bound)
     if level >= rows:
@@ -133,7 +127,7 @@ def _first_rows(model: Model, bound: Bound, level: int) -> NDArray[np.intp]:
     return np.minimum.reduceat(bound.order, starts)
 
 
-def _identity(model: Model, bound: Bound, level: int) -> dict[str, NDArray[Any]]:
+def identity(model: Model, bound: Bound, level: int) -> dict[str, NDArray[Any]]:
     """The columns that tell the units of a level apart."""
     found: dict[str, NDArray[Any]] = {}
     rows = rows_level(model, bound)
@@ -156,22 +150,27 @@ def _identity(model: Model, bound: Bound, level: int) -> dict[str, NDArray[Any]]
 # --- one of them ------------------------------------------------------------------------------------------------------
 
 
-def one_table(tables: Mapping[str, Columns], plate: str | None, model: Model, place: str, help: str = "") -> Columns:
-    """The table of a plate, or the only one. Raises `nothing-hidden`, `unknown-plate`, `several-plates`."""
-    if not tables:
+def one_table(
+    tables: Mapping[str, Columns], plate: str | None, model: Model, place: str, help: str = "", kind: str = "hidden"
+) -> Columns:
+    """The table of a plate, or the only one; `kind` is that of the variables in them. Raises `nothing-hidden`,
+    `nothing-predicted`, `unknown-plate`, `several-plates`."""
+    if not tables and kind == "hidden":
         raise nothing_hidden(model.name)
+    if not tables:
+        raise EmmError("nothing-predicted", f"there is no unit of `{model.name}` to predict anything of", place="data")
     if plate is None:
         if len(tables) > 1:
             raise EmmError(
-                "several-plates", f"hidden variables live in several plates: {plain(tables)}", place=place,
+                "several-plates", f"{kind} variables live in several plates: {plain(tables)}", place=place,
                 help=help or f"choose one: {place} {next(iter(tables))}",
             )  # fmt: skip
         return next(iter(tables.values()))
     if plate not in tables:
         near = did_you_mean(plate, tables)
         raise EmmError(
-            "unknown-plate", f"there is no hidden variable in a plate `{plate}`", place=place,
-            help="; ".join(part for part in (near, f"the plates with hidden variables are {plain(tables)}") if part),
+            "unknown-plate", f"there is no {kind} variable in a plate `{plate}`", place=place,
+            help="; ".join(part for part in (near, f"the plates with {kind} variables are {plain(tables)}") if part),
         )  # fmt: skip
     return tables[plate]
 

@@ -201,25 +201,49 @@ class Fit:
         trace = self.outcome.state.trace
         return {"iteration": [int(at) for at, _ in trace], "loglik": [float(value) for _, value in trace]}
 
-    def posterior(self, new_data: Any = None, *, plate: str | None = None) -> Any:
+    def posterior(self, new_data: Any = None, *, plate: str | None = None, filtered: bool = False) -> Any:
         """What the data of the fit, or `new_data`, say of the hidden variables: for each unit the probability of each
         value, the most probable one, the mean where values are numbers, and of a chain the most probable path.
 
         A data frame with one row for each unit (a dict of columns without pandas); a dict of such by plate where
         hidden variables live in several plates and `plate` chooses none. Raises `unknown-label` for labels that the
-        fit does not know.
+        fit does not know. `filtered`: of a chain, given its units up to this one and no later ones.
         """
         import warnings
 
         from emdsl.results.frames import frame
         from emdsl.results.posterior import fit_posterior, one_table
 
-        tables, notes = fit_posterior(self, new_data)
+        tables, notes = fit_posterior(self, new_data, filtered=filtered)
         for note in notes:
             warnings.warn(note, stacklevel=2)
         if plate is None and len(tables) > 1:
             return {name: frame(columns) for name, columns in tables.items()}
         return frame(one_table(tables, plate, self.outcome.model, "plate"))
+
+    def predict(
+        self, data: Any = None, *, level: float = 0.95, ahead: int | None = None, filtered: bool = False,
+        plate: str | None = None,
+    ) -> Any:  # fmt: skip
+        """What is expected of the observed variables in the data of the fit, or in `data`: for each unit the expected
+        value of a number with its interval, the probabilities of the values of a finite variable.
+
+        The law of a variable given what is hidden, averaged over what the data say of that: a cell to be predicted is
+        empty. `ahead`: the units that follow each chain of `data`, and no others. `filtered` and the frames as in
+        `posterior`. Parameters are taken as known.
+        """
+        import warnings
+
+        from emdsl.results.frames import frame
+        from emdsl.results.posterior import one_table
+        from emdsl.results.prediction import asked, fit_prediction
+
+        tables, notes = fit_prediction(self, data, asked({"level": level, "ahead": ahead, "filtered": filtered}))
+        for note in notes:
+            warnings.warn(note, stacklevel=2)
+        if plate is None and len(tables) > 1:
+            return {name: frame(columns) for name, columns in tables.items()}
+        return frame(one_table(tables, plate, self.outcome.model, "plate", kind="observed"))
 
     def simulate(
         self, n: int | None = None, *, seed: int = 0, latent: bool = False, missing: float = 0.0, design: Any = None

@@ -1,0 +1,1 @@
+"""What a model expects of its observed variables, given what is seen."""

@@ -1,0 +1,224 @@
+"""The law of one observed variable in every cell of what is hidden: its density, mean and distribution function.
+
+Arrays are `(cells, elements, units)`, `cells` the joint values of the hidden variables that the law looks at; an axis
+has length 1 where nothing varies with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emdsl.data.bound import Bound
+from emdsl.ir.arrays import element
+from emdsl.ir.expressions import (
+    Binder,
+    BinderRef,
+    Choose,
+    ConstantRef,
+    Expression,
+    ParameterRef,
+    Tabulate,
+    VariableRef,
+    rewrite,
+    walk,
+)
+from emdsl.ir.model import Branch, Fact, Factor, Map, Model
+from emdsl.plan.evaluation import axis_of
+from emdsl.plan.named import ROW, Named
+from emdsl.runtime.problem import Array, Theta
+from emdsl.simulate.draws import ordered_elements
+from emdsl.simulate.evaluation import Codes, Drawn, UnitEvaluator, level_of
+
+#: The axis of the values at which a law is asked for its density.
+POINTS = "?points"
+
+
+@dataclass(frozen=True)
+class LawEvaluator(UnitEvaluator):
+    """A `UnitEvaluator` that takes the values of some numbers from `points` and not from the data."""
+
+    points: Mapping[VariableRef, Named] = field(default_factory=dict)
+
+    def _variable(self, reference: VariableRef) -> Named:
+        return self.points[reference] if reference in self.points else super()._variable(reference)
+
+    def _data(self, reference: VariableRef) -> Named:
+        found = super()._data(reference)
+        values = self.model.variable(reference.name).values
+        if values is None:
+            return found
+        # what is not known is left out by `Law.unknown`; a code of no label would index a table from its end
+        inside = (found.array >= 0) & (found.array < len(self.bound.indexes[values]))
+        return Named(found.axes, np.where(inside, found.array, 0))
+
+    def is_known(self, reference: VariableRef) -> Named:
+        """Where there is a value of a datum, and one alone."""
+        found = super()._data(reference)
+        values = self.model.variable(reference.name).values
+        if values is None:
+            return Named(found.axes, ~np.isnan(found.array))
+        return Named(found.axes, (found.array >= 0) & (found.array < len(self.bound.indexes[values])))
+
+
+def hidden_references(statement: Factor | Map, model: Model) -> tuple[VariableRef, ...]:
+    """The hidden variables that a statement looks at, in the order of declaration, the earliest units first."""
+    parts = statement.branches if isinstance(statement, Factor) else statement.value
+    order = {variable.name: k for k, variable in enumerate(model.variables)}
+    found = {n for n in walk(parts) if isinstance(n, VariableRef) and model.variable(n.name).kind == "latent"}
+    return tuple(sorted(found, key=lambda n: (order[n.name], -n.lag)))
+
+
+def scope_of(statement: Factor | Map, model: Model) -> tuple[str, ...]:
+    """The axes of what is hidden in a statement."""
+    return tuple(dict.fromkeys(map(axis_of, hidden_references(statement, model))))
+
+
+@dataclass(frozen=True)
+class Law:
+    """A statement about an observed variable for some units of its plate."""
+
+    model: Model
+    bound: Bound
+    theta: Theta
+    statement: Factor | Map
+    drawn: Drawn
+    units: Codes
+
+    @property
+    def event(self) -> tuple[Binder, ...]:
+        """The axis along which the statement draws a vector."""
+        assert self.statement.target is not None
+        axes = self.model.variable(self.statement.target.name).axes[len(self.statement.target.indices) :]
+        return tuple(Binder(f"?event {k}", axis) for k, axis in enumerate(axes))
+
+    @property
+    def elements(self) -> tuple[Binder, ...]:
+        """What tells the elements of the variable apart, in the order of its axes."""
+        return (*ordered_elements(self.statement), *self.event)
+
+    @property
+    def target(self) -> VariableRef:
+        """One element of the variable."""
+        target = self.statement.target
+        assert target is not None
+        return replace(target, indices=(*target.indices, *map(BinderRef, self.event)))
+
+    def evaluator(self, tried: bool = False, points: Named | None = None) -> LawEvaluator:
+        """Values in all cells of what is hidden; `tried`: also for all values of the target, or at `points`."""
+        coded: set[VariableRef] = set(hidden_references(self.statement, self.model))
+        if tried:
+            coded.add(self.target)
+        level = level_of(self.bound, self.statement.plate)
+        at = {} if points is None else {self.target: points}
+        return LawEvaluator(
+            self.model, self.bound, frozenset(coded), self.theta, level, self.drawn, self.units, at
+        )  # fmt: skip
+
+    def aligned(self, value: Named, *more: str) -> NDArray[Any]:
+        """`(cells, elements, units, *more)`: an axis of length 1 where the value does not vary with it."""
+        scope = scope_of(self.statement, self.model)
+        names = [binder.name for binder in self.elements]
+        sizes = {axis: self._size(axis) for axis in scope} | {
+            binder.name: len(self.bound.indexes[binder.index_set]) for binder in self.elements
+        }
+        array = value.aligned((*scope, *names, ROW, *more))
+        shape = list(array.shape)
+        for group in (range(len(scope)), range(len(scope), len(scope) + len(names))):
+            if any(array.shape[k] > 1 for k in group):
+                for k in group:
+                    shape[k] = sizes[(*scope, *names)[k]]
+        array = np.broadcast_to(array, shape)
+        cells = int(np.prod(shape[: len(scope)]))
+        count = int(np.prod(shape[len(scope) : len(scope) + len(names)]))
+        return array.reshape(cells, count, *shape[len(scope) + len(names) :])
+
+    def _size(self, axis: str) -> int:
+        values = self.model.variable(axis.partition("@")[0]).values
+        return len(self.bound.indexes[values or ""])
+
+    # --- what a law says ----------------------------------------------------------------------------------------------
+
+    def holds(self, branch: Branch) -> NDArray[np.bool_]:
+        """Where a branch is the law: every guard that is not about the variable itself."""
+        evaluator = self.evaluator()
+        total = np.ones((1, 1, 1), dtype=bool)
+        for guard in branch.guards:
+            total = total & self.aligned(evaluator.truth(guard)).astype(bool)
+        return total
+
+    def unknown(self) -> NDArray[np.bool_]:
+        """Units in which something that the statement looks at has an empty cell or lies before the chain."""
+        evaluator = self.evaluator()
+        parts = self.statement.branches if isinstance(self.statement, Factor) else self.statement.value
+        total = np.zeros(len(self.units), dtype=bool)
+        for node in {item for item in walk(parts) if isinstance(item, VariableRef)}:
+            own = self.statement.target is not None and node.name == self.statement.target.name and not node.lag
+            if own or self.model.variable(node.name).kind == "latent":
+                continue
+            found = evaluator.is_known(node)
+            known = found.array if ROW in found.axes else np.broadcast_to(found.array, total.shape)
+            total |= ~known.reshape(-1, known.shape[-1]).all(axis=0)
+        return total
+
+    def fact(self, branch: Branch, definition: str) -> Fact | None:
+        """What the family of a branch declares."""
+        return next(
+            (item for item in self.model.facts if item.family == branch.family and item.definition == definition), None
+        )
+
+    def mean(self, branch: Branch) -> Array | None:
+        """The declared mean."""
+        fact = self.fact(branch, "mean")
+        return None if fact is None else self.aligned(self.evaluator().value(self._put_in(fact, branch)))
+
+    def cdf(self, branch: Branch, at: Named) -> Array:
+        """The declared distribution function at values by element and unit."""
+        fact = self.fact(branch, "cdf")
+        assert fact is not None
+        return self.aligned(self.evaluator(points=at).value(self._put_in(fact, branch)))
+
+    def density(self, branch: Branch, at: Named) -> Array:
+        """The density (or probability) at the values of `at`, along `POINTS` as the last axis."""
+        value = self.evaluator(points=at).value(branch.log_density)
+        return np.asarray(np.nan_to_num(np.exp(self.aligned(value, POINTS)), nan=0.0))
+
+    def by_element(self, values: Array) -> Named:
+        """Values `(elements, units)` as what an evaluator takes."""
+        shape = [len(self.bound.indexes[binder.index_set]) for binder in self.elements]
+        return Named((*(binder.name for binder in self.elements), ROW), values.reshape(*shape, values.shape[-1]))
+
+    def _put_in(self, fact: Fact, branch: Branch) -> Expression:
+        """A fact with the arguments of the branch in it; of vectors and matrices the element's own entries."""
+        index = tuple(map(BinderRef, self.event))
+        put = {
+            name: element(value, index * (_rank(value, self.model) // max(len(index), 1)))
+            for name, value in branch.arguments
+        }  # fmt: skip
+        put[fact.at] = self.target
+
+        def rule(node: Any) -> Any:
+            return put.get(node.name, node) if isinstance(node, VariableRef) else node
+
+        result: Expression = rewrite(fact.value, rule)
+        return result
+
+
+def _rank(expression: Expression, model: Model) -> int:
+    """How many axes an argument has: 0 a number, 1 a vector, 2 a matrix."""
+    match expression:
+        case ParameterRef(name, indices):
+            return len(model.parameter(name).array_axes) - len(indices)
+        case ConstantRef(name, indices):
+            return len(model.constant(name).axes) - len(indices)
+        case VariableRef(name, indices):
+            return len(model.variable(name).axes) - len(indices)
+        case Tabulate(binders):
+            return len(binders)
+        case Choose(_, arms):
+            return _rank(arms[0].value, model)
+    return 0
