@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tests.laws.constructs import Construct
+from tests.laws.tables import Cell
 
 #: Chains of four, two, one and three units, a cell missing.
-RAGGED = {
+RAGGED: dict[str, list[Cell]] = {
     "g": ["1", "1", "1", "1", "2", "2", "3", "4", "4", "4"],
     "y": [0.0, None, 2.0, -1.0, 4.0, 1.0, 0.5, None, 1.5, 2.0],
 }
@@ -125,7 +126,7 @@ ORDERS = (
                 latent z ~ Categorical(p) first, Categorical(A[k, prev(z, 2), prev(z)]) after
                 observed y ~ Normal(m[z], 1)
         """,
-        {**RAGGED, "w": [2.0] * 4 + [0.5] * 2 + [0.0] + [1.0] * 3},
+        {**RAGGED, "w": [2.0, 2.0, 2.0, 2.0, 0.5, 0.5, 0.0, 1.0, 1.0, 1.0]},
     ),
     Construct(
         "a chain of second order over plates inside and around it",

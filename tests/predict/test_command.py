@@ -48,7 +48,8 @@ def rows_of(text: str) -> list[dict[str, float]]:
 
 def forward() -> list[Any]:
     """Filtered probabilities by hand (Hamilton 1989)."""
-    found, state = [], np.array([0.5, 0.5])
+    found: list[Any] = []
+    state = np.array([0.5, 0.5])
     for k, y in enumerate(Y):
         state = state if k == 0 else found[-1] @ A
         weight = np.ones(2) if y is None else stats.norm([0, 4], 1).pdf(y)

@@ -22,7 +22,7 @@ from tests.laws.enumeration import Enumeration, applies
 from tests.laws.interpreter import World
 
 #: What SciPy calls a law, from the values of its arguments.
-LAWS = {
+LAWS: dict[str, Any] = {
     "Normal": lambda mean, sd: stats.norm(mean, sd),
     "Poisson": lambda rate: stats.poisson(rate),
     "Point": lambda value: stats.rv_discrete(values=([value], [1.0])),
@@ -53,7 +53,8 @@ class Mixtures:
     """For each unit of the plate of a variable, the laws that it may have and their posterior weights."""
 
     def __init__(self, taken: Taken, name: str) -> None:
-        self.factors, self.found = factors_of(taken, name), {}
+        self.factors = factors_of(taken, name)
+        self.found: dict[tuple[int, int], list[tuple[float, Any]]] = {}
 
     def __call__(self, world: World, weights: Any) -> None:
         for factor in self.factors:
@@ -142,9 +143,9 @@ def test_what_is_filtered_is_what_a_chain_cut_there_says(construct: Construct) -
         last = posterior(cut.compiled.derivation, cut.bound, theta).marginals
         for whole, part in zip(filtered, last, strict=True):
             assert whole.probabilities[:, end - 1] == pytest.approx(part.probabilities[:, -1], rel=1e-9, abs=1e-12)
-        for whole, part in zip(expected, predicted(cut, theta).variables, strict=True):
-            field = "expected" if whole.probabilities is None else "probabilities"
-            assert getattr(whole, field)[..., end - 1] == pytest.approx(getattr(part, field)[..., -1], nan_ok=True)
+        for known, alone in zip(expected, predicted(cut, theta).variables, strict=True):
+            field = "expected" if known.probabilities is None else "probabilities"
+            assert getattr(known, field)[..., end - 1] == pytest.approx(getattr(alone, field)[..., -1], nan_ok=True)
 
 
 # --- laws, one by one -------------------------------------------------------------------------------------------------
