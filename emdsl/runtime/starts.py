@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,8 @@ CONTINUED = 5
 LONG = 200
 #: … and of one that is continued to see whether it comes to the best optimum too.
 ENOUGH = 60
+#: The gain of an iteration below which a start within `same_optimum` of a known optimum is taken to be at it.
+CREEP = 1e-4
 #: Up to so many coordinates Newton's method tells a plateau from an optimum.
 FEW = 30
 
@@ -47,6 +49,11 @@ class Start:
     def moving(self) -> bool:
         """Whether the last iteration still gained something."""
         return not self.settled and (len(self.trace) < 2 or self.trace[-1][1] - self.trace[-2][1] > 1e-6)
+
+    @property
+    def creeping(self) -> bool:
+        """Whether the last iteration gained less than `CREEP`."""
+        return self.settled or (len(self.trace) > 1 and self.trace[-1][1] - self.trace[-2][1] < CREEP)
 
 
 @dataclass(frozen=True)
@@ -137,15 +144,20 @@ def continued(
     )
 
 
-def followed_to_its_end(problem: Problem, coordinates: Coordinates, start: Start, target: float) -> Start:
+def followed_to_its_end(
+    problem: Problem, coordinates: Coordinates, start: Start, target: float, others: Sequence[float] = ()
+) -> Start:
     """A start carried on until it has reached `target`, or is at another optimum, ENOUGH accelerated iterations at
     most.
 
     EM may crawl over a plateau with gains that look like those at an optimum. With at most FEW coordinates Newton's
-    method says which it is.
+    method says which it is; it is not asked again for a start that creeps up to the value of one of the `others`, optima
+    that it has found already.
     """
     start = continued(problem, coordinates, start, ENOUGH, 1e-6, target)
     if start.iterate is None or start.value >= target or coordinates.size > FEW:
+        return start
+    if start.creeping and any(abs(start.value - value) < same_optimum(value) for value in others):
         return start
     climb = converge(
         problem, start.iterate, tol=1e-4, limit=start.iterations + SHORT, done=start.iterations, trace=start.trace
@@ -192,7 +204,10 @@ def search(
             followed += starts[place].reason is None
     best = max(start.value for start in starts)
     target = best - same_optimum(best)
+    others: list[float] = []
     for place, start in enumerate(starts):
         if start.reason is None and start.moving and start.value < target:
-            starts[place] = followed_to_its_end(problem, coordinates, start, target)
+            end = starts[place] = followed_to_its_end(problem, coordinates, start, target, others)
+            if end.settled and end.value < target and coordinates.size <= FEW:
+                others.append(end.value)
     return Search(tuple(sorted(starts, key=order_of_merit)))
