@@ -246,6 +246,14 @@ class Eliminator:
         # Where there is no first law the first units are known and conditioned on, or drawn as all others are. (In the
         # graph every hidden chain that looks back at itself begins with a law.)
         outer = tuple(a for a in union(*(n.axes for n in tables)) if _base(a) not in chained)
+        size = self._size({*outer, *previous, *chained})
+        if size > LARGEST_TABLE:
+            raise EmmError(
+                "too-large",
+                f"a step of the chain over `{plate}` takes a table of {size:,} cells; at most {LARGEST_TABLE:,} are "
+                "allowed",
+                help="look back fewer units, or give the hidden variables fewer values",
+            )
         transition = self._add(step, level, (*outer, *previous, *chained))
         emission = self._add(emit, level, (*outer, *chained), rows=True) if emit else None
         if memory == 1 and not any(role[node.number] == "always" for node in looks_back):

@@ -151,8 +151,8 @@ def followed_to_its_end(
     most.
 
     EM may crawl over a plateau with gains that look like those at an optimum. With at most FEW coordinates Newton's
-    method says which it is; it is not asked again for a start that creeps up to the value of one of the `others`, optima
-    that it has found already.
+    method says which it is; it is not asked again for a start that creeps up to the value of one of the `others`,
+    optima that it has found already.
     """
     start = continued(problem, coordinates, start, ENOUGH, 1e-6, target)
     if start.iterate is None or start.value >= target or coordinates.size > FEW:

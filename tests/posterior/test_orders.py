@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from emdsl.diagnostics.errors import EmmError
 from emdsl.plan.posterior import posterior
 from emdsl.runtime.chains import chain_layout
 from emdsl.runtime.scan import scan_forward, scan_reverse
@@ -85,6 +86,13 @@ def test_a_law_that_ignores_the_second_unit_before_is_one_of_first_order() -> No
     )
     wider = take(law, COLUMNS).problem.expect({**theta, "A": A, "b": np.array(0.0)})
     assert wider.loglik == pytest.approx(take(first, COLUMNS).problem.expect({**theta, "A": A}).loglik, rel=1e-12)
+
+
+def test_a_chain_that_looks_back_too_far_is_refused_with_the_size() -> None:
+    text = SECOND.replace("index two = {u, v}", "index two = 1..30").replace("A[two, two]", "A[two]")
+    with pytest.raises(EmmError, match="a step of the chain over `row` takes a table of 729,000,000 cells") as found:
+        take(text.replace("A[prev(z, 2), prev(z)]", "A[prev(z, 5)]"), COLUMNS)
+    assert found.value.code == "too-large" and "look back fewer units" in found.value.help
 
 
 def test_starts_in_step_are_what_they_are_alone() -> None:
