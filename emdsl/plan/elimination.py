@@ -34,7 +34,7 @@ from emdsl.plan.nodes import (
     Unseen,
 )
 from emdsl.plan.unseen import is_unseen
-from emdsl.runtime.openings import Part, label_before, lag_of, window_axes
+from emdsl.runtime.openings import OpeningPart, label_before, lag_of, window_axes
 
 #: The largest table, in numbers for each unit, that elimination may build.
 LARGEST_TABLE = 10_000_000
@@ -272,9 +272,9 @@ class Eliminator:
         memory: int, level: int,
     ) -> Node:  # fmt: skip
         """The first window of each chain: the laws of all its units, and the emissions of all but the last."""
-        parts = [Part(node.axes, node.rows, *self.roles.get(node.number, ("always", 0)), True) for node in laws]
+        parts = [OpeningPart(node.axes, node.rows, *self.roles.get(node.number, ("always", 0)), True) for node in laws]
         if emission is not None:
-            parts.append(Part(emission.axes, True, "always", 0, False))
+            parts.append(OpeningPart(emission.axes, True, "always", 0, False))
         tables = laws if emission is None else (*laws, emission)
         axes = (*outer, *window_axes(chained, memory))
         return Opening(next(self.numbers), axes, level - 1, True, tables, tuple(parts), chained, memory)

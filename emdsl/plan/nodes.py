@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from emdsl.runtime.openings import Part
+from emdsl.runtime.openings import OpeningPart
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Opening(Node):
     """The factors of each chain's first window (see `emdsl.runtime.openings`), from `tables` by their `parts`."""
 
     tables: tuple[Node, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[OpeningPart, ...]
     states: tuple[str, ...]
     memory: int
 

@@ -21,7 +21,7 @@ from emdsl.runtime.problem import Array
 
 
 @dataclass(frozen=True)
-class Part:
+class OpeningPart:
     """A table with factors of the first units: `axes` are those of its array but the rows, `name@lag` for the label
     `lag` units before.
 
@@ -51,7 +51,7 @@ class FirstWindows:
     """The first windows of the chains of one node: `outer` axes, the hidden variables `states` of the chain, and the
     lengths of all axes of the table, `(*outer, *window, chains)`."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[OpeningPart, ...]
     outer: tuple[str, ...]
     states: tuple[str, ...]
     memory: int
@@ -96,7 +96,7 @@ class FirstWindows:
             found.append(total)
         return found
 
-    def _places(self, part: Part, layout: ChainLayout) -> Iterator[_Place]:
+    def _places(self, part: OpeningPart, layout: ChainLayout) -> Iterator[_Place]:
         """Where a part counts. A label from before the chain is code 0: nothing there depends on it."""
         for depth in range(self.memory):
             chains = self._ending_at(layout, depth)

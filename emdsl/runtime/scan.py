@@ -31,7 +31,7 @@ from emdsl.runtime.scan_lockstep import (
     scaled_reverse,
 )
 from emdsl.runtime.scan_log import LogMessages, carry_messages, log_marginals, log_messages, log_pairs
-from emdsl.runtime.scan_transitions import RowTransitions, StaticTransitions, gathered, spread
+from emdsl.runtime.scan_transitions import RowTransitions, StaticTransitions, gathered, widened
 from emdsl.runtime.scan_tuples import TupleTransitions
 
 #: The least share of its row that the upper bound leaves to a possible state: the product of two is still a number.
@@ -320,7 +320,7 @@ def _log_chains(factors: ChainFactors, chains: NDArray[np.intp]) -> LogChains:
     rows = np.repeat(layout.starts[chains] - sub.starts[:-1], lengths) + np.arange(sub.size)
     static = factors.step.ndim == 3
     step = factors.step[..., None] if static else factors.step[..., rows]
-    potential = np.repeat(spread(step, -np.inf), sub.size if static else 1, axis=-1)
+    potential = np.repeat(widened(step, -np.inf), sub.size if static else 1, axis=-1)
     first = np.broadcast_to(factors.first, (*factors.first.shape[:2], layout.chains))[..., chains]
     if factors.emit is not None:
         emit = factors.emit[..., rows]

@@ -108,7 +108,7 @@ class RowTransitions:
 
     def columns(self, lanes: Lanes) -> Array:
         """The factors into the lanes' first rows, `(O, K, K entered from, lanes)`."""
-        return spread(self.matrix[..., lanes.rows(0)], 0.0).swapaxes(1, 2).copy()
+        return widened(self.matrix[..., lanes.rows(0)], 0.0).swapaxes(1, 2).copy()
 
     def forward_columns(self, before: Array, lanes: Lanes, step: int, out: Array) -> None:
         """`forward` for columns `(O, K, columns, width)`."""
@@ -175,7 +175,7 @@ def steps_to_all(states: int, labels: int) -> int:
     return steps
 
 
-def spread(table: NDArray[Any], empty: float | bool) -> NDArray[Any]:
+def widened(table: NDArray[Any], empty: float | bool) -> NDArray[Any]:
     """`(O, K, K, ...)` from state to state, of a table `(O, K, N, ...)` from state to the label that follows; a state
     is a tuple of labels, the newest last, and what does not follow a tuple is `empty`."""
     outer, states, labels = table.shape[:3]
@@ -189,7 +189,7 @@ def spread(table: NDArray[Any], empty: float | bool) -> NDArray[Any]:
 
 
 def gathered(table: Array, labels: int) -> Array:
-    """The inverse of `spread`: `(O, K, N, ...)` of `(O, K, K, ...)`."""
+    """The inverse of `widened`: `(O, K, N, ...)` of `(O, K, K, ...)`."""
     outer, states = table.shape[:2]
     if labels == states:
         return table

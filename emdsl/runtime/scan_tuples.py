@@ -10,7 +10,7 @@ import numpy as np
 
 from emdsl.runtime.chains import ChainLayout, Lanes
 from emdsl.runtime.problem import Array
-from emdsl.runtime.scan_transitions import mixing_time, scaled_transitions, spread, steps_to_all
+from emdsl.runtime.scan_transitions import mixing_time, scaled_transitions, steps_to_all, widened
 
 #: Up to so many states it is worked out after how many steps every state may follow every other.
 MOST_MIXED = 128
@@ -31,7 +31,7 @@ class TupleTransitions:
         if possible.all():
             self.mixing = steps_to_all(states, labels)
         else:
-            self.mixing = mixing_time(spread(possible, False)) if states <= MOST_MIXED else 0
+            self.mixing = mixing_time(widened(possible, False)) if states <= MOST_MIXED else 0
         self.shift = shift[:, 0, 0]
         self.matrix = scaled.reshape(outer, labels, rest, labels)
         self._shape = (outer, states, labels)
@@ -54,7 +54,7 @@ class TupleTransitions:
 
     def columns(self, lanes: Lanes) -> Array:
         """The factors into the lanes' first rows, `(O, K, K entered from, lanes)`."""
-        full = spread(self.matrix.reshape(self._shape), 0.0)
+        full = widened(self.matrix.reshape(self._shape), 0.0)
         return np.repeat(full.swapaxes(1, 2)[..., None], len(lanes), axis=-1)
 
     def forward_columns(self, before: Array, lanes: Lanes, step: int, out: Array) -> None:

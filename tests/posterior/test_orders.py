@@ -13,7 +13,7 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.plan.posterior import posterior
 from emdsl.runtime.chains import chain_layout
 from emdsl.runtime.scan import scan_forward, scan_reverse
-from emdsl.runtime.scan_transitions import spread
+from emdsl.runtime.scan_transitions import widened
 from emdsl.runtime.viterbi import viterbi
 from emdsl.simulate.ancestral import simulate
 from tests.laws.bound_models import random_theta, take
@@ -137,11 +137,11 @@ def test_tuples_are_states_of_a_chain_with_zeros(by_row: bool, zeros: bool, leng
     emit = np.log(rng.random((outer, states, layout.size)))
     with np.errstate(all="ignore"):
         evidence, tape = scan_forward(first, step, emit, layout)
-        full, full_tape = scan_forward(first, spread(step, -np.inf), emit, layout)
+        full, full_tape = scan_forward(first, widened(step, -np.inf), emit, layout)
         adjoint = rng.random(evidence.shape)
         d, full_d = scan_reverse(tape, adjoint), scan_reverse(full_tape, adjoint)
-        path, full_path = viterbi(first, step, emit, layout), viterbi(first, spread(step, -np.inf), emit, layout)
+        path, full_path = viterbi(first, step, emit, layout), viterbi(first, widened(step, -np.inf), emit, layout)
     assert evidence == pytest.approx(full, rel=1e-11)
-    for own, expected in zip((d[0], spread(d[1], 0.0), d[2]), full_d, strict=True):
+    for own, expected in zip((d[0], widened(d[1], 0.0), d[2]), full_d, strict=True):
         assert own == pytest.approx(expected, rel=1e-8, abs=1e-11)
     assert (path == full_path).all()
