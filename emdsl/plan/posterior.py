@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation
+from emdsl.ir.latents import is_continuous
 from emdsl.ir.model import Model, Variable
 from emdsl.plan.block_source import block_function
 from emdsl.plan.elimination import Eliminator
@@ -93,6 +94,15 @@ def reported(model: Model) -> tuple[Variable, ...]:
     )  # fmt: skip
 
 
+def check_finite(model: Model) -> None:
+    """Raises `not-supported-yet` where something hidden is no label: its posterior is no table of probabilities."""
+    names = [variable.name for variable in model.variables if is_continuous(variable)]
+    if names:
+        raise EmmError(
+            "not-supported-yet", f"the posterior of continuous hidden variables ({', '.join(names)}) has no table yet"
+        )
+
+
 @dataclass
 class PosteriorEliminator(Eliminator):
     """The program of the log-evidence with a log-potential on every hidden variable, and on every one of `joint`:
@@ -131,6 +141,7 @@ class PosteriorProgram(Program):
     """The program of a model on its data, with what the posterior needs beside the log-evidence."""
 
     def __init__(self, derivation: Derivation, bound: Bound, joint: tuple[Joint, ...] = ()) -> None:
+        check_finite(derivation.model)
         super().__init__(derivation, bound)
         model, bound = self.derivation.model, self.bound
         pairs = tuple(

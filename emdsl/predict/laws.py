@@ -6,8 +6,7 @@ has length 1 where nothing varies with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,12 +39,8 @@ POINTS = "?points"
 
 @dataclass(frozen=True)
 class LawEvaluator(UnitEvaluator):
-    """A `UnitEvaluator` that takes the values of some numbers from `points` and not from the data."""
-
-    points: Mapping[VariableRef, Named] = field(default_factory=dict)
-
-    def _variable(self, reference: VariableRef) -> Named:
-        return self.points[reference] if reference in self.points else super()._variable(reference)
+    """A `UnitEvaluator` whose `points` are values of the variable that is predicted, and which takes a label that is
+    not known for the first one (see `Law.unknown`)."""
 
     def _data(self, reference: VariableRef) -> Named:
         found = super()._data(reference)
@@ -114,9 +109,9 @@ class Law:
         if tried:
             coded.add(self.target)
         level = level_of(self.bound, self.statement.plate)
-        at = {} if points is None else {self.target: points}
         return LawEvaluator(
-            self.model, self.bound, frozenset(coded), self.theta, level, self.drawn, self.units, at
+            self.model, self.bound, frozenset(coded), self.theta, level,
+            points=None if points is None else {self.target: points}, drawn=self.drawn, units=self.units,
         )  # fmt: skip
 
     def aligned(self, value: Named, *more: str) -> NDArray[Any]:

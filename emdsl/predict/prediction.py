@@ -16,7 +16,7 @@ from emdsl.ir.derivation import Derivation
 from emdsl.ir.expressions import VariableRef
 from emdsl.ir.model import Factor, Map, Model, Variable
 from emdsl.plan.maps import observed_pairs
-from emdsl.plan.posterior import PosteriorProgram, unordered_pairs
+from emdsl.plan.posterior import PosteriorProgram, check_finite, unordered_pairs
 from emdsl.predict.laws import Law, scope_of
 from emdsl.predict.mixtures import Counted, Parts, counted, declared_quantile, integrated, weighted
 from emdsl.runtime.problem import Array, Theta
@@ -56,6 +56,7 @@ def predict(
 ) -> Prediction:
     """The prediction for every unit, seen or not. `level` is that of the intervals; `filtered`: what is hidden in a
     chain is known from its units up to this one alone."""
+    check_finite(derivation.model)
     predictor = Predictor(derivation.model, bound, theta, level)
     statements = list(predictor.statements())
     joint = tuple(

@@ -193,3 +193,16 @@ def test_a_table_for_each_plate(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert [float(row["y"]) for row in rows[:2]] == pytest.approx([2 * share] * 2, rel=1e-12)
     groups = list(csv.DictReader(io.StringIO((tmp_path / "out-group.csv").read_text(encoding="utf-8"))))
     assert float(groups[0]["size"]) == pytest.approx(share * np.exp(2) + 1 - share, rel=1e-10)
+
+
+def test_continuous_hidden_variables_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, data, params = tmp_path / "m.emm", tmp_path / "d.csv", tmp_path / "p.json"
+    model.write_text(
+        "param mu : real\nfor each g:\n    latent u ~ Normal(0, 1)\n    for each row:\n"
+        "        observed y ~ Normal(mu + u, 1)\n",
+        encoding="utf-8",
+    )
+    params.write_text(json.dumps({"mu": 1.0}), encoding="utf-8")
+    data.write_text("g,y\n1,1\n1,2\n", encoding="utf-8")
+    err = refused(capsys, str(model), str(data), "--params", str(params))
+    assert "error[not-supported-yet]: the posterior of continuous hidden variables (u) has no table yet" in err
