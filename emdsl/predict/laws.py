@@ -61,10 +61,14 @@ class LawEvaluator(UnitEvaluator):
 
 
 def hidden_references(statement: Factor | Map, model: Model) -> tuple[VariableRef, ...]:
-    """The hidden variables that a statement looks at, in the order of declaration, the earliest units first."""
+    """The hidden variables that a statement looks at, in the order of declaration, the earliest units first; not what
+    it draws, which may have become hidden where its cells are open."""
     parts = statement.branches if isinstance(statement, Factor) else statement.value
     order = {variable.name: k for k, variable in enumerate(model.variables)}
-    found = {n for n in walk(parts) if isinstance(n, VariableRef) and model.variable(n.name).kind == "latent"}
+    assert statement.target is not None
+    own = (statement.target.name, 0)
+    nodes = {node for node in walk(parts) if isinstance(node, VariableRef) and (node.name, node.lag) != own}
+    found = {node for node in nodes if model.variable(node.name).kind == "latent"}
     return tuple(sorted(found, key=lambda n: (order[n.name], -n.lag)))
 
 

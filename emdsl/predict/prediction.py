@@ -12,11 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from emdsl.data.bound import Bound
+from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.expressions import VariableRef
 from emdsl.ir.model import Factor, Map, Model, Variable
+from emdsl.plan.evaluation import early_units
 from emdsl.plan.maps import observed_pairs
-from emdsl.plan.posterior import PosteriorProgram, check_finite, unordered_pairs
+from emdsl.plan.open_cells import shown_name
+from emdsl.plan.posterior import PosteriorProgram, check_finite, reported, unordered_pairs
+from emdsl.plan.preparation import prepared
 from emdsl.predict.laws import Law, scope_of
 from emdsl.predict.mixtures import Counted, Parts, counted, declared_quantile, integrated, weighted
 from emdsl.runtime.problem import Array, Theta
@@ -56,28 +60,54 @@ def predict(
 ) -> Prediction:
     """The prediction for every unit, seen or not. `level` is that of the intervals; `filtered`: what is hidden in a
     chain is known from its units up to this one alone."""
-    check_finite(derivation.model)
+    declared = derivation.model
+    check_finite(declared)
+    derivation, bound = prepared(derivation, bound)
+    _check_statements(declared, derivation.model)
     predictor = Predictor(derivation.model, bound, theta, level)
-    statements = list(predictor.statements())
+    statements = list(_statements(declared))
     joint = tuple(
         (f"predict {number}", statement.plate, scope_of(statement, derivation.model))
         for number, statement in enumerate(statements)
         if scope_of(statement, derivation.model)
     )
     shares = {}
-    if joint:
+    if joint or reported(derivation.model):
         shares = PosteriorProgram(derivation, bound, joint).shares(theta, filtered=filtered)
     found: list[Predicted] = []
-    by_name: dict[str, list[Factor | Map]] = {}
-    weights: dict[int, Array | None] = {}
-    for number, statement in enumerate(statements):
-        assert statement.target is not None
-        by_name.setdefault(statement.target.name, []).append(statement)
-        weights[id(statement)] = shares.get(f"predict {number}")
-    for variable in derivation.model.variables:
-        if variable.name in by_name:
-            found += predictor.variable(variable, [(item, weights[id(item)]) for item in by_name[variable.name]])
+    for variable in declared.variables:
+        own = [
+            (statement, shares.get(f"predict {number}"))
+            for number, statement in enumerate(statements)
+            if statement.target is not None and statement.target.name == variable.name
+        ]
+        if own:
+            found += predictor.variable(variable, own, shares.get(variable.name))
     return Prediction(tuple(found), tuple(dict.fromkeys(predictor.notes)))
+
+
+def _statements(model: Model) -> Iterator[Factor | Map]:
+    """The laws and maps of observed variables."""
+    observed = {variable.name for variable in model.variables if variable.kind == "observed"}
+    items: tuple[Factor | Map, ...] = (*model.factors, *model.maps, *observed_pairs(model))
+    for item in items:
+        if item.target is not None and item.target.name in observed:
+            yield item
+
+
+def _check_statements(declared: Model, model: Model) -> None:
+    """Raises `not-supported-yet` for a model whose statements were rewritten for its data, or choose their units."""
+    names = {variable.name for variable in model.variables}
+    gone = [variable.name for variable in declared.variables if variable.name not in names]
+    what = ""
+    if declared.givens:
+        what = "of units that were chosen by a `given`"
+    elif gone:
+        what = f"of a model with hidden arrays ({', '.join(gone)})"
+    elif any(variable.joint and variable.kind == "observed" for variable in declared.variables):
+        what = "of variables that are drawn jointly"
+    if what:
+        raise EmmError("not-supported-yet", f"predictions {what} cannot be made yet")
 
 
 class Predictor:
@@ -89,16 +119,11 @@ class Predictor:
         self.drawn = as_drawn(model, bound)
         self.notes: list[str] = []
 
-    def statements(self) -> Iterator[Factor | Map]:
-        """The laws and maps of observed variables."""
-        observed = {v.name for v in self.model.variables if v.kind == "observed"}
-        items: tuple[Factor | Map, ...] = (*self.model.factors, *self.model.maps, *observed_pairs(self.model))
-        for item in items:
-            if item.target is not None and item.target.name in observed:
-                yield item
-
-    def variable(self, variable: Variable, statements: list[tuple[Factor | Map, Array | None]]) -> list[Predicted]:
-        """All elements of a variable; of a chain each unit by the statement that is about it."""
+    def variable(
+        self, variable: Variable, statements: list[tuple[Factor | Map, Array | None]], cells: Array | None = None
+    ) -> list[Predicted]:
+        """All elements of a variable; of a chain each unit by the statement that is about it. `cells` `(labels,
+        units)`: the posterior of a variable whose open cells other laws look at, which tell of them too."""
         number = level_of(self.bound, variable.plate)
         names, labels = self._names(variable), self._labels(variable)
         size = self.bound.levels[number].size
@@ -106,11 +131,11 @@ class Predictor:
         numbers = np.full((3, len(names), size), np.nan)
         for statement, weight in statements:
             units = self._about(statement, number)
-            cells = 1 if weight is None else int(np.prod(weight.shape[:-1]))
-            step = max(1, CHUNK_NUMBERS // max(1, cells * len(names) * max(len(labels), 64)))
+            states = 1 if weight is None else int(np.prod(weight.shape[:-1]))
+            step = max(1, CHUNK_NUMBERS // max(1, states * len(names) * max(len(labels), 64)))
             for start in range(0, len(units), step):
                 chunk = units[start : start + step]
-                flat = np.ones((1, 1, len(chunk))) if weight is None else weight.reshape(cells, 1, -1)[..., chunk]
+                flat = np.ones((1, 1, len(chunk))) if weight is None else weight.reshape(states, 1, -1)[..., chunk]
                 law = Law(self.model, self.bound, self.theta, statement, self.drawn, chunk)
                 with np.errstate(all="ignore"):
                     if labels:
@@ -124,6 +149,9 @@ class Predictor:
                         f"{variable.name} is not predicted where its law looks at what is not known: an empty cell, or "
                         "a unit before the chain"
                     )
+        if cells is not None:
+            seen = np.asarray(self.bound.values[shown_name(variable.name)].array)
+            shares = np.where((seen < 0) | (seen >= len(labels)), cells[:, None], shares)
         return [
             self._predicted(name, number, variable, labels, shares[:, k], numbers[:, k]) for k, name in enumerate(names)
         ]
@@ -153,11 +181,15 @@ class Predictor:
         """The units that a statement is about."""
         here = self.bound.levels[level]
         units = np.arange(here.size)
-        if isinstance(statement, Map) or statement.when == "always":
+        if isinstance(statement, Map):
             return units
-        position = units - here.starts[here.parent]
-        early = position < statement.lag
-        return units[early if statement.when == "first" else ~early]
+        chosen = np.ones(here.size, dtype=bool)
+        for plate, lag in statement.around:
+            chosen &= ~early_units(plate, lag, self.bound, level)
+        if statement.when != "always":
+            early = early_units(statement.plate, statement.lag, self.bound, level)
+            chosen &= early if statement.when == "first" else ~early
+        return units[chosen]
 
     # --- finite variables ---------------------------------------------------------------------------------------------
 

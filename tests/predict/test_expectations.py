@@ -305,3 +305,21 @@ def test_what_looks_at_what_is_not_known_is_left_out_and_that_is_said() -> None:
     assert note == (
         "y is not predicted where its law looks at what is not known: an empty cell, or a unit before the chain"
     )
+
+
+def test_gaps_of_an_observed_chain_are_told_from_both_sides() -> None:
+    text = """
+    index s = {a, b}
+    param start : simplex[s]
+    param A[s] : simplex[s]
+    for each t in sequence:
+        observed y ~ Markov(start, A)
+    """
+    taken = take(dedent(text), {"y": ["a", None, None, "b", None, None]})
+    A = np.array([[0.9, 0.1], [0.4, 0.6]])
+    found = one(predicted(taken, {"start": np.array([0.5, 0.5]), "A": A}), "y").probabilities.T
+    second = A[0] * (A @ A)[:, 1]
+    third = (A @ A)[0] * A[:, 1]
+    assert found[0] == pytest.approx([0.5, 0.5]) and found[3] == pytest.approx(third @ A / third.sum())
+    assert found[1] == pytest.approx(second / second.sum()) and found[2] == pytest.approx(third / third.sum())
+    assert found[4] == pytest.approx(A[1]) and found[5] == pytest.approx((A @ A)[1])
