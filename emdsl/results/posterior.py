@@ -158,7 +158,7 @@ def one_table(
     if not tables and kind == "hidden":
         raise nothing_hidden(model.name)
     if not tables:
-        raise EmmError("nothing-predicted", f"there is no unit of `{model.name}` to predict anything of", place="data")
+        raise EmmError("nothing-predicted", f"nothing in `{model.name}` is observed that could be predicted")
     if plate is None:
         if len(tables) > 1:
             raise EmmError(

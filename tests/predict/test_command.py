@@ -119,8 +119,9 @@ def test_python_gives_what_the_command_gives(files: list[str], capsys: pytest.Ca
     fit = model.fit(files[1], max_iter=0, starts=1, init=PARAMS)
     assert list(fit.predict(files[1], ahead=2)["y"]) == pytest.approx(list(found["y"]), rel=1e-12)
     assert len(fit.predict()["y"]) == 4
-    with pytest.raises(emdsl.EmmError, match="the fit does not keep its own"):
+    with pytest.raises(emdsl.EmmError, match="the fit does not keep its own") as found_error:
         fit.predict(ahead=2)
+    assert found_error.value.code == "data-needed"
 
 
 def test_errors(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +146,7 @@ def test_regression_and_what_new_rows_may_lack(tmp_path: Path, capsys: pytest.Ca
     found = rows_of(capsys.readouterr().out)
     assert [row["y"] for row in found] == [5.0, 1.0]
     assert [row["high(y)"] - row["y"] for row in found] == pytest.approx([stats.norm.ppf(0.975)] * 2)
-    assert "no plate of `m` is a chain" in refused(capsys, *arguments, "--ahead", "2")
+    assert "error[no-chain]: no plate of `m` is a chain" in refused(capsys, *arguments, "--ahead", "2")
     assert "no plate of `m` is a chain" in refused(capsys, *arguments, "--filtered")
     data.write_text("k,y\nw,\n", encoding="utf-8")
     assert "`w`" in refused(capsys, *arguments)
@@ -206,3 +207,32 @@ def test_continuous_hidden_variables_are_refused(tmp_path: Path, capsys: pytest.
     data.write_text("g,y\n1,1\n1,2\n", encoding="utf-8")
     err = refused(capsys, str(model), str(data), "--params", str(params))
     assert "error[not-supported-yet]: the posterior of continuous hidden variables (u) has no table yet" in err
+
+
+WITHOUT_AHEAD = {
+    "no-chain": ("param m : real\nfor each row:\n    observed y ~ Normal(m, 1)\n", {"y": [1.0]}),
+    "several-chains": (
+        "param m : real\nfor each day in sequence:\n    for each row in sequence:\n        observed y ~ Normal(m, 1)\n",
+        {"day": [1, 1, 2], "y": [1.0, 2.0, 3.0]},
+    ),
+    "chain-across-columns": (
+        "index t = columns(y1, y2)\nparam m : real\nfor each row:\n    for each k over t in sequence:\n"
+        "        observed y ~ Normal(m, 1)\n",
+        {"y1": [1.0], "y2": [2.0]},
+    ),
+}
+
+
+@pytest.mark.parametrize("code", WITHOUT_AHEAD)
+def test_where_nothing_lies_ahead(code: str) -> None:
+    text, data = WITHOUT_AHEAD[code]
+    with pytest.raises(emdsl.EmmError) as found:
+        emdsl.loads(text).predict(data, {"m": 0.0}, ahead=1)
+    assert found.value.code == code and found.value.help
+
+
+def test_a_model_that_observes_nothing_predicts_nothing() -> None:
+    model = emdsl.loads("param m : real\nfor each row:\n    input x : real\n    factor -(x - m)^2\n")
+    with pytest.raises(emdsl.EmmError) as found:
+        model.predict({"x": [1.0]}, {"m": 0.0})
+    assert found.value.code == "nothing-predicted"
