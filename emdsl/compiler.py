@@ -20,7 +20,7 @@ from emdsl.data.table import Table
 from emdsl.diagnostics.errors import EmmError, FitError
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.grids import index_set_of
-from emdsl.ir.model import Model
+from emdsl.ir.model import CELLS, EMPTY, Model
 from emdsl.plan.anchoring import Echo, agreeing_labels, echoes, relabelled
 from emdsl.plan.arrange import arrange, held_in_place, report_values
 from emdsl.plan.given import given_arrays
@@ -419,10 +419,12 @@ def weighted_rows(model: Model, bound: Bound) -> float:
         parent = bound.levels[number].parent[parent]
     seen: Any = np.zeros(len(weights), dtype=bool)
     for variable in model.variables:
-        if variable.kind != "observed" or variable.name not in bound.values:
+        if not (variable.kind == "observed" or variable.cut) or variable.name not in bound.values:
             continue
         values = bound.values[variable.name]
         present: Any = ~values.unseen
+        if variable.cut is not None:  # a bound is an observation too
+            present = np.asarray(values.array) != CELLS.index(EMPTY)
         present = present.reshape(-1, present.shape[-1]).any(axis=0)
         level = next(k for k, item in enumerate(bound.levels) if item.plate == variable.plate)
         place = np.arange(len(weights))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from emdsl.data.bound import Bound, Values
 from emdsl.data.columns import ColumnFinder, check_map, data_variables
 from emdsl.data.constants import Constants
+from emdsl.data.cut_cells import CellReader
 from emdsl.data.index_sets import IndexSets
 from emdsl.data.options import BindOptions
 from emdsl.data.table import Table
@@ -76,6 +77,12 @@ def bind(model: Model, table: Table, options: BindOptions | None = None) -> Boun
         model, table, finder, arrangement, sets.labels, lambda e, subject: float(constants.number(e, subject)), frozen
     )
     values = _values(model, reader, failures)
+    if not failures.found:
+        cells = CellReader(
+            model, table, arrangement, reader, values, sets.labels,
+            lambda e, subject: float(constants.number(e, subject)),
+        )  # fmt: skip
+        _cells(model, cells, values, failures)
     weights = _weights(model, table, options, arrangement, values, reader.columns, failures)
     failures.stop()
     return Bound(
@@ -119,6 +126,18 @@ def _values(model: Model, reader: ValueReader, failures: _Failures) -> dict[str,
                 if three is not None:
                     values[variable.name], values[low], values[high] = three
     return values
+
+
+def _cells(model: Model, reader: CellReader, values: dict[str, Values], failures: _Failures) -> None:
+    """What the cells of cut variables hold, and whether they may; errors are collected."""
+    for variable in model.variables:
+        if variable.cut is not None:
+            kinds = failures.attempt(partial(reader.cells, variable))
+            if kinds is not None:
+                values[variable.name] = kinds
+    for variable in model.variables:
+        if variable.truncated is not None and variable.name in values and not failures.found:
+            failures.attempt(partial(reader.check_window, variable))
 
 
 def _weights(

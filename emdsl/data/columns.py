@@ -17,7 +17,9 @@ Element = tuple[tuple[str, ...], str | None]
 
 def data_variables(model: Model) -> tuple[Variable, ...]:
     """The variables that are read from the table."""
-    return tuple(item for item in model.variables if item.kind != "latent" and item.between is None)
+    return tuple(
+        item for item in model.variables if item.kind != "latent" and item.between is None and item.cut is None
+    )
 
 
 def over_axes(model: Model, plate: str | None) -> tuple[str, ...]:

@@ -215,4 +215,6 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "probit": _standard_normal_quantile,
     "lgamma": math.lgamma,
     "besseli0": _bessel_i0,
+    "floor": lambda x: Fraction(math.floor(x)),
+    "ceil": lambda x: Fraction(math.ceil(x)),
 }

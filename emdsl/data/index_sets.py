@@ -228,7 +228,7 @@ class IndexSets:
 
     def _claims(self, variable: Variable, name: str) -> set[str]:
         axes = self.finder.axes(variable)
-        if variable.kind == "latent" or variable.between is not None or not axes:
+        if variable.kind == "latent" or variable.between is not None or variable.cut is not None or not axes:
             return {self._options.map.get(variable.name) or variable.column or variable.name}
         if name in axes:
             return set()

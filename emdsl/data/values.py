@@ -40,6 +40,7 @@ class ValueReader:
         self._model, self._table, self._finder, self._arrangement = model, table, finder, arrangement
         self._labels, self._number, self._frozen = labels, number, frozen
         self._bounds = {name for item in model.variables if item.between is not None for name in item.between}
+        self._cut = {item.cut.of for item in model.variables if item.cut is not None}
         self.missing: dict[str, int] = {}
         self.columns: dict[str, str] = {}
 
@@ -84,6 +85,19 @@ class ValueReader:
             self.missing[variable.name] = unknown
         return Values(np.where(left == right, left, np.nan)), Values(left), Values(right)
 
+    def rows_of(self, variable: Variable, units: Codes) -> Codes:
+        """The first row in the table of each of these units of the variable's plate."""
+        return self._original(variable, units)
+
+    def place_of(self, name: str, variable: Variable, wrong: NDArray[np.bool_]) -> str:
+        """Where the cells `wrong` `(*elements, units)` of a variable stand, whose columns go by `name`."""
+        flat = wrong.reshape(-1, wrong.shape[-1])
+        columns = [column for key, column in self.columns.items() if key.split(".")[0] == name]
+        first = int(np.flatnonzero(flat.any(axis=1))[0])
+        column = columns[first] if first < len(columns) and len(columns) == len(flat) else None
+        chosen = flat[first] if column is not None else flat.any(axis=0)
+        return self._table.place(self._original(variable, np.flatnonzero(chosen)), column or (columns or [None])[0])
+
     # --- one column ---------------------------------------------------------------------------------------------------
 
     def _numeric(self, variable: Variable, name: str | None) -> _Column:
@@ -92,7 +106,7 @@ class ValueReader:
         values = self._table.numbers(name)
         missing = np.isnan(values)
         self._count(variable, name, missing)
-        if variable.name not in self._bounds:
+        if variable.name not in self._bounds and variable.name not in self._cut:
             words, wrong = outside(variable, values, self._number)
             if len(wrong):
                 raise refuse_outside(self._table, name, words, wrong)

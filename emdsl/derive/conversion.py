@@ -18,6 +18,7 @@ from emdsl.derive.columns import is_column
 from emdsl.derive.expressions import has_parameters
 from emdsl.derive.predictors import affine, flip, negated
 from emdsl.derive.symbols import Symbols
+from emdsl.derive.tails import TAILS
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Design
 from emdsl.ir.expressions import Apply, Expression, Number, ParameterRef, VariableRef, walk
@@ -81,7 +82,8 @@ _FUNCTIONS: dict[str, Any] = {
     "exp": sp.exp, "log1p": lambda x: sp.log(1 + x), "sqrt": sp.sqrt, "abs": sp.Abs, "sin": sp.sin, "cos": sp.cos,
     "logistic": functions.logistic, "logit": lambda x: sp.log(x) - sp.log(1 - x), "Phi": functions.Phi,
     "probit": functions.probit, "lgamma": sp.loggamma, "^": sp.Pow, "min": sp.Min, "max": sp.Max,
-    "logbesseli0": functions.log_i0,
+    "logbesseli0": functions.log_i0, "logaddexp": functions.log_add, "logsubexp": functions.log_subtract,
+    "loginterval": functions.log_interval, **TAILS,
 }  # fmt: skip
 _SEEN_THROUGH = frozenset({"+", "-", "*", "/", "neg", "^", "log", "exp", "sqrt", "log1p"})
 
@@ -97,6 +99,8 @@ def _log(argument: Expression, symbols: Symbols) -> Any:
             return functions.log_Phi(convert(x, symbols, linear=False))
         case Apply("-", (Number(one), Apply("Phi", (x,)))) if one == 1:
             return functions.log_Phi(-convert(x, symbols, linear=False))
+        case Apply("-", (Number(one), Apply("exp", (x,)))) if one == 1 and has_parameters(x):
+            return functions.log1mexp(-convert(x, symbols, linear=False))
         case Apply("besseli0", (x,)):
             return functions.log_i0(convert(x, symbols, linear=False))
         case Apply("exp", (x,)):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from emdsl.runtime import functions
+from emdsl.runtime import functions, log_sums, tails
 
 _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -33,6 +33,11 @@ def names(source: str) -> frozenset[str]:
     return frozenset(n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in called and n.id != "pi")
 
 
+def _function(name: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = next(getattr(m, name) for m in (functions, log_sums, tails) if hasattr(m, name))
+    return found
+
+
 def _value(node: ast.expr, symbols: Mapping[str, Any]) -> Any:
     match node:
         case ast.Constant(value=number):
@@ -48,5 +53,5 @@ def _value(node: ast.expr, symbols: Mapping[str, Any]) -> Any:
         case ast.Compare(left=left, ops=[op], comparators=[right]):
             return _OPERATORS[type(op)](_value(left, symbols), _value(right, symbols))
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            return getattr(functions, name)(*(_value(argument, symbols) for argument in arguments))
+            return _function(name)(*(_value(argument, symbols) for argument in arguments))
     raise TypeError(f"formulas have no {type(node).__name__.lower()}")

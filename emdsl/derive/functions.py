@@ -55,6 +55,47 @@ class polygamma_step(sp.Function):
     """polygamma(n, x + h) - polygamma(n, x), likewise."""
 
 
+class log1mexp(sp.Function):
+    """log(1 - exp(-h)) for h > 0, without cancellation."""
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        """exp(-h) / (1 - exp(-h)), in logarithms."""
+        return sp.exp(-self.args[0] - log1mexp(self.args[0]))
+
+
+class log_add(sp.Function):
+    """log(exp(u) + exp(v)), without overflow."""
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        """The share of one term."""
+        return sp.exp(self.args[argindex - 1] - self)
+
+
+class log_subtract(sp.Function):
+    """log(exp(u) - exp(v)), without overflow."""
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        """The signed share of one term."""
+        return (1 if argindex == 1 else -1) * sp.exp(self.args[argindex - 1] - self)
+
+
+class log_interval(sp.Function):
+    """log(F(b) - F(a)), of log F(b), log F(a), log S(a) and log S(b)."""
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        """The signed share of one term of the difference that it is taken from."""
+        return interval_share(argindex - 1, *self.args)
+
+
+class interval_share(sp.Function):
+    """Derivative number `i` of `log_interval`."""
+
+    def fdiff(self, argindex: int = 2) -> Any:
+        """share_i (1{i = j} - share_j)."""
+        i, j = int(self.args[0]), argindex - 2
+        return self * ((1 if i == j else 0) - interval_share(j, *self.args[1:]))
+
+
 class log_i0(sp.Function):
     """The logarithm of the modified Bessel function I0."""
 

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 import sympy as sp
 
-from emdsl.derive import functions
+from emdsl.derive import functions, tails
 from emdsl.derive.expressions import has_parameters
 from emdsl.ir.arithmetic import LARGEST_FOLDED_POWER
 from emdsl.ir.expressions import (
@@ -37,12 +37,13 @@ _COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">=", "and", "or"})
 _SIMPLE: dict[Any, str] = {
     sp.exp: "exp", sp.log: "log", sp.sin: "sin", sp.cos: "cos", sp.tan: "tan", sp.Abs: "abs", sp.sign: "sign",
     sp.loggamma: "lgamma", sp.atan2: "atan2", sp.Min: "min", sp.Max: "max", functions.logistic: "logistic",
-    functions.Phi: "Phi", functions.probit: "probit",
+    functions.Phi: "Phi", functions.probit: "probit", functions.log_add: "logaddexp",
+    functions.log_subtract: "logsubexp", **tails.WRITTEN,
 }  # fmt: skip
 #: Functions that stand for more than one of those that are written.
 _COMPOSED: dict[Any, str] = {
     functions.log_logistic: "log(logistic({}))", functions.log_Phi: "log(Phi({}))",
-    functions.log_i0: "log(besseli0({}))",
+    functions.log_i0: "log(besseli0({}))", functions.log1mexp: "log(1 - exp(-({})))",
 }  # fmt: skip
 
 
@@ -235,9 +236,17 @@ def _print(e: Any, names: _Names) -> tuple[str, int]:
     arguments = ", ".join(plain(argument, names) for argument in e.args)
     if isinstance(e, functions.i1_over_i0):
         return f"besseli1({arguments})/besseli0({arguments})", _PRODUCT
+    if isinstance(e, functions.log_interval):
+        return f"log({' - '.join(_exponential(plain(logarithm, names)) for logarithm in e.args[:2])})", _ATOM
     if e.func in _COMPOSED:
         return _COMPOSED[e.func].format(arguments), _ATOM
     return f"{_SIMPLE.get(e.func, str(e.func))}({arguments})", _ATOM
+
+
+def _exponential(text: str) -> str:
+    """The text of `exp(text)`: of `log(x)` it is `x`."""
+    inner = unwrapped(text.removeprefix("log")) if text.startswith("log(") else text
+    return inner if inner != text.removeprefix("log") and not is_sum(inner) else f"exp({text})"
 
 
 def _print_sum(e: Any, names: _Names) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import sympy as sp
 
-from emdsl.derive import functions
+from emdsl.derive import functions, tails
 
 #: SymPy's functions and ours, by the name they have in `emdsl.plan.functions`.
 _NAMES: dict[Any, str] = {
@@ -15,6 +15,8 @@ _NAMES: dict[Any, str] = {
     functions.log_Phi: "log_Phi", functions.probit: "probit", functions.log_i0: "log_i0",
     functions.i1_over_i0: "i1_over_i0",
     functions.lgamma_step: "lgamma_step", functions.polygamma_step: "polygamma_step",
+    functions.log1mexp: "log1mexp", functions.log_add: "log_add", functions.log_subtract: "log_subtract",
+    functions.log_interval: "log_interval", functions.interval_share: "interval_share", **tails.NAMES,
     sp.Min: "min_", sp.Max: "max_", sp.sign: "sign", sp.tan: "tan",
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any
 import sympy as sp
 
 from emdsl.derive.expressions import numeric_variables
+from emdsl.derive.tails import NAMES
 from emdsl.ir.derivation import Atom, Design, Known
 from emdsl.ir.expressions import BinderRef, ConstantRef, Expression, Label, VariableRef, walk
 from emdsl.ir.identifiers import identifier
@@ -46,6 +47,12 @@ _FUNCTIONS = frozenset(
         "min",
         "max",
         "sum",
+        "log1mexp",
+        "log_add",
+        "log_subtract",
+        "log_interval",
+        "interval_share",
+        *NAMES.values(),
     ]
 )
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from emdsl.families.categorical import FINITE
 from emdsl.families.family import Arguments, Draw, Formal, Support, Target, branch
 from emdsl.ir.arithmetic import MINUS_INFINITY, ZERO, apply
-from emdsl.ir.expressions import Apply, VariableRef
-from emdsl.ir.model import Fact
+from emdsl.ir.expressions import Apply, Expression, VariableRef
+from emdsl.ir.model import Domain, Fact
 
 
 @dataclass(frozen=True)
@@ -35,3 +35,20 @@ class Point:
         """The value itself, and a step at it."""
         value, x = VariableRef("value"), VariableRef("x")
         return Fact(self.name, "mean", value), Fact(self.name, "cdf", Apply(">=", (x, value)), "x")
+
+    @property
+    def has_distribution_function(self) -> bool:
+        """A step at the value."""
+        return True
+
+    def range(self, arguments: Arguments) -> Domain:
+        """Any number, infinity too."""
+        return Domain("real")
+
+    def log_below(self, arguments: Arguments, at: Expression) -> Expression:
+        """0 from the value on."""
+        return apply("where", Apply("<=", (arguments["value"].expression, at)), ZERO, MINUS_INFINITY)
+
+    def log_above(self, arguments: Arguments, at: Expression) -> Expression:
+        """0 below the value."""
+        return apply("where", Apply(">", (arguments["value"].expression, at)), ZERO, MINUS_INFINITY)

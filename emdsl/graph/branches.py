@@ -24,7 +24,7 @@ from emdsl.ir.expressions import (
     rewrite,
     walk,
 )
-from emdsl.ir.model import Branch, Guard
+from emdsl.ir.model import CELL_SET, CELL_SUFFIX, Branch, Guard
 
 Subjects = tuple[VariableRef | BinderRef | ConstantRef, ...]
 T = TypeVar("T")
@@ -40,6 +40,8 @@ def values_of(subject: Expression, names: Names) -> str:
         case VariableRef(name):
             if name in names.heads:
                 return names.heads[name].values or BINARY
+            if name.endswith(CELL_SUFFIX):
+                return CELL_SET
             whole, _, suffix = name.rpartition(".")
             return dict(names.heads[whole].hidden)[suffix]
         case _:

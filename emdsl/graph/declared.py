@@ -13,13 +13,14 @@ from emdsl.graph.expressions import number, resolve
 from emdsl.graph.failures import failure
 from emdsl.graph.names import Names, Scope
 from emdsl.graph.values import Pair, scalar
-from emdsl.ir.expressions import Expression, ParameterRef, VariableRef
+from emdsl.ir.arithmetic import ONE, apply, log_of
+from emdsl.ir.expressions import Apply, Expression, Number, ParameterRef, VariableRef
 from emdsl.ir.model import Domain, Fact, Sampler
 from emdsl.syntax import tree
 from emdsl.syntax.parser import parse
 
 #: Definitions a family may have; `logpdf` or `logpmf` it must have.
-DEFINITIONS = ("logpdf", "logpmf", "cdf", "mean", "sample")
+DEFINITIONS = ("logpdf", "logpmf", "cdf", "logcdf", "logsf", "mean", "sample")
 #: Random numbers that `sample` may use, each use a new draw: uniform on (0, 1), standard normal, exponential of rate 1.
 RANDOM = ("uniform", "normal", "exponential")
 
@@ -64,6 +65,38 @@ class DeclaredFamily:
         node = self.definitions[definition]
         values = {**arguments, self.declaration.variable: Value(at)}
         return scalar(number(node, Scope(locals=values), self.names), node)
+
+    @property
+    def has_distribution_function(self) -> bool:
+        """Whether it defines `cdf`, or both of `logcdf` and `logsf`."""
+        return "cdf" in self.definitions or {"logcdf", "logsf"} <= set(self.definitions)
+
+    def range(self, arguments: Arguments) -> Domain:
+        """Its variable's domain."""
+        return self.domain
+
+    def log_below(self, arguments: Arguments, at: Expression) -> Expression:
+        """`logcdf`, or the logarithm of `cdf`."""
+        if "logcdf" in self.definitions:
+            return self.define("logcdf", arguments, at)
+        return log_of(self.define("cdf", arguments, at))
+
+    def log_above(self, arguments: Arguments, at: Expression) -> Expression:
+        """`logsf`, or the logarithm of what `cdf` lacks to 1."""
+        if "logsf" in self.definitions:
+            return self.define("logsf", arguments, at)
+        return log_of(complement(self.define("cdf", arguments, at)))
+
+
+def complement(probability: Expression) -> Expression:
+    """`1 - p`; of `1 - q` it is `q`, and of a choice it is a choice."""
+    match probability:
+        case Apply("-", (Number(one), other)) if one == 1:
+            return other
+        case Apply("where", (condition, yes, no)):
+            return apply("where", condition, complement(yes), complement(no))
+        case _:
+            return apply("-", ONE, probability)
 
 
 def sampler(family: DeclaredFamily) -> Sampler | None:

@@ -32,7 +32,8 @@ Resolver = Callable[[tree.Expr, Scope, Names, str | None], Value | Pair]
 #: Elementary functions that a model may call; the other operations have their own signs or are made by families.
 ELEMENTARY = (
     "exp", "log", "log1p", "sqrt", "abs", "sin", "cos", "logistic", "logit", "Phi", "probit", "lgamma", "besseli0",
-    "min", "max", "where",
+    "min", "max", "where", "floor", "ceil",
+    "logaddexp", "logsubexp", "loggammap", "loggammaq", "logbetainc", "logstudent", "logbetabinomial",
 )  # fmt: skip
 COMPREHENSIONS = ("sum", "prod", "softmax")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -12,6 +13,7 @@ from emdsl.graph.arguments import LazyArguments, Place, arguments
 from emdsl.graph.branches import lift, merge, under
 from emdsl.graph.cases import compose, resolve_arms, resolve_subjects
 from emdsl.graph.constants import exact_value, is_whole
+from emdsl.graph.cuts import Cutting, cut, cuttable, reads_value
 from emdsl.graph.expressions import resolve
 from emdsl.graph.failures import Consequence, failure, unknown
 from emdsl.graph.names import Names, Scope
@@ -118,17 +120,28 @@ def _joined(one: Support, two: Support, node: tree.Call) -> Support:
 # --- log-densities ----------------------------------------------------------------------------------------------------
 
 
-def draws(law: tree.Law, scope: Scope, names: Names, target: Target, place: Place) -> dict[Key, tuple[Branch, ...]]:
-    """The factors of the law, each with its branches (not yet lifted)."""
+def draws(
+    law: tree.Law, scope: Scope, names: Names, target: Target, place: Place, cutting: Cutting | None = None
+) -> dict[Key, tuple[Branch, ...]]:
+    """The factors of the law, each with its branches (not yet lifted). `cutting` is what its modifiers come to."""
     if isinstance(law.call, tree.Call):
         family = family_of(law.call, names)
-        made = family.draws(arguments(law.call, family, scope, names, place), target)
-        return {(draw.suffix, draw.when, draw.lag): draw.branches for draw in made}
+        given = arguments(law.call, family, scope, names, place)
+        if cutting is not None:
+            cuttable(family, law.call)
+        made = {(draw.suffix, draw.when, draw.lag): draw.branches for draw in family.draws(given, target)}
+        if cutting is None:
+            return made
+        return {
+            key: tuple(part for item in items for part in cut(item, family, given, target, cutting, names, law.call))
+            for key, items in made.items()
+        }
     subjects = resolve_subjects(law.call, scope, names, resolve)
     arms = resolve_arms(law.call, subjects, names)
     flat = tuple(expression for subject in subjects for expression in subject.expressions)
     numbered = compose(flat, tuple(Arm(alternatives, number(i)) for i, alternatives in enumerate(arms)))
-    inner = [draws(arm.value, scope, names, target, place) for arm in law.call.arms if isinstance(arm.value, tree.Law)]
+    arms_laws = [arm.value for arm in law.call.arms if isinstance(arm.value, tree.Law)]
+    inner = [draws(value, scope, names, target, place, cutting) for value in arms_laws]
     if any(set(one) != set(inner[0]) for one in inner):
         raise failure("law", "the branches of a case draw different hidden variables", law)
     merged: dict[Key, list[Branch]] = {key: [] for key in inner[0]}
@@ -158,10 +171,14 @@ def _apart_from_atoms(branches: Sequence[Branch], target: Target, names: Names, 
         if argument is None:
             raise failure("law", "a case cannot mix counts with densities, other than by `Point`", node)
         value: Any = dict(branch.arguments)[argument]
-        if value not in atoms:
+        known_value = exact_value(value, names)
+        # no cell holds infinity, and a cell that only bounds the value is no atom
+        if value not in atoms and (known_value is None or math.isfinite(known_value)):
             atoms.append(value)
     return tuple(
-        branch if branch in discrete else replace(branch, log_density=_off(branch, target, atoms))
+        replace(branch, log_density=_off(branch, target, atoms))
+        if branch not in discrete and reads_value(branch) and atoms
+        else branch
         for branch in branches
     )
 

@@ -10,10 +10,11 @@ from fractions import Fraction
 from emdsl.families.family import BINARY, Family, Value
 from emdsl.graph.failures import Consequence, Failures, failure, unknown
 from emdsl.ir.expressions import Binder
-from emdsl.ir.model import MISSING_WORDS, Domain, IndexSet, Kind, Labels, Plate
+from emdsl.ir.model import CELL_SET, CELLS, MISSING_WORDS, Domain, IndexSet, Kind, Labels, Plate
 from emdsl.syntax import tree
 
 BINARY_SET = IndexSet(BINARY, Labels(("0", "1")))
+CELLS_SET = IndexSet(CELL_SET, Labels(CELLS))
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Names:
 
     def static_labels(self, index_set: str) -> tuple[str, ...] | None:
         """The labels, if the model alone says them."""
-        return ("0", "1") if index_set == BINARY else self.sizes.get(index_set)
+        return {BINARY: ("0", "1"), CELL_SET: CELLS}.get(index_set) or self.sizes.get(index_set)
 
     def label_set(self, labels: tuple[str, ...], owner: str, node: tree.Node) -> str:
         """The index set that a statement's labels belong to: a declared one that has just these, or has these among its

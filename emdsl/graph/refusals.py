@@ -9,7 +9,8 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.graph.failures import failure
 from emdsl.graph.laws import laws
 from emdsl.graph.names import Names, VariableHead
-from emdsl.ir.model import Factor, Map
+from emdsl.ir.expressions import VariableRef, walk
+from emdsl.ir.model import CELL_SUFFIX, Factor, Map
 from emdsl.syntax import tree
 
 CODE = "not-supported-yet"
@@ -62,9 +63,24 @@ def _given_in_chain(site: Site) -> tree.Node | None:
     return site.node if isinstance(site.node, tree.GivenStmt) and plate is not None and plate.ordered else None
 
 
-def _between(site: Site) -> tree.Node | None:
-    node = site.node
-    return node if site.head is None and isinstance(node, tree.ObservedStmt) and node.between else None
+def _cut_latent(site: Site) -> tree.Node | None:
+    found = (_modifier(kind)(site) for kind in (tree.Censored, tree.Truncated))
+    return next((node for node in found if node is not None and isinstance(site.node, tree.LatentStmt)), None)
+
+
+def _looked_at_bound(site: Site) -> tree.Node | None:
+    """A statement about a variable whose cells may hold bounds, where another law, or its own later, looks at it."""
+    if site.head is not None or not isinstance(site.node, tree.ObservedStmt):
+        return None
+    name = site.node.name
+    cells = f"{name}{CELL_SUFFIX}"
+    if not any(isinstance(item, VariableRef) and item.name == cells for f in site.factors for item in walk(f.branches)):
+        return None
+    for made in (*site.factors, *site.maps):
+        own = made.target is not None and made.target.name == name
+        if any(isinstance(n, VariableRef) and n.name == name and (n.lag or not own) for n in walk(made)):
+            return site.node
+    return None
 
 
 REFUSALS: tuple[Refusal, ...] = (
@@ -73,10 +89,9 @@ REFUSALS: tuple[Refusal, ...] = (
         "a latent variable outside every plate",
         _latent(lambda head: head.plate is None and head.domain.kind == "finite"),
     ),
-    Refusal("censoring", _modifier(tree.Censored)),
-    Refusal("truncation", _modifier(tree.Truncated)),
+    Refusal("a latent variable that is truncated or censored", _cut_latent),
     Refusal("`up to`", _modifier(tree.UpTo)),
-    Refusal("`between`", _between),
+    Refusal("a law that looks at a censored or grouped variable", _looked_at_bound),
     Refusal("`given` in a chain", _given_in_chain),
 )
 

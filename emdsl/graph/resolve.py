@@ -14,7 +14,7 @@ from emdsl.graph.declarations import declarations
 from emdsl.graph.declared import DeclaredFamily, facts, sampler
 from emdsl.graph.expressions import let_value
 from emdsl.graph.failures import failure
-from emdsl.graph.names import BINARY_SET, Names
+from emdsl.graph.names import BINARY_SET, CELLS_SET, Names
 from emdsl.graph.refusals import Site, refused
 from emdsl.graph.statements import Statements
 from emdsl.ir.model import Constant, Fact, Factor, IndexSet, Levels, Model, Order, Parameter, Report, Sampler
@@ -204,6 +204,8 @@ def _index_sets(statements: Statements, names: Names) -> tuple[IndexSet, ...]:
         made.append(index_set)
     if any(variable.values == BINARY for variable in statements.variables):
         made.append(BINARY_SET)
+    if any(variable.cut is not None for variable in statements.variables):
+        made.append(CELLS_SET)
     return tuple(made)
 
 

@@ -11,14 +11,16 @@ from emdsl.families.genotype import FIRST, SECOND
 from emdsl.graph.arguments import Place
 from emdsl.graph.branches import lift, tidy, unite
 from emdsl.graph.conditions import given
+from emdsl.graph.cuts import Cutting
 from emdsl.graph.expressions import number
 from emdsl.graph.failures import failure
 from emdsl.graph.heads import first_law, map_value, statement_scope
 from emdsl.graph.laws import Key, draws, event_axes
-from emdsl.graph.names import Names, VariableHead
+from emdsl.graph.modifiers import cutting
+from emdsl.graph.names import Names, Scope, VariableHead
 from emdsl.graph.values import Pair, scalar
 from emdsl.ir.expressions import Binder, BinderRef, Expression, ParameterRef, VariableRef, walk
-from emdsl.ir.model import Branch, Domain, Factor, Given, Map, Variable, Weight, When
+from emdsl.ir.model import CELL_SET, CELL_SUFFIX, Branch, Domain, Factor, Given, Map, Variable, Weight, When
 from emdsl.syntax import tree
 from emdsl.syntax.printer import print_expr, print_law
 
@@ -112,13 +114,14 @@ class Statements:
         elements, vector = binders[: len(binders) - width], binders[len(binders) - width :]
         target = _target(heads, elements, vector, names)
         place = Place(vector, heads[0].values)
-        text = f"{_left(drawn, node.axes)} ~ {print_law(law)}"
+        text = f"{_left(drawn, node.axes)}{_between(node)} ~ {print_law(law)}"
+        cutting = self._cutting(node, plate, scope, heads[0], target)
         if isinstance(law, tree.ChainLaw):
-            first = draws(law.first, scope, names, target, place)
-            after = draws(law.after, scope, names, target, place)
+            first = draws(law.first, scope, names, target, place, cutting)
+            after = draws(law.after, scope, names, target, place, cutting)
             self._add_chain(node, plate, elements, target, first, after, text)
             return
-        for key, branches in draws(law, scope, names, target, place).items():
+        for key, branches in draws(law, scope, names, target, place, cutting).items():
             if key[1] != "always":
                 self._check_chain(plate, node)
             lag = self._lag(branches, plate) if key[1] == "always" else 0
@@ -129,6 +132,24 @@ class Statements:
                 )  # fmt: skip
             when: tuple[When, int] = ("after", lag) if lag else (key[1], key[2])
             self._add(plate, elements, target, (key[0], *when), branches, text)
+
+    def _cutting(
+        self, node: tree.LatentStmt | tree.ObservedStmt, plate: str | None, scope: Scope, head: VariableHead,
+        target: Target,
+    ) -> Cutting | None:
+        """What the modifiers of a statement come to; the variable of its cells is declared."""
+        if isinstance(node, tree.LatentStmt):
+            return None
+        made = cutting(node, plate, scope, head, target, self.names)
+        if made is None:
+            return None
+        here = next(i for i, variable in enumerate(self.variables) if variable.name == head.name)
+        self.variables[here] = replace(self.variables[here], truncated=made.cutting.truncated)
+        if made.cut is not None:
+            name = f"{head.name}{CELL_SUFFIX}"
+            cells = Variable(name, "input", head.plate, head.axes, FINITE, CELL_SET, cut=made.cut)
+            self.variables.append(cells)
+        return made.cutting
 
     def _check_chain(self, plate: str | None, node: tree.Node) -> None:
         if plate is None or not self.names.plates[plate].ordered:
@@ -238,6 +259,11 @@ def _target(
     references: tuple[VariableRef | ParameterRef, ...] = tuple(VariableRef(head.name, indices) for head in heads)
     axes = tuple(binder.index_set for binder in vector)
     return Target(references, tuple(head.values for head in heads), axes, names.fresh)
+
+
+def _between(node: tree.LatentStmt | tree.ObservedStmt) -> str:
+    between = node.between if isinstance(node, tree.ObservedStmt) else None
+    return "" if between is None else f" between {between[0]} and {between[1]}"
 
 
 def _left(drawn: tuple[str, ...], axes: tuple[tree.AxisBinder, ...]) -> str:

@@ -23,6 +23,12 @@ OPERATIONS: dict[str, int] = {
     "traceinv": 2,
     # of a positive number a and a number of dimensions d: log of the multivariate gamma function
     "multigammaln": 2,
+    # distribution functions, in logarithms (`emdsl.runtime.tails`), and sums of what is given by its logarithm
+    "loggammap": 2, "loggammaq": 2, "logbetainc": 3, "logstudent": 2, "logbetabinomial": 4,
+    "logaddexp": 2, "logsubexp": 2,
+    # log(F(b) - F(a)) from log F(b), log F(a), log S(a), log S(b)
+    "loginterval": 4,
+    "floor": 1, "ceil": 1,
 }  # fmt: skip
 
 

@@ -157,7 +157,8 @@ class Variable:
     pair). `joint` names all the variables of a joint draw, in the order of the simplex's axes; its one factor has the
     first as target. `between` names the two inputs of the same plate that bound an interval-censored variable, which
     has no column then: in the data an empty bound is -inf or inf, and the variable's own value is the bound where both
-    are equal, NaN elsewhere.
+    are equal, NaN elsewhere. `cut`: this variable is no column, but says what the cells of another one hold, a label of
+    `CELLS` for each. `truncated` are the bounds outside of which the data hold no value of an observed variable.
     """
 
     name: str
@@ -172,6 +173,30 @@ class Variable:
     genotype: bool = False
     joint: tuple[str, ...] = ()
     between: tuple[str, str] | None = None
+    cut: Cut | None = None
+    truncated: tuple[Expression, Expression] | None = None
+
+
+#: What is known of a value: itself, that it is greater or less than the bound in its cell, or that it lies between two.
+SEEN, ABOVE, BELOW, BETWEEN, EMPTY = "seen", "above", "below", "between", "empty"
+CELLS = (SEEN, ABOVE, BELOW, BETWEEN, EMPTY)
+#: The variable that says which of these it is: its name ends like this, and it takes values in this index set.
+CELL_SUFFIX, CELL_SET = ".cell", "seen/above/below/between"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The cells of the observed variable `of`, which may hold a bound: `censored above unless event` and its like.
+
+    `above` and `below` are the events, 1 where the value was seen and 0 where its cell bounds it. A variable that is
+    `between` two columns needs none. `domain` is that of the law, outside of which nothing can lie.
+    """
+
+    of: str
+    domain: Domain
+    discrete: bool
+    above: Expression | None = None
+    below: Expression | None = None
 
 
 @dataclass(frozen=True)
@@ -342,8 +367,8 @@ class Model:
 
 
 __all__ = [
-    "Arm", "Binder", "Branch", "Columns", "Constant", "ConstantRef", "Domain", "Fact", "Factor", "Given", "Guard",
-    "IndexSet",
-    "Labels", "Levels", "Map", "Model", "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range", "Report",
-    "Sampler", "Variable", "VariableRef", "Weight",
+    "ABOVE", "Arm", "BELOW", "BETWEEN", "Binder", "Branch", "CELL_SET", "CELL_SUFFIX", "CELLS", "Columns", "Constant",
+    "ConstantRef", "Cut", "Domain", "EMPTY", "Fact", "Factor", "Given", "Guard", "IndexSet", "Labels", "Levels", "Map", "Model",
+    "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range", "Report", "Sampler", "SEEN", "Variable",
+    "VariableRef", "Weight",
 ]  # fmt: skip

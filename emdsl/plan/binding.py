@@ -335,6 +335,8 @@ class PieceBinder:
         """Where the target has a value. Raises EmmError where a cell leaves some values open: only tables by code can
         sum over them.
         """
+        if self.model.variable(target.name).between is not None:
+            return None  # what its cells hold is a guard
         if not self._finite(target):
             value = self.plain.value(target) if len(target.indices) == len(self._variable_axes(target)) else None
             return (

@@ -10,6 +10,7 @@ from emdsl.plan.formulas import (
     density_function,
     derivative_functions,
     eta_function,
+    names_in,
     statistic_function,
     update_function,
 )
@@ -33,6 +34,28 @@ from emdsl.runtime.selection import unseen, unseen_reverse
 '''
 
 
+#: Modules of functions that few models need, and what they hold.
+FURTHER = {
+    "emdsl.runtime.log_sums": ("interval_share", "log1mexp", "log_add", "log_interval", "log_subtract"),
+    "emdsl.runtime.tails": tuple(
+        f"{kind}{name}"
+        for kind in ("bend_", "", "slope_")
+        for name in ("log_betabinomial", "log_betainc", "log_gammap", "log_gammaq", "log_student")
+    ),
+}
+
+
+def _further(sections: Sequence[Sequence[str]]) -> list[str]:
+    """Imports of the functions that the formulas call beyond those of the header."""
+    used = names_in(*(line for section in sections for line in section))
+    lines = []
+    for module, names in FURTHER.items():
+        wanted = ", ".join(name for name in names if name in used)
+        if wanted:
+            lines.append(f"from {module} import {wanted}")
+    return lines
+
+
 def formula_source(derivation: Derivation) -> str:
     """The part of the module that binding needs: densities at points of continuous hidden variables."""
     inside = {name for integral in derivation.integrals for name in integral.pieces}
@@ -42,6 +65,7 @@ def formula_source(derivation: Derivation) -> str:
         for piece in derivation.pieces
         if piece.name in inside and piece.form in ("rows", "log-sum-exp")
     ]
+    sections[0] = [*sections[0], *_further(sections[1:])]
     return "\n\n\n".join("\n".join(section) for section in sections) + "\n"
 
 
@@ -75,6 +99,7 @@ def program_source(derivation: Derivation, root: Node, random_root: Node) -> str
         ]
     )
     sections.append(["# The first E-step of a random start", *block_function(random_root, "random_expectation")])
+    sections[0] = [*sections[0], *_further(sections[1:])]
     return "\n\n\n".join("\n".join(section) for section in sections) + "\n"
 
 

@@ -148,6 +148,28 @@ def _logit(x: Any) -> Any:
     return np.log(x) - np.log1p(-x)
 
 
+def _tail(name: str) -> Callable[..., Any]:
+    """A function of `emdsl.runtime.tails`, which is loaded when it is first called."""
+
+    def call(*args: Any) -> Any:
+        from emdsl.runtime import tails
+
+        return getattr(tails, name)(*args)
+
+    return call
+
+
+def _log_sum(name: str) -> Callable[..., Any]:
+    """A function of `emdsl.runtime.log_sums`, likewise."""
+
+    def call(*args: Any) -> Any:
+        from emdsl.runtime import log_sums
+
+        return getattr(log_sums, name)(*args)
+
+    return call
+
+
 #: The operations of `emdsl.ir.expressions`, on arrays.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "^": np.power, "neg": np.negative,
@@ -157,5 +179,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "not": lambda a: (a == 0) * 1.0, "exp": np.exp, "log": log, "log1p": np.log1p, "sqrt": np.sqrt, "abs": np.abs,
     "sin": np.sin, "cos": np.cos, "logistic": logistic, "logit": _logit, "Phi": Phi, "probit": probit,
     "lgamma": lgamma, "besseli0": _i0, "min": np.minimum, "max": np.maximum,
-    "where": lambda c, a, b: np.where(c != 0, a, b),
+    "where": lambda c, a, b: np.where(c != 0, a, b), "floor": np.floor, "ceil": np.ceil,
+    "loggammap": _tail("log_gammap"), "loggammaq": _tail("log_gammaq"), "logbetainc": _tail("log_betainc"),
+    "logstudent": _tail("log_student"), "logbetabinomial": _tail("log_betabinomial"),
+    "logaddexp": np.logaddexp, "logsubexp": _log_sum("log_subtract"), "loginterval": _log_sum("log_interval"),
 }  # fmt: skip
