@@ -133,9 +133,11 @@ class CompiledModel:
     ) -> Bound:  # fmt: skip
         """The units to simulate: those of the table `design`, or, without it, as many rows as `units` says."""
         from emdsl.data.again import bind_again
+        from emdsl.simulate.truncated import refuse_bounds
         from emdsl.simulate.units import known_labels, numbered_table, without_absent
 
         with _places(self):
+            refuse_bounds(self.model)
             options, made = bind_options(request), design is None
             table = numbered_table(self.model, units or 0, options) if made else read_table(design, request.na)
             labels = known_labels(self.model, options, indexes, not made)
@@ -148,10 +150,12 @@ class CompiledModel:
         """Data drawn from the model, as columns, for `units` outermost units like those of `bound` (None: those)."""
         from emdsl.simulate.ancestral import simulate
         from emdsl.simulate.table import simulated_columns
+        from emdsl.simulate.truncated import refuse_bounds
         from emdsl.simulate.units import units_of
 
         rng = np.random.default_rng(seed)
         with _places(self):
+            refuse_bounds(self.model)
             chosen = bound if units is None else units_of(self.model, bound, units)
             drawn = simulate(self.model, chosen, theta, rng)
             return simulated_columns(

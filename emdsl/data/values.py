@@ -92,11 +92,12 @@ class ValueReader:
     def place_of(self, name: str, variable: Variable, wrong: NDArray[np.bool_]) -> str:
         """Where the cells `wrong` `(*elements, units)` of a variable stand, whose columns go by `name`."""
         flat = wrong.reshape(-1, wrong.shape[-1])
-        columns = [column for key, column in self.columns.items() if key.split(".")[0] == name]
+        columns: list[str] = [column for key, column in self.columns.items() if key.split(".")[0] == name]
         first = int(np.flatnonzero(flat.any(axis=1))[0])
         column = columns[first] if first < len(columns) and len(columns) == len(flat) else None
         chosen = flat[first] if column is not None else flat.any(axis=0)
-        return self._table.place(self._original(variable, np.flatnonzero(chosen)), column or (columns or [None])[0])
+        named = column or (columns[0] if len(columns) == 1 else None)
+        return self._table.place(self._original(variable, np.flatnonzero(chosen)), named)
 
     # --- one column ---------------------------------------------------------------------------------------------------
 

@@ -80,20 +80,28 @@ class log_subtract(sp.Function):
 
 
 class log_interval(sp.Function):
-    """log(F(b) - F(a)), of log F(b), log F(a), log S(a) and log S(b)."""
+    """log(F(b) - F(a)), of log F(b), log F(a), log S(a) and log S(b).
 
-    def fdiff(self, argindex: int = 1) -> Any:
-        """The signed share of one term of the difference that it is taken from."""
-        return interval_share(argindex - 1, *self.args)
+    Its derivatives are functions of the four and of theirs: written out they would repeat each of them many times.
+    """
+
+    def _eval_derivative(self, s: Any) -> Any:
+        slopes = [argument.diff(s) for argument in self.args]
+        return interval_slope(*self.args, *slopes) if any(slopes) else sp.Integer(0)
 
 
-class interval_share(sp.Function):
-    """Derivative number `i` of `log_interval`."""
+class interval_slope(sp.Function):
+    """The derivative of `log_interval`, of its arguments and their derivatives."""
 
-    def fdiff(self, argindex: int = 2) -> Any:
-        """share_i (1{i = j} - share_j)."""
-        i, j = int(self.args[0]), argindex - 2
-        return self * ((1 if i == j else 0) - interval_share(j, *self.args[1:]))
+    def _eval_derivative(self, s: Any) -> Any:
+        logarithms, slopes = self.args[:4], self.args[4:]
+        others = [argument.diff(s) for argument in logarithms]
+        bends = [slope.diff(s) for slope in slopes]
+        return interval_bend(*logarithms, *slopes, *others, *bends) if any(others) else sp.Integer(0)
+
+
+class interval_bend(sp.Function):
+    """The second derivative of `log_interval`, of its arguments, their derivatives in both and their second ones."""
 
 
 class log_i0(sp.Function):

@@ -16,7 +16,8 @@ _NAMES: dict[Any, str] = {
     functions.i1_over_i0: "i1_over_i0",
     functions.lgamma_step: "lgamma_step", functions.polygamma_step: "polygamma_step",
     functions.log1mexp: "log1mexp", functions.log_add: "log_add", functions.log_subtract: "log_subtract",
-    functions.log_interval: "log_interval", functions.interval_share: "interval_share", **tails.NAMES,
+    functions.log_interval: "log_interval", functions.interval_slope: "interval_slope",
+    functions.interval_bend: "interval_bend", **tails.NAMES,
     sp.Min: "min_", sp.Max: "max_", sp.sign: "sign", sp.tan: "tan",
 }  # fmt: skip
 
@@ -90,9 +91,10 @@ def _print_sum(e: Any) -> str:
 
 def _paired(terms: list[Any]) -> list[Any]:
     """The terms, with differences of lgamma (or polygamma) at arguments a known step apart put together."""
-    for i, first in enumerate(terms):
-        for j, second in enumerate(terms):
-            joined = _step(first, second) if i != j else None
+    stepping = [i for i, term in enumerate(terms) if term.has(sp.loggamma, sp.polygamma)]
+    for i in stepping:
+        for j in stepping:
+            joined = _step(terms[i], terms[j]) if i != j else None
             if joined is not None:
                 rest = [term for k, term in enumerate(terms) if k not in (i, j)]
                 return _paired([*rest, joined])

@@ -51,7 +51,8 @@ _FUNCTIONS = frozenset(
         "log_add",
         "log_subtract",
         "log_interval",
-        "interval_share",
+        "interval_slope",
+        "interval_bend",
         *NAMES.values(),
     ]
 )

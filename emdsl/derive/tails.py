@@ -40,6 +40,7 @@ TAILS: dict[str, Any] = {
     for operation, name in (
         ("loggammap", "log_gammap"), ("loggammaq", "log_gammaq"), ("logbetainc", "log_betainc"),
         ("logstudent", "log_student"), ("logbetabinomial", "log_betabinomial"),
+        ("loglaplace", "log_laplace"),
     )
 }  # fmt: skip
 SLOPES: dict[Any, Any] = {tail: type(f"slope_{tail.__name__}", (Slope,), {}) for tail in TAILS.values()}

@@ -262,10 +262,10 @@ def _iterative(
     depends: set[str] = set()
     for piece in own:
         members = [s for s, a in zip(piece.atoms, piece.piece.atoms, strict=True) if _in_group(a, group)]
-        hessian = [sp.diff(piece.quantity, a, b) for a in members for b in members]
-        if any(entry.free_symbols & set(members) for entry in hessian) or piece.piece.form == "log-sum-exp":
-            quadratic = False
-        quadratic = quadratic and piece.piece.form != "stationary"
+        quadratic = quadratic and piece.piece.form not in ("log-sum-exp", "stationary")
+        quadratic = quadratic and not any(
+            sp.diff(piece.quantity, a, b).free_symbols & set(members) for a in members for b in members
+        )
         over_rows = over_rows or piece.piece.form in ("rows", "log-sum-exp")
         try:
             with deadline(SECONDS_A_RULE):

@@ -52,7 +52,7 @@ def cuttable(family: Family, node: tree.Node) -> Cuttable:
             return family
         raise failure(
             "no-cdf", f"`{family.name}` has no distribution function, so it cannot be censored, grouped or truncated",
-            node, "declare it in the family: cdf = ...",
+            node, "a family of your own may say it: cdf = ...",
         )  # fmt: skip
     raise failure(
         "no-cdf", f"`{family.name}` is no law of numbers in order, so it cannot be censored, grouped or truncated", node

@@ -34,6 +34,7 @@ ELEMENTARY = (
     "exp", "log", "log1p", "sqrt", "abs", "sin", "cos", "logistic", "logit", "Phi", "probit", "lgamma", "besseli0",
     "min", "max", "where", "floor", "ceil",
     "logaddexp", "logsubexp", "loggammap", "loggammaq", "logbetainc", "logstudent", "logbetabinomial",
+    "loglaplace",
 )  # fmt: skip
 COMPREHENSIONS = ("sum", "prod", "softmax")
 

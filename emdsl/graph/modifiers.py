@@ -167,7 +167,8 @@ def declare_event(censored: tree.Censored, statement: tree.ObservedStmt, plate: 
 def event(censored: tree.Censored, scope: Scope, names: Names, elements: tuple[Expression, ...]) -> Expression:
     """The event as an expression of data and constants, 1 where the value was seen."""
     node = censored.unless
-    found = scalar(number(node, scope, names), node)
+    with names.drawn():  # what a cell holds may tell whether it is a bound: `unless affairs > 0`
+        found = scalar(number(node, scope, names), node)
     for item in walk(found):
         if isinstance(item, ParameterRef) or (isinstance(item, VariableRef) and _is_latent(item, names)):
             what = "the parameter" if isinstance(item, ParameterRef) else "the latent variable"

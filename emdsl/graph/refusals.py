@@ -76,7 +76,8 @@ def _looked_at_bound(site: Site) -> tree.Node | None:
     cells = f"{name}{CELL_SUFFIX}"
     if not any(isinstance(item, VariableRef) and item.name == cells for f in site.factors for item in walk(f.branches)):
         return None
-    for made in (*site.factors, *site.maps):
+    statements: tuple[Factor | Map, ...] = (*site.factors, *site.maps)
+    for made in statements:
         own = made.target is not None and made.target.name == name
         if any(isinstance(n, VariableRef) and n.name == name and (n.lag or not own) for n in walk(made)):
             return site.node

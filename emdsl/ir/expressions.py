@@ -25,6 +25,7 @@ OPERATIONS: dict[str, int] = {
     "multigammaln": 2,
     # distribution functions, in logarithms (`emdsl.runtime.tails`), and sums of what is given by its logarithm
     "loggammap": 2, "loggammaq": 2, "logbetainc": 3, "logstudent": 2, "logbetabinomial": 4,
+    "loglaplace": 1,
     "logaddexp": 2, "logsubexp": 2,
     # log(F(b) - F(a)) from log F(b), log F(a), log S(a), log S(b)
     "loginterval": 4,

@@ -36,13 +36,15 @@ from emdsl.runtime.selection import unseen, unseen_reverse
 
 #: Modules of functions that few models need, and what they hold.
 FURTHER = {
-    "emdsl.runtime.log_sums": ("interval_share", "log1mexp", "log_add", "log_interval", "log_subtract"),
+    "emdsl.runtime.log_sums": (
+        "interval_bend", "interval_slope", "log1mexp", "log_add", "log_interval", "log_subtract",
+    ),
     "emdsl.runtime.tails": tuple(
         f"{kind}{name}"
         for kind in ("bend_", "", "slope_")
-        for name in ("log_betabinomial", "log_betainc", "log_gammap", "log_gammaq", "log_student")
+        for name in ("log_betabinomial", "log_betainc", "log_gammap", "log_gammaq", "log_laplace", "log_student")
     ),
-}
+}  # fmt: skip
 
 
 def _further(sections: Sequence[Sequence[str]]) -> list[str]:

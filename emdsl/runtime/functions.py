@@ -182,5 +182,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "where": lambda c, a, b: np.where(c != 0, a, b), "floor": np.floor, "ceil": np.ceil,
     "loggammap": _tail("log_gammap"), "loggammaq": _tail("log_gammaq"), "logbetainc": _tail("log_betainc"),
     "logstudent": _tail("log_student"), "logbetabinomial": _tail("log_betabinomial"),
-    "logaddexp": np.logaddexp, "logsubexp": _log_sum("log_subtract"), "loginterval": _log_sum("log_interval"),
+    "loglaplace": _tail("log_laplace"), "logaddexp": np.logaddexp, "logsubexp": _log_sum("log_subtract"),
+    "loginterval": _log_sum("log_interval"),
 }  # fmt: skip

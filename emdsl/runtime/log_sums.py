@@ -31,15 +31,35 @@ def log_interval(below: Any, before: Any, after: Any, above: Any) -> Any:
     return np.where(lower, log_subtract(below, before), log_subtract(after, above))
 
 
-def interval_share(i: int, below: Any, before: Any, after: Any, above: Any) -> Any:
-    """The derivative of `log_interval` in its argument i, along the tail that it was taken from: `exp(u - r)` for log
-    F(b) or log S(a), `-exp(v - r)` for the other, 0 for those of the other tail.
-
-    The derivative of share i in argument j is `share_i (1{i = j} - share_j)`.
-    """
+def _shares(logarithms: tuple[Any, ...]) -> list[Any]:
+    """The derivative of `log_interval` in each argument, along the tail that it was taken from: `exp(u - r)` for log
+    F(b) or log S(a), `-exp(v - r)` for the other one, 0 for those of the other tail."""
+    below, _, after, _ = logarithms
     lower = np.asarray(below) < after
-    total = log_interval(below, before, after, above)
-    own = (below, before, after, above)[i]
+    total = log_interval(*logarithms)
+    found = []
+    for i, logarithm in enumerate(logarithms):
+        share = np.exp(np.minimum(np.subtract(logarithm, total), 700.0))
+        found.append(np.where(lower if i < 2 else ~lower, share if i in (0, 2) else -share, 0.0))
+    return found
+
+
+def _weighted(shares: list[Any], values: tuple[Any, ...]) -> Any:
+    """`sum share * value`; what has no share counts for nothing, whatever its value."""
+    return sum(share * np.where(share == 0.0, 0.0, value) for share, value in zip(shares, values, strict=True))
+
+
+def interval_slope(*args: Any) -> Any:
+    """The derivative of `log_interval` in some x: of its four arguments, then their derivatives in x."""
     with np.errstate(all="ignore"):
-        share = np.exp(np.minimum(np.subtract(own, total), 700.0))
-    return np.where(lower if i < 2 else ~lower, share if i in (0, 2) else -share, 0.0)
+        return _weighted(_shares(args[:4]), args[4:])
+
+
+def interval_bend(*args: Any) -> Any:
+    """The second derivative of `log_interval` in x and y: of its four arguments, their derivatives in x, in y and in
+    both. With r = log sum_k s_k exp(u_k), r_xy = sum_k share_k (u_xy + u_x u_y) - r_x r_y."""
+    with np.errstate(all="ignore"):
+        shares = _shares(args[:4])
+        first, second, both = args[4:8], args[8:12], args[12:]
+        mixed = tuple(b + x * y for b, x, y in zip(both, first, second, strict=True))
+        return _weighted(shares, mixed) - _weighted(shares, first) * _weighted(shares, second)

@@ -4,13 +4,14 @@
 `log_gammaq(a, x)`          log Q(a, x) = log(1 - P(a, x))
 `log_betainc(a, b, x)`      log I_x(a, b), the regularised incomplete beta function
 `log_student(df, z)`        log of Student's distribution function at z
+`log_laplace(z)`            log of the standard Laplace distribution function at z
 `log_betabinomial(k, n, a, b)`  log P(X <= k) of a beta-binomial count
 
 Each has `slope_NAME(i, *args)`, the derivative in argument i (from 0), and `bend_NAME(i, j, *args)`, the second one.
-In the last argument of the first four the derivative is exact (a density over a probability). In shapes there is no
-closed form: there they are central differences of eighth order of the logarithm itself, with steps in proportion to the
-scale on which it changes. Against 30-digit arithmetic they are right to 1e-9 relative, or 1e-10 absolute where that is
-more; second derivatives to 1e-6 (`tests/families/test_tails.py`).
+In the last argument of all but the last one the derivative is exact, a density over a probability. In shapes there is
+no closed form: there they are central differences of eighth order of the logarithm itself, with steps in proportion to
+the scale on which it changes. Against 30-digit arithmetic they are right to 1e-9 relative, or 1e-10 absolute where that
+is more; second derivatives to 1e-6 relative or 1e-8 absolute (`tests/families/test_tails.py`).
 """
 
 from __future__ import annotations
@@ -154,6 +155,27 @@ def log_student(df: Any, z: Any) -> Floats:
         tail = np.log(0.5) + log_betainc(df / 2, np.full_like(df, 0.5), df / (df + square))
         below = np.where(near, _log(0.5 - half), tail)
         return np.asarray(np.where(z < 0, below, np.log1p(-upper)))
+
+
+# --- Laplace ----------------------------------------------------------------------------------------------------------
+
+
+def log_laplace(z: Any) -> Floats:
+    """`z - log 2` below 0, `log(1 - exp(-z)/2)` above."""
+    z = np.asarray(z, dtype=np.float64)
+    with np.errstate(all="ignore"):
+        return np.asarray(np.where(z < 0, z - np.log(2), np.log1p(-np.exp(-np.abs(z)) / 2)))
+
+
+def slope_log_laplace(i: int, z: Any) -> Floats:
+    """The derivative of the standard Laplace log distribution function."""
+    return _density_slope(log_laplace(z), -np.abs(z) - np.log(2), 1)
+
+
+def bend_log_laplace(i: int, j: int, z: Any) -> Floats:
+    """The second derivative of the standard Laplace log distribution function; 0 below 0."""
+    slope = slope_log_laplace(0, z)
+    return np.asarray(np.where(np.asarray(z) < 0, 0.0, -slope * (1 + slope)))
 
 
 # --- beta-binomial ----------------------------------------------------------------------------------------------------

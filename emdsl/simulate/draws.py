@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from emdsl.plan.named import ROW, Named, combine
 from emdsl.runtime.problem import Theta
 from emdsl.simulate.evaluation import Codes, Drawn, UnitEvaluator, level_of
 from emdsl.simulate.samplers import LAWS, Law, can_draw, declared_law
+from emdsl.simulate.truncated import redrawn
 
 #: What the probabilities of a finite law may miss 1 by.
 MISS = 1e-6
@@ -149,13 +150,29 @@ class Drawer:
             full = self._spread(evaluator.value(indexed), ordered_elements(factor), binders, len(evaluator.units))
             arguments[name] = _flat(full[inside], law, name)
         try:
-            drawn = law.draw(self.rng, arguments, int(inside.sum()))
+            drawn = self._one_each(law, arguments, factor, evaluator, inside)
         except (ValueError, np.linalg.LinAlgError) as error:
             raise EmmError(
                 "cannot-simulate", f"nothing can be drawn from `{factor.text or factor.name}`: its arguments are "
                 "outside the law's domain at these parameters", help="give other values with --params",
             ) from error  # fmt: skip
         return drawn.reshape(len(drawn), *(len(self.bound.indexes[axis]) for axis in event))
+
+    def _one_each(
+        self, law: Law, arguments: Mapping[str, NDArray[np.float64]], factor: Factor, evaluator: UnitEvaluator,
+        inside: NDArray[np.bool_],
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """One draw for each set of arguments, within the bounds of a truncated variable."""
+        assert factor.target is not None
+        window = self.model.variable(factor.target.name).truncated
+        if window is None:
+            return law.draw(self.rng, arguments, int(inside.sum()))
+        elements, units = ordered_elements(factor), len(evaluator.units)
+        low, high = (
+            np.asarray(self._spread(evaluator.value(end), elements, (), units)[inside], dtype=np.float64)
+            for end in window
+        )
+        return redrawn(law, self.rng, arguments, low, high, factor.text or factor.name)
 
     def _law(self, branch: Branch, factor: Factor) -> Law:
         own = next((item for item in self.model.samplers if item.family == branch.family), None)

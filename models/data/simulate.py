@@ -242,6 +242,46 @@ def families() -> list[Row]:
     return [(*cells, count) for cells, count in sorted(counts.items(), key=str)]
 
 
+def inspections() -> list[Row]:
+    """One hundred and sixty seals of two makes, looked at every three to nine months until the fifth year."""
+    rng = np.random.default_rng(2043)
+    rows: list[Row] = []
+    for number in range(160):
+        make = ("steel", "rubber")[number % 2]
+        failure = {"steel": 40.0, "rubber": 22.0}[make] * rng.weibull(1.7)
+        seen = np.cumsum(rng.integers(3, 10, 40))
+        seen = seen[seen <= 60]
+        sound = [month for month in seen if month < failure]
+        failed = [month for month in seen if month >= failure]
+        if number % 20 == 7:  # a seal that told by itself
+            rows.append((make, f"{failure:.1f}", f"{failure:.1f}"))
+        else:
+            rows.append((make, int(sound[-1]) if sound else "", int(failed[0]) if failed else ""))
+    return rows
+
+
+def group_sizes() -> list[Row]:
+    """Groups of at least one, 180 in calm water and 90 in rough, as a table of frequencies."""
+    rng = np.random.default_rng(2044)
+    counts: Counter[tuple[str, int]] = Counter()
+    for water, rate, groups in (("calm", 2.6, 180), ("rough", 1.1, 90)):
+        sizes = rng.poisson(rate, 1000)
+        for size in sizes[sizes > 0][:groups]:
+            counts[water, int(size)] += 1
+    return [(*key, count) for key, count in sorted(counts.items())]
+
+
+def relapses() -> list[Row]:
+    """Four hundred patients, of whom about a third are cured, followed for two to twelve years."""
+    rng = np.random.default_rng(2045)
+    rows: list[Row] = []
+    for _ in range(400):
+        relapse = np.inf if rng.random() < 0.35 else 3.0 * rng.weibull(1.6)
+        followed = rng.uniform(2, 12)
+        rows.append((f"{min(relapse, followed):.3f}", int(relapse <= followed)))
+    return rows
+
+
 def write(name: str, header: tuple[str, ...], rows: list[Row]) -> None:
     """One CSV file next to this one."""
     with (HERE / name).open("w", newline="", encoding="utf-8") as file:
@@ -271,6 +311,9 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "waves.csv": (("person", "wave", "tried", "month", "daily"), waves),
     "crime.csv": (("visit1", "visit2", "count"), crime),
     "families.csv": (("first", "second", "third", "count"), families),
+    "inspections.csv": (("make", "sound", "failed"), inspections),
+    "group_sizes.csv": (("water", "size", "count"), group_sizes),
+    "relapses.csv": (("time", "relapse"), relapses),
     "clicks.csv": (("user", "click", "page"), clicks),
 }
 

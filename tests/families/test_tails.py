@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from emdsl.runtime import tails
-from emdsl.runtime.log_sums import interval_share, log1mexp, log_interval, log_subtract
+from emdsl.runtime.log_sums import interval_bend, interval_slope, log1mexp, log_interval, log_subtract
 
 
 def log_gammap(a: Any, x: Any) -> Any:
@@ -28,6 +28,10 @@ def log_betainc(a: Any, b: Any, x: Any) -> Any:
 def log_student(df: Any, z: Any) -> Any:
     tail = mp.betainc(df / 2, mp.mpf(1) / 2, 0, df / (df + z * z), regularized=True) / 2
     return mp.log(tail if z < 0 else 1 - tail)
+
+
+def log_laplace(z: Any) -> Any:
+    return z - mp.log(2) if z < 0 else mp.log(1 - mp.exp(-z) / 2)
 
 
 def log_betabinomial(k: Any, n: Any, a: Any, b: Any) -> Any:
@@ -49,6 +53,7 @@ CASES: dict[str, tuple[Callable[..., Any], tuple[int, ...], tuple[tuple[float, .
     "log_student": (log_student, (0, 1), (
         (4.0, -1.3), (4.0, 1.3), (0.7, -20.0), (3.0, 0.01), (30.0, -9.0), (2.5, 40.0), (80.0, -2.0),
     )),
+    "log_laplace": (log_laplace, (0,), ((-40.0,), (-0.3,), (0.4,), (30.0,))),
     "log_betabinomial": (log_betabinomial, (2, 3), (
         (2, 7, 0.5, 2.0), (0, 4, 3.0, 3.0), (12, 20, 8.0, 1.5), (19, 20, 0.4, 0.3),
     )),
@@ -97,3 +102,40 @@ def test_bends_are_as_accurate_as_they_say(name: str, point: tuple[float, ...]) 
         found = getattr(tails, f"bend_{name}")(i, j, *point)
         wanted = exact(name, point, {i: 2} if i == j else {i: 1, j: 1})
         np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-8, err_msg=f"arguments {i}, {j}")
+
+
+@pytest.mark.parametrize("h", [1e-300, 1e-9, 0.3, 0.7, 2.0, 700.0])
+def test_differences_from_one(h: float) -> None:
+    with mp.workdps(340):
+        wanted = float(mp.log(1 - mp.exp(-mp.mpf(h))))
+    assert float(log1mexp(h)) == pytest.approx(wanted, rel=1e-13, abs=1e-310)
+
+
+def test_differences_of_what_is_given_by_its_logarithm() -> None:
+    assert float(log_subtract(-1000.0, -1001.0)) == pytest.approx(-1000 + np.log1p(-np.exp(-1)), rel=1e-14)
+    assert float(log_subtract(-3.0, -3.0)) <= -1e299
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.5, 1.0), (-38.0, -37.5), (38.0, 45.0), (-3.0, 9.0), (1.0, 1.001)])
+def test_an_interval_of_a_normal_law_and_its_derivatives(low: float, high: float) -> None:
+    """In the place of the law, m: log(Phi(b - m) - Phi(a - m)) at m = 0."""
+
+    def exact(m: Any) -> Any:
+        side = 1 if low < 0 else -1  # the smaller tail
+        return mp.log(side * (mp.ncdf(side * (high - m)) - mp.ncdf(side * (low - m))))
+
+    def logarithm(z: float) -> tuple[float, float, float]:
+        value, slope, bend = mp.log(mp.ncdf(z)), mp.npdf(z) / mp.ncdf(z), mp.mpf(0)
+        bend = -z * slope - slope**2
+        return float(value), float(slope), float(bend)
+
+    with mp.workdps(60):
+        wanted = [float(exact(mp.mpf(0))), float(mp.diff(exact, 0)), float(mp.diff(exact, 0, 2))]
+        parts = [logarithm(high), logarithm(low), logarithm(-low), logarithm(-high)]
+    signs = (-1, -1, 1, 1)
+    values = [part[0] for part in parts]
+    slopes = [sign * part[1] for sign, part in zip(signs, parts, strict=True)]
+    bends = [part[2] for part in parts]
+    assert float(log_interval(*values)) == pytest.approx(wanted[0], rel=1e-12)
+    assert float(interval_slope(*values, *slopes)) == pytest.approx(wanted[1], rel=1e-9)
+    assert float(interval_bend(*values, *slopes, *slopes, *bends)) == pytest.approx(wanted[2], rel=1e-6)
