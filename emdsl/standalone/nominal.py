@@ -41,10 +41,12 @@ def nominal_bound(model: Model) -> Bound:
     for variable in data_variables(model):
         values[variable.name] = _values(variable, indexes, units[variable.plate], constants)
     for variable in model.variables:
-        if variable.between is not None:  # known only to lie between its bounds
+        if variable.between is not None:
             low = np.asarray(values[variable.between[0]].array, dtype=np.float64)
             values[variable.between[1]] = Values(np.asarray(low + 1.0, dtype=np.float64))
-            values[variable.name] = Values(np.full(low.shape, np.nan))
+            values[variable.name] = Values(low)
+        if variable.cut is not None:  # cells of several kinds, as data have them
+            values[variable.name] = _values(variable, indexes, units[variable.plate], constants)
     rows = max(units.values())
     return Bound(
         indexes=indexes,
