@@ -60,7 +60,7 @@ def kinds(text: str, columns: dict[str, Any], name: str) -> list[str]:
     from tests.laws.bound_models import take
 
     codes = np.asarray(take(text, columns).bound.values[f"{name}.cell"].array)
-    return [CELLS[code] for code in codes.ravel()]
+    return [CELLS[int(code)] for code in codes.ravel()]
 
 
 def test_censored_cells() -> None:

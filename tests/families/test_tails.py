@@ -66,7 +66,7 @@ def exact(name: str, point: tuple[float, ...], orders: dict[int, int]) -> float:
     """A (partial) derivative; `orders` by argument."""
     with mp.workdps(40):
         function = CASES[name][0]
-        arguments = [mp.mpf(repr(value)) if isinstance(value, float) else value for value in point]
+        arguments = [mp.mpf(value) for value in point]
         if not orders:
             return float(function(*arguments))
         free = sorted(orders)

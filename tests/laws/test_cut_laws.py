@@ -74,7 +74,7 @@ def table(name: str, modifier: str) -> dict[str, Any]:
 
 def law(name: str, component: int) -> str:
     """The law of one component, unknowns as parameters `mean[1]`."""
-    known = TWO[name][component]
+    known = TWO[name][:2][component]
     parts = (f"{key}_[z]" if key in TWO[name][2] else f"{value:g}" for key, value in known.items())
     return f"{name}({', '.join(parts)})"
 
@@ -159,7 +159,7 @@ def check(name: str, modifier: str) -> None:
     taken = take(text(name, modifier), {key: list(value) for key, value in data.items()})
     theta = {f"{key}_": np.array([c[key] for c in TWO[name][:2]], dtype=float) for key in TWO[name][2]}
     theta["share"] = np.array([0.35, 0.65])
-    rows = [by_scipy(name, modifier, data, TWO[name][k]) for k in range(2)]
+    rows = [by_scipy(name, modifier, data, known) for known in TWO[name][:2]]
     expected = float(np.logaddexp(np.log(0.35) + rows[0], np.log(0.65) + rows[1]).sum())
     found = taken.problem.expect(theta)
     assert found.loglik == pytest.approx(expected, rel=1e-9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from typing import Any
 
@@ -59,9 +60,10 @@ def test_tobit_is_the_published_case(variant: str | None) -> None:
         result = fit(ROOT / "models" / "tobit.emm", table)
     else:
         case = case["variants"][variant]
-        data = np.genfromtxt(table, delimiter=",", names=True, deletechars='"')
-        columns = {name.strip('"'): list(data[name]) for name in data.dtype.names}
-        columns["affairs"] = list(np.minimum(data[data.dtype.names[0]], 4.0))
+        with table.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        columns = {name: [float(row[name]) for row in rows] for name in rows[0]}
+        columns["affairs"] = [min(value, 4.0) for value in columns["affairs"]]
         result = json.loads(json.dumps(emdsl.loads(LEFT_AND_RIGHT).fit(columns).to_dict()))
 
     def read(values: Any) -> dict[str, Any]:
