@@ -11,7 +11,7 @@ from emdsl.ir.model import Domain
 
 @runtime_checkable
 class Cuttable(Protocol):
-    """A law with a distribution function. Counts are cut at whole numbers."""
+    """A law that can be cut: an atom, or one with a distribution function. Counts are cut at whole numbers."""
 
     @property
     def name(self) -> str:
@@ -25,12 +25,17 @@ class Cuttable(Protocol):
 
     @property
     def has_distribution_function(self) -> bool:
-        """Whether the law says what lies below a bound."""
+        """Whether it is known what lies below a bound."""
         ...
 
     def range(self, arguments: Arguments) -> Domain:
         """The domain that its values lie in."""
         ...
+
+
+@runtime_checkable
+class Distributed(Cuttable, Protocol):
+    """A law that says what lies on either side of a bound."""
 
     def log_below(self, arguments: Arguments, at: Expression) -> Expression:
         """log P(X <= at)."""

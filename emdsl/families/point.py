@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from emdsl.families.categorical import FINITE
 from emdsl.families.family import Arguments, Draw, Formal, Support, Target, branch
 from emdsl.ir.arithmetic import MINUS_INFINITY, ZERO, apply
-from emdsl.ir.expressions import Apply, Expression, VariableRef
+from emdsl.ir.expressions import Apply, VariableRef
 from emdsl.ir.model import Domain, Fact
 
 
@@ -38,17 +38,9 @@ class Point:
 
     @property
     def has_distribution_function(self) -> bool:
-        """A step at the value."""
+        """It lies below a bound, or it does not."""
         return True
 
     def range(self, arguments: Arguments) -> Domain:
         """Any number, infinity too."""
         return Domain("real")
-
-    def log_below(self, arguments: Arguments, at: Expression) -> Expression:
-        """0 from the value on."""
-        return apply("where", Apply("<=", (arguments["value"].expression, at)), ZERO, MINUS_INFINITY)
-
-    def log_above(self, arguments: Arguments, at: Expression) -> Expression:
-        """0 below the value."""
-        return apply("where", Apply(">", (arguments["value"].expression, at)), ZERO, MINUS_INFINITY)

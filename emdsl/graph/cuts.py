@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import reduce
 
-from emdsl.families.cuttable import Cuttable
+from emdsl.families.cuttable import Cuttable, Distributed
 from emdsl.families.family import Arguments, Family, Target
 from emdsl.graph.constants import exact_value
 from emdsl.graph.failures import failure
@@ -38,11 +39,13 @@ class Cutting:
 
 @dataclass(frozen=True)
 class Bound:
-    """A bound of a law: the values up to `at` are below it, those beyond are above it. `sure`: it lies within the law's
-    domain in all data."""
+    """A bound of a law. `sure`: it lies within the law's domain in all data. `closed`: the value at the bound is
+    inside, which matters to an atom alone; `parts` are the bounds that this one is the closest of."""
 
     at: Expression
     sure: bool = False
+    closed: bool = False
+    parts: tuple[Bound, ...] = ()
 
 
 def cuttable(family: Family, node: tree.Node) -> Cuttable:
@@ -64,7 +67,8 @@ def cut(
     node: tree.Node,
 ) -> tuple[Branch, ...]:
     """The branch of a law as one for each kind of cell, each less the logarithm of what truncation leaves."""
-    return _Cutter(cuttable(family, node), arguments, cutting, names, node).branches(branch, target)
+    atom = None if family.atom is None else arguments[family.atom].expression
+    return _Cutter(cuttable(family, node), arguments, cutting, names, node, atom).branches(branch, target)
 
 
 def reads_value(branch: Branch) -> bool:
@@ -84,10 +88,12 @@ class _Cutter:
     cutting: Cutting
     names: Names
     node: tree.Node
+    atom: Expression | None = None
 
     def branches(self, branch: Branch, target: Target) -> tuple[Branch, ...]:
         left, right = self._window()
-        share = self._log_probability(left, right)
+        # an atom within the bounds is what it was, one outside of them has no probability at all
+        share = ZERO if self.atom is not None else self._log_probability(left, right)
         seen = self._less(self._within(branch.log_density, target), share)
         cell = self.cutting.cell
         if cell is None:
@@ -116,13 +122,15 @@ class _Cutter:
         """Between what a cell of this kind says that the value lies: above the one bound, up to the other."""
         counts = self.family.discrete and self.cutting.domain.kind in ("natural", "integer")
         if self.cutting.between is None:
+            if kind == ABOVE:
+                return Bound(value, self._inside), None
             before = apply("-", value, ONE) if counts else value
-            return (Bound(value, self._inside), None) if kind == ABOVE else (None, Bound(before, self._inside))
+            return None, Bound(before, self._inside, closed=counts)
         low, high = self.cutting.between
         if counts:
             low, high = apply("-", Apply("ceil", (low,)), ONE), Apply("floor", (high,))
-        first = Bound(low, self._inside) if kind in (ABOVE, BETWEEN) else None
-        return first, Bound(high, self._inside) if kind in (BELOW, BETWEEN) else None
+        first = Bound(low, self._inside, closed=not counts) if kind in (ABOVE, BETWEEN) else None
+        return first, Bound(high, self._inside, closed=True) if kind in (BELOW, BETWEEN) else None
 
     def _window(self) -> tuple[Bound | None, Bound | None]:
         """The bounds of the truncation, without those beyond which the law has nothing."""
@@ -132,10 +140,17 @@ class _Cutter:
         ends = exact_value(low, self.names), exact_value(high, self.names)
         if ends[0] is not None and ends[1] is not None and ends[0] >= ends[1] and not self.family.discrete:
             raise failure("truncation", f"nothing lies between {_shown(ends[0])} and {_shown(ends[1])}", self.node)
-        if self.family.discrete and self.family.range(self.arguments).kind in ("natural", "integer"):
+        counts = self.family.discrete and self.family.range(self.arguments).kind in ("natural", "integer")
+        if counts:
             low = _whole("ceil", low, ends[0], -1)
             high = _whole("floor", high, ends[1], 0)
-        return self._open(Bound(low), lower=True), self._open(Bound(high), lower=False)
+        atom = None if self.atom is None else exact_value(self.atom, self.names)
+        if atom is not None and any(end is not None for end in ends):
+            outside = (ends[0] is not None and atom < ends[0]) or (ends[1] is not None and atom > ends[1])
+            if outside:
+                raise failure("truncation", f"the law `{self.family.name}` has nothing within these bounds", self.node)
+        left, right = Bound(low, closed=not counts), Bound(high, closed=True)
+        return self._open(left, lower=True), self._open(right, lower=False)
 
     def _open(self, bound: Bound, *, lower: bool) -> Bound | None:
         """None for a bound that surely lies at or beyond the end of the law."""
@@ -174,12 +189,14 @@ class _Cutter:
     def _joined(self, op: str, one: Bound | None, two: Bound | None) -> Bound | None:
         if one is None or two is None:
             return one or two
-        return Bound(Apply(op, (one.at, two.at)), one.sure and two.sure)
+        return Bound(Apply(op, (one.at, two.at)), one.sure and two.sure, parts=(one, two))
 
     # --- probabilities ------------------------------------------------------------------------------------------------
 
     def _log_probability(self, low: Bound | None, high: Bound | None) -> Expression:
-        """log P(low < X <= high)."""
+        """log P(low < X <= high); of an atom, whether it lies within."""
+        if self.atom is not None:
+            return self._holds_atom(self.atom, low, high)
         if low is None:
             return ZERO if high is None else self._below(high)
         if high is None:
@@ -187,10 +204,23 @@ class _Cutter:
         both = (self._below(high), self._below(low), self._above(low), self._above(high))
         return Apply("loginterval", both)
 
+    @staticmethod
+    def _holds_atom(atom: Expression, low: Bound | None, high: Bound | None) -> Expression:
+        conditions = []
+        for bound, strict, closed in ((low, ">", ">="), (high, "<", "<=")):
+            for part in (bound.parts or (bound,)) if bound is not None else ():
+                conditions.append(Apply(closed if part.closed else strict, (atom, part.at)))
+        if not conditions:
+            return ZERO
+        inside = reduce(lambda one, two: Apply("and", (one, two)), conditions)
+        return apply("where", inside, ZERO, MINUS_INFINITY)
+
     def _below(self, bound: Bound) -> Expression:
+        assert isinstance(self.family, Distributed)
         return self._clipped(self.family.log_below(self.arguments, bound.at), bound, MINUS_INFINITY, ZERO)
 
     def _above(self, bound: Bound) -> Expression:
+        assert isinstance(self.family, Distributed)
         return self._clipped(self.family.log_above(self.arguments, bound.at), bound, ZERO, MINUS_INFINITY)
 
     def _clipped(self, logarithm: Expression, bound: Bound, before: Expression, behind: Expression) -> Expression:

@@ -368,7 +368,7 @@ class Model:
 
 __all__ = [
     "ABOVE", "Arm", "BELOW", "BETWEEN", "Binder", "Branch", "CELL_SET", "CELL_SUFFIX", "CELLS", "Columns", "Constant",
-    "ConstantRef", "Cut", "Domain", "EMPTY", "Fact", "Factor", "Given", "Guard", "IndexSet", "Labels", "Levels", "Map", "Model",
-    "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range", "Report", "Sampler", "SEEN", "Variable",
+    "ConstantRef", "Cut", "Domain", "EMPTY", "Fact", "Factor", "Given", "Guard", "IndexSet", "Labels", "Levels", "Map",
+    "Model", "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range", "Report", "Sampler", "SEEN", "Variable",
     "VariableRef", "Weight",
 ]  # fmt: skip

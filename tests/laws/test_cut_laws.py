@@ -177,3 +177,48 @@ def test_scipy_alone_says_the_same_of_half_a_normal() -> None:
     taken = take(half, {"x": [0.5, 2.0]})
     found = taken.problem.expect({"s": np.array(1.3)}).loglik
     assert found == pytest.approx(float(stats.halfnorm(scale=1.3).logpdf([0.5, 2.0]).sum()), rel=1e-12)
+
+
+def atoms(modifier: str) -> str:
+    between = " between lo and hi" if modifier == "between" else ""
+    extra = "" if between else f" {modifier}"
+    return (
+        "index k = {zero, more}\nparam share : simplex[k]\nparam m : real\nparam s : positive\nfor each row:\n"
+        f"    latent z ~ Categorical(share)\n    observed x{between} ~ case z:\n"
+        f"        zero -> Point(0){extra}\n        more -> LogNormal(m, s){extra}\n"
+    )
+
+
+PLACE = {"share": np.array([0.3, 0.7]), "m": np.array(0.4), "s": np.array(0.9)}
+
+
+def same_score(taken: Any, statistics: Any) -> None:
+    gradient = taken.problem.gradient(PLACE, statistics)
+    for key in ("m", "s"):
+        there = slope(taken.value, PLACE, {key: np.array(1.0)}, 1e-5)
+        assert float(gradient[key]) == pytest.approx(there, rel=1e-6)
+
+
+def test_an_atom_lies_within_bounds_that_hold_it() -> None:
+    low, high = [0, 0, 1, 2, None, 3, -1, 0], [0, 1, 2, 4, 3, None, 2, 0]
+    taken = take(atoms("between"), {"lo": low, "hi": high})
+    d = stats.lognorm(0.9, scale=np.exp(0.4))
+
+    def probability(a: float, b: float) -> float:
+        return 0.3 * (a <= 0 <= b) + 0.7 * (0.0 if a == b else float(d.cdf(b) - d.cdf(a)))
+
+    ends = [(-np.inf if a is None else a, np.inf if b is None else b) for a, b in zip(low, high, strict=True)]
+    found = taken.problem.expect(PLACE)
+    assert found.loglik == pytest.approx(sum(np.log(probability(*pair)) for pair in ends), rel=1e-12)
+    same_score(taken, found.statistics)
+
+
+def test_an_atom_below_a_limit_of_detection() -> None:
+    x, found_it = np.array([0.5, 1, 2, 3, 0.5, 0, 0]), np.array([0, 1, 1, 1, 0, 1, 1])
+    taken = take(atoms("censored below unless det"), {"x": list(x), "det": list(found_it)})
+    d = stats.lognorm(0.9, scale=np.exp(0.4))
+    seen = np.where(x == 0, 0.3, 0.7 * d.pdf(np.where(x == 0, 1, x)))
+    expected = np.log(np.where(found_it == 0, 0.3 * (x > 0) + 0.7 * d.cdf(x), seen)).sum()
+    found = taken.problem.expect(PLACE)
+    assert found.loglik == pytest.approx(float(expected), rel=1e-12)
+    same_score(taken, found.statistics)
