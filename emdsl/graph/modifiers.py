@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from emdsl.families.family import Target
@@ -23,7 +23,7 @@ from emdsl.ir.expressions import (
     VariableRef,
     walk,
 )
-from emdsl.ir.model import ABOVE, BELOW, BETWEEN, CELL_SUFFIX, SEEN, Cut
+from emdsl.ir.model import ABOVE, BELOW, BETWEEN, CELL_SUFFIX, SEEN, Cut, Factor
 from emdsl.syntax import tree
 from emdsl.syntax.printer import print_expr, print_law
 
@@ -213,3 +213,16 @@ def bounds(truncated: tree.Truncated, scope: Scope, names: Names) -> tuple[Expre
             )
         found.append(value)
     return found[0], found[1]
+
+
+def warn_of_effects(node: tree.ObservedStmt, factors: Sequence[Factor], names: Names) -> None:
+    """Truncation under a continuous latent variable truncates the law at each of its values, which a warning says."""
+    assert node.law is not None
+    if written(node.law).truncated is None:
+        return
+    own = [factor for factor in factors if factor.target is not None and factor.target.name == node.name]
+    for item in walk(tuple(factor.branches for factor in own)):
+        head = names.heads.get(item.name) if isinstance(item, VariableRef) else None
+        if head is not None and head.kind == "latent" and head.domain.kind != "finite":
+            names.warn(node, f"{node.name} is truncated at each value of {head.name}, not on the whole")
+            return

@@ -16,7 +16,7 @@ from emdsl.graph.expressions import number
 from emdsl.graph.failures import failure
 from emdsl.graph.heads import first_law, map_value, statement_scope
 from emdsl.graph.laws import Key, draws, event_axes
-from emdsl.graph.modifiers import cutting
+from emdsl.graph.modifiers import cutting, warn_of_effects
 from emdsl.graph.names import Names, Scope, VariableHead
 from emdsl.graph.values import Pair, scalar
 from emdsl.ir.expressions import Binder, BinderRef, Expression, ParameterRef, VariableRef, walk
@@ -61,6 +61,7 @@ class Statements:
                 with self.names.drawn(*node.names):
                     if node.law is not None:
                         self._factors(node, plate)
+                        warn_of_effects(node, self.factors, self.names)
                     else:
                         self.maps.append(_map(node, plate, self.names))
             case tree.FactorStmt():

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import logsumexp
 
 import emdsl
 from tests.models.cases import CASES, ROOT
@@ -161,6 +162,45 @@ def test_grouped_negative_binomial() -> None:
                          [{"mean": 4.0, "size": 1.5}])  # fmt: skip
     table = {"low": low, "high": np.where(np.isinf(high), np.nan, high)}
     assert disagreements(fitted(_text(text), table), reference) == []
+
+
+def test_censored_normal_with_a_random_intercept() -> None:
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(25), 6)
+    value = 1 + rng.normal(0, 1, 25)[group] + rng.normal(0, 1, 150)
+    y, event = np.minimum(value, 2.0), (value <= 2) * 1.0
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    log_weights = np.log(weights) - np.log(2 * np.pi) / 2
+    text = """
+    param m : real
+    param tau : positive
+    param s : positive
+    for each g:
+        latent u ~ Normal(0, tau)
+        for each r:
+            observed y ~ Normal(m + u, s) censored above unless event
+    """
+
+    def log_likelihood(p: Point) -> float:
+        law = stats.norm((p["m"] + p["tau"] * nodes)[:, None], p["s"])
+        rows = np.where(event == 1, law.logpdf(y), law.logsf(y)).reshape(80, 25, 6).sum(axis=2)
+        return float(logsumexp(rows + log_weights[:, None], axis=0).sum())
+
+    blocks = (Block("m", "real"), Block("tau", "positive"), Block("s", "positive"))
+    reference = maximise(log_likelihood, blocks, [{"m": 1.2, "tau": 1.1, "s": 1.0}])
+    assert disagreements(fitted(_text(text), {"g": group, "y": y, "event": event}), reference) == []
+
+
+def test_truncation_under_a_continuous_latent_variable_says_so() -> None:
+    text = """
+    param tau : positive
+    for each g:
+        latent u ~ Normal(0, tau)
+        for each r:
+            observed y ~ Normal(u, 1) truncated to (0, inf)
+    """
+    warnings = emdsl.loads(_text(text)).compiled.model.warnings
+    assert any("truncated at each value of u" in warning for warning in warnings)
 
 
 def test_own_family_with_a_distribution_function() -> None:
