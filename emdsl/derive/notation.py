@@ -38,7 +38,7 @@ _SIMPLE: dict[Any, str] = {
     sp.exp: "exp", sp.log: "log", sp.sin: "sin", sp.cos: "cos", sp.tan: "tan", sp.Abs: "abs", sp.sign: "sign",
     sp.loggamma: "lgamma", sp.atan2: "atan2", sp.Min: "min", sp.Max: "max", functions.logistic: "logistic",
     functions.Phi: "Phi", functions.probit: "probit", functions.log_add: "logaddexp",
-    functions.log_subtract: "logsubexp", **tails.WRITTEN,
+    functions.log_subtract: "logsubexp", **tails.NAMES,
 }  # fmt: skip
 #: Functions that stand for more than one of those that are written.
 _COMPOSED: dict[Any, str] = {

@@ -10,8 +10,6 @@ from typing import Any
 
 import sympy as sp
 
-from emdsl.ir.expressions import OPERATIONS
-
 
 class Tail(sp.Function):
     """The logarithm of a distribution function."""
@@ -34,20 +32,13 @@ class Bend(sp.Function):
     """The second derivative of one in arguments `args[0]` and `args[1]`."""
 
 
-#: By the name of the operation in a model.
+#: By their name, in models and in generated code alike.
 TAILS: dict[str, Any] = {
-    operation: type(name, (Tail,), {"__doc__": f"`{name}` of `emdsl.runtime.tails`."})
-    for operation, name in (
-        ("loggammap", "log_gammap"), ("loggammaq", "log_gammaq"), ("logbetainc", "log_betainc"),
-        ("logstudent", "log_student"), ("logbetabinomial", "log_betabinomial"),
-        ("loglaplace", "log_laplace"),
-    )
-}  # fmt: skip
+    name: type(name, (Tail,), {"__doc__": f"`{name}` of `emdsl.runtime.tails`."})
+    for name in ("log_gammap", "log_gammaq", "log_betainc", "log_student", "log_laplace", "log_betabinomial")
+}
 SLOPES: dict[Any, Any] = {tail: type(f"slope_{tail.__name__}", (Slope,), {}) for tail in TAILS.values()}
 BENDS: dict[Any, Any] = {SLOPES[tail]: type(f"bend_{tail.__name__}", (Bend,), {}) for tail in TAILS.values()}
 
-#: Every function with the name that it has in generated code, and the operation that a model writes for the first kind.
+#: Every function with the name that it has in generated code.
 NAMES: dict[Any, str] = {kind: kind.__name__ for kind in (*TAILS.values(), *SLOPES.values(), *BENDS.values())}
-WRITTEN: dict[Any, str] = {tail: operation for operation, tail in TAILS.items()}
-
-assert all(operation in OPERATIONS for operation in TAILS)

@@ -33,8 +33,8 @@ Resolver = Callable[[tree.Expr, Scope, Names, str | None], Value | Pair]
 ELEMENTARY = (
     "exp", "log", "log1p", "sqrt", "abs", "sin", "cos", "logistic", "logit", "Phi", "probit", "lgamma", "besseli0",
     "min", "max", "where", "floor", "ceil",
-    "logaddexp", "logsubexp", "loggammap", "loggammaq", "logbetainc", "logstudent", "logbetabinomial",
-    "loglaplace",
+    "logaddexp", "logsubexp", "log_gammap", "log_gammaq", "log_betainc", "log_student", "log_betabinomial",
+    "log_laplace",
 )  # fmt: skip
 COMPREHENSIONS = ("sum", "prod", "softmax")
 

@@ -24,8 +24,8 @@ OPERATIONS: dict[str, int] = {
     # of a positive number a and a number of dimensions d: log of the multivariate gamma function
     "multigammaln": 2,
     # distribution functions, in logarithms (`emdsl.runtime.tails`), and sums of what is given by its logarithm
-    "loggammap": 2, "loggammaq": 2, "logbetainc": 3, "logstudent": 2, "logbetabinomial": 4,
-    "loglaplace": 1,
+    "log_gammap": 2, "log_gammaq": 2, "log_betainc": 3, "log_student": 2, "log_betabinomial": 4,
+    "log_laplace": 1,
     "logaddexp": 2, "logsubexp": 2,
     # log(F(b) - F(a)) from log F(b), log F(a), log S(a), log S(b)
     "loginterval": 4,

@@ -180,8 +180,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sin": np.sin, "cos": np.cos, "logistic": logistic, "logit": _logit, "Phi": Phi, "probit": probit,
     "lgamma": lgamma, "besseli0": _i0, "min": np.minimum, "max": np.maximum,
     "where": lambda c, a, b: np.where(c != 0, a, b), "floor": np.floor, "ceil": np.ceil,
-    "loggammap": _tail("log_gammap"), "loggammaq": _tail("log_gammaq"), "logbetainc": _tail("log_betainc"),
-    "logstudent": _tail("log_student"), "logbetabinomial": _tail("log_betabinomial"),
-    "loglaplace": _tail("log_laplace"), "logaddexp": np.logaddexp, "logsubexp": _log_sum("log_subtract"),
+    "log_gammap": _tail("log_gammap"), "log_gammaq": _tail("log_gammaq"), "log_betainc": _tail("log_betainc"),
+    "log_student": _tail("log_student"), "log_betabinomial": _tail("log_betabinomial"),
+    "log_laplace": _tail("log_laplace"), "logaddexp": np.logaddexp, "logsubexp": _log_sum("log_subtract"),
     "loginterval": _log_sum("log_interval"),
 }  # fmt: skip
