@@ -38,6 +38,12 @@ class Law(Protocol):
         """One draw `(d, *cells, units)`."""
         ...
 
+    def sample(self, noise: Array) -> Array:
+        """Joint draws of standard normal `noise` `(d, *cells, draws, units)`, whose squares are the quadratic form of
+        the law.
+        """
+        ...
+
 
 class Ties(Protocol):
     """What ties the hidden numbers of a data set together: those of one unit, of a chain, or of everything.
@@ -50,6 +56,14 @@ class Ties(Protocol):
 
     def gather(self, values: Array, sites: tuple[Site, ...]) -> Array:
         """`values` `(d, ..., units)` as one piece sees them: `(q, ..., units)`."""
+        ...
+
+    def total(self, values: Array) -> Array:
+        """Values by the units of a piece, summed in each unit of the integral."""
+        ...
+
+    def of_units(self, values: Array) -> Array:
+        """Values by unit of the integral, for each unit of the hidden numbers."""
         ...
 
     def integrate(self, centre: Array, parts: list[tuple[tuple[Site, ...], Quadratic]]) -> tuple[Array, Law]:

@@ -61,9 +61,7 @@ def _fill(array: Array, value: Any, axes: tuple[str, ...], bound: Bound, path: s
     try:
         given = np.asarray(_numbers(value, path, option), dtype=float)
     except ValueError:
-        raise EmmError(
-            "wrong-shape", f"the rows given for `{path}` differ in length", place=f"--{option}"
-        ) from None
+        raise EmmError("wrong-shape", f"the rows given for `{path}` differ in length", place=f"--{option}") from None
     if given.shape not in ((), array.shape):
         raise EmmError(
             "wrong-shape",

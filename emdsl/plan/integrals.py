@@ -14,14 +14,15 @@ from emdsl.ir.derivation import Integral
 from emdsl.ir.model import Model
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.crossed import EACH, EachPiece, Layout, crossed_layout, crossed_sites, crossed_ties
-from emdsl.plan.gaussian_method import GaussianMethod
+from emdsl.plan.gaussian_method import GaussianMethod, Ties
 from emdsl.plan.latent_pieces import AnyPiece, LatentPiece, Rows, Site, VectorPiece, sites_of, vector_data
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.matrices import bind_hidden_gaussian
 from emdsl.plan.moment_piece import moment_piece
+from emdsl.plan.monte_carlo import FIRST_PAIRS, MonteCarlo
 from emdsl.plan.named import POINT
 from emdsl.plan.unit_kernel import KernelUnits
-from emdsl.plan.unit_quadrature import FIRST_COUNT, QuadratureUnits
+from emdsl.plan.unit_quadrature import FIRST_COUNT, MOST_VARIABLES, QuadratureUnits
 from emdsl.runtime.integrals.chain_ties import ChainTies
 from emdsl.runtime.integrals.unit_ties import UnitTies
 from emdsl.runtime.problem import Array, Theta
@@ -87,7 +88,7 @@ def bind_integral(
     _check_axes(axes, level, integral, model, bound)
     steps = level + 1 if integral.lag else level
     found = tuple(_piece(item, binder, module, hidden, _rows(item, steps, level, bound, inner_weights)) for item in own)
-    method = _method(integral, found, model, bound, (level, steps), hidden)
+    method = _method(integral, found, binder, (level, steps), hidden)
     return BoundIntegral(integral, level, axes, hidden, bound.levels[level].size, found, method)
 
 
@@ -120,15 +121,28 @@ def _crossed(
             "not-supported-yet",
             f"finite hidden variables beside the continuous {names} of several plates have no plan yet",
         )
-    if integral.method != "gaussian":
-        raise EmmError(
-            "not-supported-yet",
-            f"the continuous {names} of several plates are not jointly Gaussian: this has no plan yet",
-        )
     layout = crossed_layout(integral.latents, own, binder)
     found = tuple(_crossed_piece(item, binder, module, layout, inner_weights) for item in own)
     laws = tuple(_is_own_law(piece, integral) for piece in found)
-    return BoundIntegral(integral, 0, (), (), 1, found, GaussianMethod(found, laws, crossed_ties(layout)))
+    ties = crossed_ties(layout)
+    method = GaussianMethod(found, laws, ties) if integral.method == "gaussian" else _sampled(
+        integral, found, laws, ties, binder
+    )  # fmt: skip
+    return BoundIntegral(integral, 0, (), (), 1, found, method)
+
+
+def _sampled(
+    integral: Integral, pieces: tuple[AnyPiece, ...], laws: tuple[bool, ...], ties: Ties, binder: PieceBinder
+) -> MonteCarlo:
+    """Monte Carlo, where nothing else fits."""
+    for name in integral.latents:
+        if binder.model.variable(name).domain.kind != "real":
+            raise EmmError(
+                "not-supported-yet",
+                f"the hidden `{name}` has no closed integral beside others, and draws are made of real numbers alone",
+                help="write its logarithm (or logit) as the hidden variable",
+            )
+    return MonteCarlo(pieces, laws, ties, FIRST_PAIRS * binder.bound.nodes, binder.bound.seed)
 
 
 def _crossed_piece(item: BoundPiece, binder: PieceBinder, module: Any, layout: Layout, inner_weights: Any) -> AnyPiece:
@@ -167,9 +181,10 @@ def _piece(item: BoundPiece, binder: PieceBinder, module: Any, hidden: tuple[int
 
 
 def _method(
-    integral: Integral, pieces: tuple[AnyPiece, ...], model: Model, bound: Bound, levels: tuple[int, int],
+    integral: Integral, pieces: tuple[AnyPiece, ...], binder: PieceBinder, levels: tuple[int, int],
     hidden: tuple[int, ...],
 ) -> Method:  # fmt: skip
+    model, bound = binder.model, binder.bound
     _, steps = levels
     order: dict[Site, int] = {}
     for piece in pieces:
@@ -177,15 +192,15 @@ def _method(
             order.setdefault((name, element, 0), len(order))
     shape = (len(order), *hidden, bound.levels[steps].size)
     own_laws = tuple(_is_own_law(piece, integral) for piece in pieces)
-    if integral.method == "gaussian":
-        if not integral.lag:
-            return GaussianMethod(pieces, own_laws, UnitTies(order, shape))
-        starts = np.ascontiguousarray(bound.levels[steps].starts)
-        return GaussianMethod(pieces, own_laws, ChainTies(order, shape, starts, integral.lag))
-    if integral.lag:
-        raise EmmError("not-supported-yet", "a hidden chain that is not Gaussian has no plan yet")
     if integral.method == "kernel":
         return KernelUnits(pieces, shape, own_laws, integral.kernel)
+    ties: Ties = UnitTies(order, shape)
+    if integral.lag:
+        ties = ChainTies(order, shape, np.ascontiguousarray(bound.levels[steps].starts), integral.lag)
+    if integral.method == "gaussian":
+        return GaussianMethod(pieces, own_laws, ties)
+    if integral.lag or len(order) > MOST_VARIABLES:
+        return _sampled(integral, pieces, own_laws, ties, binder)
     slots = tuple(tuple(order[site] for site in piece.sites) for piece in pieces)
     kinds = tuple(model.variable(name).domain.kind for name, _, _ in order)
     return QuadratureUnits(pieces, slots, shape, own_laws, kinds, integral.latents, FIRST_COUNT * bound.nodes)

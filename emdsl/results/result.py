@@ -134,6 +134,17 @@ class Fit:
         said = ["the weights are not whole numbers: AIC and BIC compare only fits with these weights"] * fractional
         return tuple(dict.fromkeys((*self.outcome.warnings, *said)))
 
+    @property
+    def _simulation(self) -> dict[str, Any]:
+        """The simulation error, where the likelihood is simulated."""
+        found = self.outcome.state.simulation
+        if found is None:
+            return {}
+        errors = None if found.errors is None else {
+            name: nest(value, self._labels[name]) for name, value in found.errors.items()
+        }  # fmt: skip
+        return {"simulation": {"draws": found.draws, "loglik_error": found.loglik_error, "errors": errors}}
+
     # --- forms --------------------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
@@ -176,6 +187,7 @@ class Fit:
             "columns": dict(outcome.bound.columns),
             "missing_cells": self.missing,
             "warnings": list(self.warnings),
+            **self._simulation,
         }  # fmt: skip
 
     @property

@@ -54,6 +54,17 @@ class StartsReport:
 
 
 @dataclass(frozen=True)
+class Simulation:
+    """The simulation error of a fit whose likelihood is simulated, as standard deviations: of the log-likelihood, and
+    of the estimates by parameter (None without standard errors).
+    """
+
+    draws: int
+    loglik_error: float
+    errors: dict[str, Array] | None
+
+
+@dataclass(frozen=True)
 class FitState:
     """A fit, or as much of one as there is.
 
@@ -80,6 +91,7 @@ class FitState:
     se_method: str = "none"
     uncertainty: Uncertainty | None = None
     warnings: tuple[str, ...] = field(default=())
+    simulation: Simulation | None = None
 
     @property
     def se(self) -> dict[str, Array] | None:

@@ -61,6 +61,14 @@ class ChainTies:
         else:
             out[...] = values
 
+    def total(self, values: Array) -> Array:
+        """Values by step, summed in each chain."""
+        return segment_sum(values, self.starts)
+
+    def of_units(self, values: Array) -> Array:
+        """Values by chain, for each step."""
+        return np.repeat(values, np.diff(self.starts), axis=-1)
+
     def integrate(self, centre: Array, parts: list[tuple[tuple[Site, ...], Any]]) -> tuple[Array, ChainLaw]:
         """Sums of the pieces' quadratics over each chain, integrated."""
         b, cells, steps, lag = self.shape[0], self.shape[1:-1], self.shape[-1], self.lag
@@ -175,6 +183,31 @@ class ChainLaw:
             at <= to, self.law.next_covariance[..., low, row, column], self.law.next_covariance[..., low, column, row]
         )
         return np.where(low == high, inside, across)
+
+    def sample(self, noise: Array) -> Array:
+        """Draws of `noise` `(b, *cells, draws, steps)`, from the last block back to the first (Carter, Kohn 1994)."""
+        ties, law = self.ties, self.law
+        blocks, size = ties._blocks, law.mean.shape[-1]
+        cells, draws = noise.shape[1:-2], noise.shape[-2]
+        padded = np.zeros((*cells, draws, blocks * ties.lag, ties.shape[0]))
+        padded[..., : ties.shape[-1], :] = np.moveaxis(noise, 0, -1)
+        z = padded.reshape(*cells, draws, blocks, size)
+        out = np.empty_like(z)
+        for k in range(blocks - 1, -1, -1):
+            covariance = law.covariance[..., k, :, :]
+            mean: Any = np.zeros((*cells, draws, size))
+            if k < blocks - 1:
+                gain = np.swapaxes(
+                    np.linalg.solve(
+                        law.covariance[..., k + 1, :, :], np.swapaxes(law.next_covariance[..., k, :, :], -1, -2)
+                    ), -1, -2,
+                )  # fmt: skip
+                mean = out[..., k + 1, :] @ np.swapaxes(gain, -1, -2)
+                covariance = covariance - gain @ np.swapaxes(law.next_covariance[..., k, :, :], -1, -2)
+            root = np.linalg.cholesky(covariance)
+            out[..., k, :] = mean + z[..., k, :] @ np.swapaxes(root, -1, -2)
+        steps = out.reshape(*cells, draws, blocks * ties.lag, ties.shape[0])[..., : ties.shape[-1], :]
+        return np.asarray(self.mean[..., None, :] + np.moveaxis(steps, -1, 0))
 
     def draw(self, rng: np.random.Generator) -> Array:
         """Draws with each step's own mean and variance; for starts, which need no more."""

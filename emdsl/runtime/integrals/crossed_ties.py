@@ -58,7 +58,15 @@ class CrossedTies:
 
     def gather(self, values: Array, sites: Any) -> Array:
         """Those of one piece, `(q, rows)`."""
-        return np.stack([values[0][self.places(site)] for site in sites])
+        return np.stack([values[0][..., self.places(site)] for site in sites])
+
+    def total(self, values: Array) -> Array:
+        """Values by row, summed."""
+        return np.asarray(values.sum(axis=-1, keepdims=True))
+
+    def of_units(self, values: Array) -> Array:
+        """One value for everything."""
+        return values
 
     def integrate(self, centre: Array, parts: list[tuple[Any, Any]]) -> tuple[Array, CrossedLaw]:
         """The log-integral `(1,)` of everything, and the law."""
@@ -243,6 +251,19 @@ class CrossedLaw:
             for j in range(i, len(places)):
                 covariance[i, j] = covariance[j, i] = self.solved.between(first, places[j])
         return mean, covariance
+
+    def sample(self, noise: Array) -> Array:
+        """Draws of `noise` `(1, draws, numbers)`: the rest, then the inner units given the rest."""
+        number, solved = self.ties.numbering, self.solved
+        z = noise[0]
+        out = np.empty_like(z)
+        inner = z[:, : number.inner].reshape(len(z), number.units, number.width)
+        own = np.einsum("uij,suj->sui", np.linalg.cholesky(solved.inverse), inner).reshape(len(z), -1)
+        if number.rest:
+            out[:, number.inner :] = z[:, number.inner :] @ np.linalg.cholesky(solved.covariance).T
+            own = own - (solved.gain @ out[:, number.inner :].T).T
+        out[:, : number.inner] = own
+        return np.asarray(self.mean[:, None, :] + out[None])
 
     def draw(self, rng: np.random.Generator) -> Array:
         """Draws with each number's own mean and variance; for starts, which need no more."""

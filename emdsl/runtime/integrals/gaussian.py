@@ -27,7 +27,7 @@ class UnitGaussian:
 
     def draw(self, rng: np.random.Generator) -> Array:
         """`(d, *cells, units)`: one draw for each unit."""
-        root = _root(self.covariance)
+        root = covariance_root(self.covariance)
         noise = rng.standard_normal(self.mean.shape)
         return np.asarray(self.mean + np.einsum("ij...,j...->i...", root, noise))
 
@@ -38,7 +38,7 @@ def sigma_points(mean: Array, covariance: Array) -> Array:
 
     Averages over them are exact for quadratics (the cubature rule of degree 3, Arasaratnam and Haykin 2009).
     """
-    offsets = np.sqrt(len(mean)) * np.moveaxis(_root(covariance), 1, -2)  # (q, *cells, q, units)
+    offsets = np.sqrt(len(mean)) * np.moveaxis(covariance_root(covariance), 1, -2)  # (q, *cells, q, units)
     centre = mean[..., None, :]
     return np.concatenate([centre + offsets, centre - offsets], axis=-2)
 
@@ -71,7 +71,7 @@ def integrate(centre: Array, value: Array, gradient: Array, hessian: Array) -> t
     return evidence, law
 
 
-def _root(covariance: Array) -> Array:
+def covariance_root(covariance: Array) -> Array:
     """`(q, q, *cells, units)`: lower triangular roots. A variance of 0 has the root 0."""
     q = len(covariance)
     if q == 1:

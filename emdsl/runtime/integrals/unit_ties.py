@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from emdsl.runtime.integrals.gaussian import UnitGaussian, integrate
+from emdsl.runtime.integrals.gaussian import UnitGaussian, covariance_root, integrate
 from emdsl.runtime.problem import Array
 
 Site = tuple[str, tuple[int, ...], int]
@@ -24,6 +24,14 @@ class UnitTies:
     def gather(self, values: Array, sites: tuple[Site, ...]) -> Array:
         """Those of one piece."""
         return values[[self.order[site] for site in sites]]
+
+    def total(self, values: Array) -> Array:
+        """The units are those of the integral."""
+        return values
+
+    def of_units(self, values: Array) -> Array:
+        """The units are those of the integral."""
+        return values
 
     def integrate(self, centre: Array, parts: list[tuple[tuple[Site, ...], Any]]) -> tuple[Array, UnitLaw]:
         """Sums of the pieces' quadratics, integrated unit by unit."""
@@ -62,6 +70,11 @@ class UnitLaw:
         """Of one piece."""
         slots = [self.order[site] for site in sites]
         return self.law.mean[slots], self.law.covariance[np.ix_(slots, slots)]
+
+    def sample(self, noise: Array) -> Array:
+        """Draws of `noise` `(d, *cells, draws, units)`."""
+        root = covariance_root(self.law.covariance)
+        return np.asarray(self.law.mean[..., None, :] + np.einsum("ij...u,j...su->i...su", root, noise))
 
     def draw(self, rng: np.random.Generator) -> Array:
         """One draw of everything."""
