@@ -26,7 +26,7 @@ from emdsl.plan.arrange import arrange, held_in_place, report_values
 from emdsl.plan.given import given_arrays
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
-from emdsl.plan.simulated import Maker, samplers, with_settled_draws
+from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, samplers
 from emdsl.runtime.fitting import FitOptions, FitState, fit
 from emdsl.runtime.problem import Array, Theta
 from emdsl.runtime.threads import one_blas_thread
@@ -190,7 +190,7 @@ class CompiledModel:
     def _with_enough_nodes(self, problem: BoundProblem, bound: Bound, state: FitState, request: FitRequest) -> FitState:
         """The fit with so many nodes that twice as many change the log-likelihood by less than ENOUGH."""
         if samplers(problem) and request.tol > 0 and request.max_iter > 0:
-            return self._with_settled_draws(bound, state, request)
+            return self._at_simulated_maximum(bound, state, request)
         methods = {integral.method for integral in self.derivation.integrals}
         if not methods & {"grid", "quadrature"} or not state.converged or request.tol == 0:
             return state
@@ -227,15 +227,16 @@ class CompiledModel:
         what, semicolon, advice = error.message.partition(";")
         return f"{what}, {where(found, table)}{semicolon}{advice}"
 
-    def _with_settled_draws(self, bound: Bound, state: FitState, request: FitRequest) -> FitState:
+    def _at_simulated_maximum(self, bound: Bound, state: FitState, request: FitRequest) -> FitState:
         def make(nodes: int, theta: Theta) -> BoundProblem:
             more = replace(bound, nodes=nodes, seed=request.seed)
             return BoundProblem(self.derivation, more, given_arrays(self.model, more, request.fix, "fix"), theta)
 
-        def climb(again: BoundProblem) -> FitState:
-            return fit(again, replace(self._options(again, request), starts=1, init_given=True, arrange=None))
+        def climb(again: SimulatedProblem) -> FitState:
+            options = self._options(again.inner, request)
+            return fit(again, replace(options, starts=1, init_given=True, arrange=None, accelerate="newton"))
 
-        return with_settled_draws(state, Maker(make, climb, MOST_NODES))
+        return at_simulated_maximum(state, Maker(make, climb, MOST_NODES))
 
     def _options(self, problem: BoundProblem, request: FitRequest) -> FitOptions:
         starts = request.starts if request.starts is not None else default_starts(problem)

@@ -28,14 +28,6 @@ WIDTH = 0.02
 BATCHES = 10
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """The normal law that draws are made of, and the logarithm of its density's constant by unit."""
-
-    law: Law
-    constant: Array
-
-
 @dataclass
 class MonteCarlo:
     """`own_laws` marks the laws of the hidden variables; `pairs` of mirrored draws are made with `seed`. `batch`: only
@@ -50,34 +42,22 @@ class MonteCarlo:
     batch: int | None = None
     around: tuple[Array, Array] | None = field(default=None, repr=False)
     noise: Array | None = field(default=None, repr=False)
-    frozen: Proposal | None = field(default=None, repr=False)
-    latest: Proposal | None = field(default=None, repr=False)
     variance: float = 0.0
 
     def evidence(self, theta: Theta, v: Array) -> SampledEvidence:
         """The integral at theta."""
         every = (True,) * len(self.pieces)
-        if self.frozen is None:
-            law, laplace, top = self._mode(theta, v, every, self.around)
-            self.around = (law.mean, law.spread)
-            self.latest = Proposal(law, laplace - top)
-        proposal = self.frozen or self.latest
-        assert proposal is not None
+        law, laplace, top = self._mode(theta, v, every, self.around)
+        self.around = (law.mean, law.spread)
         z = self._noise()
-        x = proposal.law.sample(z)
+        x = law.sample(z)
         squares = 0.5 * self.ties.total((z**2).sum(axis=0))
-        logs = self._joint(theta, v, x, every) + squares + proposal.constant[..., None, :]
+        logs = self._joint(theta, v, x, every) + squares + (laplace - top)[..., None, :]
         value, _ = log_sum_exp(np.moveaxis(logs, -2, 0).copy(), (0,))
         count = logs.shape[-2]
         found = SampledEvidence(self, value - np.log(count), x, np.exp(logs - value[..., None, :]))
         self.variance = found.variance
         return found
-
-    def freeze(self) -> None:
-        """Keep to the draws of the last evaluation: the simulated likelihood is then a function of theta alone, whose
-        score is the mean of the complete-data score over the weighted draws.
-        """
-        self.frozen = self.latest
 
     def drawn(self, theta: Theta, v: Array, rng: np.random.Generator) -> DrawnEvidence:
         """One draw from the hidden variables' own laws; standard normal where these are not proper by themselves."""
