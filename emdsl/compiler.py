@@ -27,6 +27,7 @@ from emdsl.plan.given import given_arrays
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
 from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, samplers
+from emdsl.plan.unit_scores import check_method
 from emdsl.runtime.fitting import FitOptions, FitState, fit
 from emdsl.runtime.problem import Array, Theta
 from emdsl.runtime.threads import one_blas_thread
@@ -55,6 +56,8 @@ class FitRequest:
     accelerate: str = "auto"
     se: str = "auto"
     level: float = 0.95
+    interval: str = "wald"
+    bootstrap_repeats: int = 200
     na: tuple[str, ...] = ()
     progress: Callable[..., None] | None = None
 
@@ -176,6 +179,7 @@ class CompiledModel:
             table = read_table(data, request.na)
             bound = bind(self.model, table, bind_options(request))
             problem = self.problem(bound, request)
+            check_method(problem, request.se)
             with one_blas_thread(problem.program.largest):
                 try:
                     state = fit(problem, self._options(problem, request))
@@ -243,7 +247,8 @@ class CompiledModel:
         given = bool(request.init) or any(parameter.init is not None for parameter in self.model.parameters)
         return FitOptions(
             tol=request.tol, max_iter=request.max_iter, accelerate=request.accelerate, starts=starts, seed=request.seed,
-            init_given=given, se=request.se, level=request.level, progress=request.progress,
+            init_given=given, se=request.se, level=request.level, interval=request.interval,
+            bootstrap_repeats=request.bootstrap_repeats, progress=request.progress,
             arrange=self._arranger(problem),
         )  # fmt: skip
 

@@ -54,6 +54,7 @@ ALGORITHM_OPTIONS = (
     _option("--accelerate", _words("accelerate"), "Acceleration of EM (auto)."),
     _option("--plan", _words("plan"), "How what is hidden is summed or integrated out (auto)."),
     _option("--se", _words("se"), "Standard errors (auto)."),
+    _option("--bootstrap-repeats", "N", "Replicates of --se bootstrap (200)."),
     _option("--interval", _words("interval"), "Kind of intervals (wald)."),
     _option("--level", "0.95", "Level of the intervals."),
     _option("--executor", _words("executor"), "Where the passes over the data run (auto)."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -36,6 +37,12 @@ def make_blocks(bound: Bound, cells: int, scans: set[int]) -> list[Block]:
     else:
         cuts.append(outer)
     return [_block(bound, begin, end, scans) for begin, end in pairwise(cuts)]
+
+
+def one_block_a_unit(bound: Bound, scans: set[int]) -> Iterator[Block]:
+    """A block for each outermost unit; `scans` as for `make_blocks`."""
+    for unit in range(bound.levels[1].size):
+        yield _block(bound, unit, unit + 1, scans)
 
 
 def _ends(bound: Bound) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
 from emdsl.ir.derivation import Derivation, Update
@@ -80,7 +81,7 @@ class BoundProblem:
         #: Statistics that have an axis of starts, in a batch.
         self.by_start = frozenset(n for n, item in self.program.pieces.items() if item.axes.hidden[:1] == (START,))
         self._leave_out_held()
-        self._priors = [name for name, item in self.program.pieces.items() if item.carrier == "prior"]
+        self.priors = [name for name, item in self.program.pieces.items() if item.carrier == "prior"]
 
     @property
     def has_latent(self) -> bool:
@@ -134,7 +135,7 @@ class BoundProblem:
         return BoundProblem(self.derivation, self.program.bound, *self._given, batch=count)
 
     def _with_priors(self, statistics: dict[str, Any]) -> dict[str, Any]:
-        for name in self._priors:
+        for name in self.priors:
             data = self.program.pieces[name].data
             ones = np.ones(data.eta_shape)
             statistics[name] = ones if data.outside is None else np.where(data.outside[..., None], 0.0, ones)
@@ -156,6 +157,32 @@ class BoundProblem:
                     mask = np.broadcast_to(inside != 0, item.data.cells)
                     outside = item.data.outside
                     item.data.outside = mask if outside is None else outside | mask
+
+    def resampled(self, rng: np.random.Generator) -> BoundProblem:
+        """The same problem with as many outermost units drawn with replacement. Weights that are whole numbers count
+        units, each of which may be drawn by itself; others stay with their unit."""
+        bound = self.program.bound
+        plate = bound.levels[1].plate or ""
+        weights = bound.weights.get(plate, np.ones(bound.levels[1].size))
+        if (weights == np.round(weights)).all():
+            drawn = rng.multinomial(int(weights.sum()), weights / weights.sum()).astype(float)
+        else:
+            drawn = weights * rng.multinomial(len(weights), np.full(len(weights), 1.0 / len(weights)))
+        again = replace(bound, weights={**bound.weights, plate: drawn})
+        return BoundProblem(self.derivation, again, *self._given)
+
+    def holding(self, theta: Theta, masks: Mapping[str, NDArray[np.bool_]]) -> BoundProblem:
+        """The same problem with the elements of the masks held where theta has them."""
+        other = copy(self)
+        other.spaces = tuple(
+            replace(space, fixed=space.fixed | masks[space.name]) if space.name in masks else space
+            for space in self.spaces
+        )
+        other._space = {space.name: space for space in other.spaces}
+        other._start = {name: np.array(value, dtype=float) for name, value in theta.items()}
+        updates = [update for update in self.derivation.updates if iterated(update)]
+        other._groups = {update.parameters: other._group(update) for update in updates}
+        return other
 
     # --- M-step -------------------------------------------------------------------------------------------------------
 
@@ -204,14 +231,32 @@ class BoundProblem:
                 parts[piece.covariance.parameter] = parts[piece.covariance.parameter] + in_covariance
             return parts
 
+    def unit_gradients(self, theta: Theta) -> tuple[dict[str, Array], Array]:
+        """The score of each outermost unit by parameter, `(units, *shape)`, priors left out, and the units' weights."""
+        from emdsl.plan.unit_scores import unit_gradients
+
+        return unit_gradients(self, theta)
+
+    def why_no_unit_gradients(self) -> str:
+        """Why `unit_gradients` would raise, empty where it would not."""
+        from emdsl.plan.unit_scores import why_none
+
+        return why_none(self)
+
+    @property
+    def fractional_weights(self) -> bool:
+        """Whether some weight is no whole number: it then does not count units, and the observed information means
+        nothing."""
+        return any(bool((array != np.round(array)).any()) for array in self.program.bound.weights.values())
+
     def log_prior(self, theta: Theta) -> Any:
         """Log-density of the priors (one for each start of a batch)."""
-        if not self._priors:
+        if not self.priors:
             return 0.0
         total: Any = 0.0
         with np.errstate(all="ignore"):
             v = self.program.vector(theta)
-            for name in self._priors:
+            for name in self.priors:
                 item = self.program.pieces[name]
                 value = getattr(self.program.module, f"eta_{item.name}")(theta, v, item.data)
                 # A part without parameters (the normaliser of a prior with known arguments) is the same for all starts.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import linecache
+from collections.abc import Sequence
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -37,7 +38,7 @@ from emdsl.plan.nodes import (
 from emdsl.plan.preparation import prepared
 from emdsl.plan.source import formula_source, program_source
 from emdsl.plan.unseen import is_unseen
-from emdsl.runtime.carriers import RowTable
+from emdsl.runtime.carriers import Block, RowTable
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.gaussian import GaussianTable
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE, extend_codes, extend_codes_reverse
@@ -120,8 +121,9 @@ class Program:
             for item in self.integrals.values()
             for piece in item.pieces
         )
-        scans = {node.level + 1 for node in self.nodes if isinstance(node, Scan)}
-        self.blocks = make_blocks(bound, cells, scans)
+        #: Levels whose units are hidden chains.
+        self.scans = {node.level + 1 for node in self.nodes if isinstance(node, Scan)}
+        self.blocks = make_blocks(bound, cells, self.scans)
         #: Numbers in the largest array over all rows.
         self.largest = cells * bound.levels[-1].size
 
@@ -228,13 +230,22 @@ class Program:
         with np.errstate(all="ignore"):
             v = self.vector(theta)
             etas = self.etas(theta, v)
-            tables = {node.number: self._table(node, theta, v, etas, blank=False) for node in self.nodes}
-            total, found = self._sweep(self.nodes, tables, self.constants, self.module.expectation, self.blocks, etas)
+            tables = {node.number: self.table_of(node, theta, v, etas) for node in self.nodes}
+            total, found = self.sweep(tables, self.blocks)
             for integral in self.whole:
                 evidence = integral.method.evidence(theta, v)
                 total = total + evidence.forward(slice(0, 1))[0]
                 found.update(evidence.statistics(np.ones(1)))
             return total, self._at_points(found, self.nodes, tables)
+
+    def table_of(self, node: Node, theta: Theta, v: Array, etas: dict[str, Array]) -> Any:
+        """What a leaf of the program looks its log-factors up in, at theta."""
+        return self._table(node, theta, v, etas, blank=False)
+
+    def sweep(self, tables: dict[int, Any], blocks: Sequence[Block]) -> tuple[Any, dict[str, Any]]:
+        """The E-step over some blocks: log-evidence and statistics; of an integral the posterior weights of its
+        cells, right for the rows of these blocks alone."""
+        return self._sweep(self.nodes, tables, self.constants, self.module.expectation, blocks)
 
     def expect_random(
         self, theta: Theta, potentials: dict[str, Array], multiplier: tuple[Array, ...], rng: np.random.Generator
@@ -253,7 +264,7 @@ class Program:
                     constants[node.number] = potentials[node.latent]
             blocks = [replace(block, multiplier=multiplier) for block in self.blocks]
             run = self.module.random_expectation
-            found = self._sweep(self.random_nodes, tables, constants, run, blocks, etas)[1]
+            found = self._sweep(self.random_nodes, tables, constants, run, blocks)[1]
             for integral in self.whole:
                 found.update(integral.method.drawn(theta, v, rng).statistics(np.ones(1)))
             return self._at_points(found, self.random_nodes, tables)
@@ -342,8 +353,7 @@ class Program:
         tables: dict[int, Any],
         constants: Constants,
         run: Any,
-        blocks: Any,
-        etas: dict[str, Array],
+        blocks: Sequence[Block],
     ) -> tuple[Any, dict[str, Any]]:
         sums = {node.number: self._accumulator(node, tables) for node in nodes}
         total: Any = 0.0

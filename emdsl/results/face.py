@@ -75,6 +75,7 @@ class Model:
         plan: str = "auto",
         interval: str = "wald",
         na: str | Sequence[str] | None = None,
+        bootstrap_repeats: int = 200,
         progress: Callable[..., None] | None = None,
     ) -> Fit:
         """Fit the model to data: pandas, polars, pyarrow, a dict of arrays, or a path.
@@ -83,7 +84,8 @@ class Model:
         variables, `weight` a column of weights, `na` further words for missing. `init` and `fix` give values of
         parameters: a dict by name of numbers, dicts by label or arrays, a key that names one element (`p.C`), a fit, or
         the path of a JSON file. `tol` is the log-likelihood that may still be to be gained (0: exactly `max_iter`
-        iterations), `starts` the number of short starts, `se` the method of standard errors, `level` that of intervals.
+        iterations), `starts` the number of short starts, `se` the method of standard errors (`bootstrap` with
+        `bootstrap_repeats` replicates), `interval` the kind of intervals and `level` their level.
         `progress` is called as `progress(stage, iteration, iterate)`. Raises `EmmError` where the model, the data or
         an option is wrong, `FitError`, whose `state` is the last state, where the fit fails.
         """

@@ -24,7 +24,7 @@ DEFAULTS: Mapping[str, Any] = {
     "set": None, "const": None, "columns": None, "map": None, "weight": None, "init": None, "fix": None,
     "starts": None, "seed": 0, "tol": 1e-10, "max_iter": 10_000, "accelerate": "auto", "se": "auto", "level": 0.95,
     "executor": "auto", "scheduler": None, "chunk_rows": None, "checkpoint": None, "plan": "auto", "interval": "wald",
-    "na": None, "progress": None,
+    "na": None, "bootstrap_repeats": 200, "progress": None,
 }  # fmt: skip
 
 #: Options that are one of several words.
@@ -37,7 +37,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 #: Whole numbers and the least that each may be.
-COUNTS: Mapping[str, int] = {"starts": 1, "seed": 0, "max_iter": 0, "chunk_rows": 1}
+COUNTS: Mapping[str, int] = {"starts": 1, "seed": 0, "max_iter": 0, "chunk_rows": 1, "bootstrap_repeats": 2}
 
 
 def cli_spelling(name: str) -> str:

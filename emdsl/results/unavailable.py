@@ -16,8 +16,6 @@ COMMANDS = ("recover", "compare", "graph")
 #: Options of a fit: the values that are refused, or None where the option as a whole is.
 OPTIONS: Mapping[str, frozenset[str] | None] = {
     "plan": frozenset({"quadrature", "monte-carlo"}),
-    "interval": frozenset({"profile"}),
-    "se": frozenset({"opg", "sandwich", "bootstrap"}),
     "executor": frozenset({"threads", "dask"}),
     "scheduler": None,
     "chunk_rows": None,

@@ -7,7 +7,7 @@ parameters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -154,12 +154,16 @@ class Assembly:
 
     def gradient(self, theta: Theta, v: Array, statistics: Any, out: Array) -> None:
         """Adds the gradient in all parameters to `out`."""
+        for place, product in self.products(theta, v, statistics):
+            self._scatter(place, place.spread(product), out)
+
+    def products(self, theta: Theta, v: Array, statistics: Any) -> Iterator[tuple[Place, Array]]:
+        """The derivative of Q in each atom, `(cells, rows or 1)`, with the atom's place."""
         entries = self.formulas[1](theta, v, self.data, statistics)
         weights = self._gradient_weights(theta, v, statistics)
         empty = self._empty(statistics)
         for place, entry in zip(self.places, entries, strict=True):
-            product = self._product(weights, self._flat(entry), empty)
-            self._scatter(place, place.spread(product), out)
+            yield place, self._product(weights, self._flat(entry), empty)
 
     def _gradient_weights(self, theta: Theta, v: Array, statistics: Any) -> Array:
         weights = self._weights(statistics)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,9 +25,10 @@ class FitOptions:
     `tol`: the log-likelihood that may still be to be gained; 0 asks for exactly `max_iter` iterations. `accelerate`:
     one of METHODS. `starts`: random short starts, used where something is hidden; 1 begins at `problem.initial()`.
     `init_given`: the user gave starting values, which are then start 1 exactly. `se`: `auto`, `none` or one of
-    STANDARD_ERRORS; `auto` is the observed information, or none where `tol` is 0. `arrange` reorders the estimate
-    before its standard errors are computed (label switching). `progress` is called as `progress(stage, iteration,
-    iterate)`.
+    STANDARD_ERRORS; `auto` is the observed information, or none where `tol` is 0, and the sandwich where weights are
+    not whole numbers. `bootstrap_repeats`: replicates of `bootstrap`. `interval`: `wald`, or `profile` for intervals by
+    the profile likelihood. `arrange` reorders the estimate before its standard errors are computed (label switching).
+    `progress` is called as `progress(stage, iteration, iterate)`.
     """
 
     tol: float = 1e-10
@@ -38,6 +39,8 @@ class FitOptions:
     init_given: bool = False
     se: str = "auto"
     level: float = 0.95
+    bootstrap_repeats: int = 200
+    interval: str = "wald"
     arrange: Callable[[Theta], dict[str, Array]] | None = None
     progress: Progress | None = None
 
@@ -128,9 +131,14 @@ def check_options(options: FitOptions) -> None:
     """Options out of range, as a ValueError that says what is expected."""
     if options.accelerate not in METHODS:
         raise ValueError(f"unknown acceleration {options.accelerate!r}; expected one of {', '.join(METHODS)}")
-    if options.se not in ("auto", "none", *STANDARD_ERRORS):
+    known = ("auto", "none", "bootstrap", *STANDARD_ERRORS)
+    if options.se not in known:
         raise ValueError(f"standard errors by {options.se!r} are not available here; expected one of "
-                         f"auto, none, {', '.join(STANDARD_ERRORS)}")  # fmt: skip
+                         f"{', '.join(known)}")  # fmt: skip
+    if options.interval not in ("wald", "profile"):
+        raise ValueError(f"unknown kind of intervals {options.interval!r}; expected wald or profile")
+    if options.bootstrap_repeats < 2:
+        raise ValueError("the bootstrap needs at least 2 replicates")
     if not options.tol >= 0:
         raise ValueError(f"the tolerance must be 0 or more, not {options.tol}")
     if options.max_iter < 0 or options.starts < 1:
@@ -223,6 +231,17 @@ def conclude(
     )  # fmt: skip
 
 
+def automatic_method(problem: Problem, warnings: list[str]) -> str:
+    """`observed`; `sandwich` where weights do not count units, if the model has scores by unit."""
+    if not getattr(problem, "fractional_weights", False):
+        return "observed"
+    why = getattr(problem, "why_no_unit_gradients", str)()
+    if not why:
+        return "sandwich"
+    warnings.append(f"the weights are not whole numbers, and standard errors take them for counts: {why}")
+    return "observed"
+
+
 def errors_of(
     problem: Problem, options: FitOptions, iterate: Iterate, coordinates: Coordinates, warnings: list[str]
 ) -> Uncertainty | None:
@@ -236,11 +255,46 @@ def errors_of(
                 f"no standard errors were computed for {coordinates.size} free parameters; --se observed computes them"
             )
             return None
-        method = "observed"
+        method = automatic_method(problem, warnings)
     if method == "none":
         return None
-    spread = uncertainty(problem, coordinates, iterate.theta, method=method, level=options.level)
+    curvature = "observed" if method == "bootstrap" else method
+    spread = uncertainty(problem, coordinates, iterate.theta, method=curvature, level=options.level)
     if spread.bend.indefinite:
         warnings.append("the observed information is not positive definite at the estimate: no standard errors")
         return None
-    return spread
+    found: Uncertainty | None = spread
+    if method == "bootstrap":
+        found = by_bootstrap(problem, options, iterate, spread, warnings)
+    if found is not None and options.interval == "profile":
+        return by_profile(problem, iterate, found, warnings)
+    return found
+
+
+def by_bootstrap(
+    problem: Problem, options: FitOptions, iterate: Iterate, wald: Uncertainty, warnings: list[str]
+) -> Uncertainty | None:
+    """Standard errors over resampled units, None where too few replicates came to a maximum."""
+    from emdsl.runtime.bootstrap import bootstrap, replicates
+
+    repeats = options.bootstrap_repeats
+    drawn, failed = replicates(problem, iterate.theta, repeats, options.seed, options.arrange)
+    if failed:
+        warnings.append(f"{failed} of {repeats} bootstrap replicates came to no maximum and were left out")
+    if len(drawn) < 2:
+        return None
+    return bootstrap(wald.coordinates, iterate.theta, drawn, wald.bend, options.level)
+
+
+def by_profile(problem: Problem, iterate: Iterate, wald: Uncertainty, warnings: list[str]) -> Uncertainty:
+    """The same standard errors with intervals by the profile likelihood."""
+    from emdsl.runtime.profile import profile_intervals
+
+    found = profile_intervals(problem, iterate.theta, iterate.value, wald)
+    if found.higher:
+        warnings.append("the profile of the likelihood rises above the estimate: it is not the highest maximum")
+    if found.wald:
+        warnings.append(f"the intervals of {', '.join(found.wald)} are Wald's: elements of a matrix have no profile")
+    if found.open_ended:
+        warnings.append(f"{found.open_ended} ends of profile intervals were not found and are null")
+    return replace(wald, interval=found.interval)

@@ -185,7 +185,9 @@ def outer_products(problem: Problem, coordinates: Coordinates, theta: Theta, *, 
         raise ValueError("standard errors of this kind need the score of each unit, which this model does not give")
     gradients, weights = per_unit(theta)
     parts = [np.asarray(gradients[space.name]).reshape(len(weights), -1) for space in coordinates.spaces]
-    scores = np.concatenate(parts, axis=1) @ coordinates.jacobian(theta)
+    jacobian = coordinates.jacobian(theta)
+    moving = jacobian.any(axis=1)  # what is held at a boundary may have no score
+    scores = np.concatenate(parts, axis=1)[:, moving] @ jacobian[moving]
     counts = np.all(weights == np.round(weights))
     power = 1 if counts or not weights_squared else 2
     return np.asarray((scores * (weights**power)[:, None]).T @ scores)

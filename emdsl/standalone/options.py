@@ -43,6 +43,8 @@ OPTIONS = (
     Option("max_iter", "N", "limit of iterations (10000; 0 evaluates the log-likelihood at the start)"),
     Option("accelerate", "METHOD", "acceleration of EM (auto; none)"),
     Option("se", "METHOD", "standard errors (auto; none)"),
+    Option("bootstrap_repeats", "N", "replicates of --se bootstrap (200)"),
+    Option("interval", "KIND", "kind of intervals (wald; profile)"),
     Option("level", "0.95", "level of the intervals"),
     Option("json", "", "print JSON, as `emdsl fit --format json` does, instead of a table", "flag"),
     Option("output", "FILE.json", "a file for the JSON, written whole or not at all"),
