@@ -31,14 +31,15 @@ def derive(model: Model) -> Derivation:
     pieces += [piece for p in model.parameters if p.prior is not None for piece in prior_pieces(p, model)]
     names = distinct(piece.piece.name for piece in pieces)
     pieces = [replace(p, piece=replace(p.piece, name=name)) for p, name in zip(pieces, names, strict=True)]
-    candidates = verified_updates(pieces, model)
+    densities = [piece for piece in pieces if not piece.piece.argument]
+    candidates = verified_updates(densities, model)
     return Derivation(
         model=original,
         pieces=tuple(piece.piece for piece in pieces),
         maps=model.maps,
         updates=tuple(candidate.update for candidate in candidates),
-        steps=_steps(model, pieces, candidates),
-        integrals=(*integrals(model, pieces), *on_nodes(original, grids, pieces)),
+        steps=_steps(model, densities, candidates),
+        integrals=(*integrals(model, densities), *on_nodes(original, grids, densities)),
         gridded=model if grids else None,
     )
 

@@ -24,9 +24,10 @@ Reads = tuple[str, str, str]
 
 def gaussian_step(candidate: Candidate, by_name: Mapping[str, Derived], new: frozenset[str], reading: Reading) -> Reads:
     """A mean vector or a covariance matrix that stands in normal laws alone."""
-    contributions = candidate.update.contributions
     covariance = candidate.update.rule == "matrix"
-    pieces = [by_name[c.piece] for c in contributions]
+    pieces = [by_name[c.piece] for c in candidate.update.contributions]
+    if any(piece.piece.arrays is not None for piece in pieces):
+        return covariance_with_priors(pieces, new, reading)
     vectors = [piece.piece.vector for piece in pieces if piece.piece.vector is not None]
     parts = [vector.covariance if covariance else vector.mean for vector in vectors]
     references = [part for part in parts if isinstance(part, ParameterRef)]
@@ -51,6 +52,27 @@ def _covariance(
     many = len(units) > 1
     before = f"dQ/d{element}^-1 = ({f'({n})' if many else n}*{element} - R)/2 = 0\nwith R = {r}"
     return before, f"{element} = R/{f'({n})' if many else n}", "Q is concave in the inverse"
+
+
+def covariance_with_priors(pieces: Sequence[Derived], new: frozenset[str], reading: Reading) -> Reads:
+    """A covariance matrix in normal laws and in log-priors, which add to the units and to the moments."""
+    units, moments = [], []
+    priors = [piece.piece.arrays for piece in pieces if piece.piece.arrays is not None]
+    for piece in pieces:
+        vector, prior = piece.piece.vector, piece.piece.arrays
+        if vector is not None:
+            assert isinstance(vector.covariance, ParameterRef)
+            scope, at = scope_of(piece.piece, reading.model), bare_axes(vector.covariance)
+            rest = residual(vector, new)
+            units.append(reading.counted(scope, at))
+            moments.append(reading.sum_text(scope, at, f"{rest}*{rest}'"))
+        elif prior is not None:
+            units += [prior.units] if prior.units else []
+            moments += [prior.moment] if prior.moment else []
+    element = priors[0].matrix
+    n, r = joined(units), joined(moments)
+    before = f"dQ/d{element}^-1 = (n*{element} - R)/2 = 0\nwith n = {n}, R = {r}"
+    return before, f"{element} = R/n", "Q and the log-prior are concave in the inverse"
 
 
 def _mean(
@@ -126,7 +148,7 @@ def _one_each(places: Sequence[tuple[Derived, int]]) -> bool:
 
 
 def _unread(own: Sequence[Derived]) -> bool:
-    return any(piece.piece.form in ("gaussian", "stationary", "log-sum-exp") for piece in own)
+    return any(piece.piece.form in ("gaussian", "stationary", "log-sum-exp", "arrays") for piece in own)
 
 
 def _is_plain(atom: Atom) -> bool:
@@ -225,6 +247,8 @@ def _newton(
             before.append(f"the derivatives of log({reference(piece.piece.stationary)})")
         if piece.piece.vector is not None:
             before.append(f"the derivatives of the normal log-density of {reference(piece.piece.vector.variable)}")
+        if piece.piece.arrays is not None:
+            before.append(f"the derivatives of {piece.piece.arrays.text}")
     after = ["b_new = b - H^-1*g"]
     predictors = [piece.piece.atoms[i] for piece, i in places if piece.piece.atoms[i].is_predictor]
     if len(places) == len(predictors) == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
@@ -11,13 +11,24 @@ import sympy as sp
 from emdsl.derive.columns import quadratic_in_columns
 from emdsl.derive.conversion import convert
 from emdsl.derive.deadline import DeadlineExceeded, deadline
+from emdsl.derive.expressions import fold
 from emdsl.derive.gaussian import gaussian_vector
+from emdsl.derive.matrix_priors import (
+    ARRAY_FUNCTIONS,
+    ArrayTerm,
+    array_text,
+    element_of,
+    matrix_text,
+    moment_text,
+    split_arrays,
+    units_text,
+)
 from emdsl.derive.printing import source
 from emdsl.derive.separation import Separated, centre, separate
 from emdsl.derive.splitting import Part, split_branch
 from emdsl.derive.symbols import Symbols
-from emdsl.ir.derivation import Piece, Shift, Term
-from emdsl.ir.expressions import Apply, Binder, Stationary, VariableRef, walk
+from emdsl.ir.derivation import ArrayPrior, Piece, Shift, Term
+from emdsl.ir.expressions import Apply, Binder, Expression, ParameterRef, Stationary, VariableRef, walk
 from emdsl.ir.latents import is_continuous
 from emdsl.ir.model import Branch, Factor, Model, Parameter
 
@@ -54,6 +65,8 @@ class Derived:
             names.add(self.piece.stationary.matrix.name)
         if self.piece.vector is not None:
             names |= {n.name for n in walk((self.piece.vector.mean, self.piece.vector.covariance)) if _is_parameter(n)}
+        if self.piece.arrays is not None:
+            names |= {name for names_ in self.piece.arrays.parameters for name in names_}
         return names
 
 
@@ -78,7 +91,56 @@ def prior_pieces(parameter: Parameter, model: Model) -> Iterator[Derived]:
     parts = list(split_branch(branch, model))
     for number, part in enumerate(parts):
         label = name if len(parts) == 1 else f"{name}#{number + 1}"
-        yield derive_piece(part, label, factor, model, prior=True)
+        arrays, rest = split_arrays(part.expression)
+        if rest is not None:
+            yield derive_piece(replace(part, expression=rest), label, factor, model, prior=True)
+        for count, term in enumerate(arrays, start=1):
+            yield from _array_pieces(term, part, f"{label}@{count}", factor, model)
+
+
+def _array_pieces(term: ArrayTerm, part: Part, name: str, factor: Factor, model: Model) -> Iterator[Derived]:
+    """A function of whole arrays of parameters, and before it one element of each of its arguments."""
+    arguments = []
+    axes = ARRAY_FUNCTIONS[term.function]
+    for place, (array, count) in enumerate(zip(term.arguments, axes, strict=True)):
+        body, binders = element_of(array, count, f"{name}/{place}", model)
+        inner = replace(part, expression=body, binders=(*part.binders, *binders))
+        derived = _argument_piece(inner, f"{name}/{place}", factor, model)
+        arguments.append(derived)
+        yield derived
+    prior = ArrayPrior(
+        term.function, term.coefficient, tuple(item.piece.name for item in arguments),
+        parameters=tuple(tuple(sorted(item.parameters)) for item in arguments),
+        linear=tuple(not item.piece.hessian for item in arguments),
+        whole=tuple(_whole(array, model) for array in term.arguments),
+        text=array_text(term), units=units_text(term), moment=moment_text(term), matrix=matrix_text(term),
+    )  # fmt: skip
+    piece = Piece(
+        name=name, factor=factor.name, form="arrays", plate=None, elements=(*factor.elements, *part.binders),
+        guards=part.guards, target=None, atoms=(), knowns=(), log_density="", prior=True, arrays=prior,
+    )  # fmt: skip
+    yield Derived(piece, sp.Integer(0), (), (), (), sp.Integer(0), None)
+
+
+def _argument_piece(part: Part, name: str, factor: Factor, model: Model) -> Derived:
+    """One element of a vector or matrix, times its statistic: what waits for it in reverse."""
+    symbols = Symbols(model, frozenset())
+    value = convert(fold(part.expression), symbols, linear=False)
+    atoms, statistic = tuple(symbols.atom_symbols), sp.Symbol("S0", real=True)
+    piece = Piece(
+        name=name, factor=factor.name, form="separable", plate=None, elements=(*factor.elements, *part.binders),
+        guards=part.guards, target=None, atoms=tuple(symbols.atoms), knowns=tuple(symbols.knowns),
+        log_density=source(value), gradient=_gradient(value * statistic, atoms),
+        hessian=_hessian(value * statistic, atoms), terms=(Term(source(value), "1"),), prior=True, argument=True,
+    )  # fmt: skip
+    return Derived(piece, value * statistic, atoms, tuple(symbols.known_symbols), (statistic,), value, None)
+
+
+def _whole(array: Expression, model: Model) -> str:
+    """The parameter that an array is one element of the domain of, a whole matrix or vector; empty where it is none."""
+    if not isinstance(array, ParameterRef):
+        return ""
+    return array.name if len(array.indices) == len(model.parameter(array.name).axes) else ""
 
 
 def derive_piece(part: Part, name: str, factor: Factor, model: Model, *, prior: bool = False) -> Derived:
@@ -91,7 +153,7 @@ def derive_piece(part: Part, name: str, factor: Factor, model: Model, *, prior: 
         "guards": part.guards, "target": factor.target, "when": factor.when, "lag": factor.lag, "prior": prior,
         "continuous": _continuous(factor.target, model), "around": factor.around,
     }  # fmt: skip
-    vector = gaussian_vector(part.expression, model)
+    vector = None if prior else gaussian_vector(part.expression, model)
     if vector is not None:
         piece = Piece(form="gaussian", atoms=(), knowns=(), log_density="", vector=vector, **common)
         return Derived(piece, sp.Integer(0), (), (), (), sp.Integer(0), None)

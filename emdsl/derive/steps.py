@@ -113,6 +113,8 @@ def _written(factor: Factor, reading: Reading) -> Iterator[str]:
 def _log_density(piece: Derived, reading: Reading) -> str:
     if piece.piece.vector is not None:
         return _normal_density(piece.piece.vector)
+    if piece.piece.arrays is not None:
+        return piece.piece.arrays.text
     if piece.piece.stationary is not None:
         return f"log({reference(piece.piece.stationary)})"
     text = reading.text(piece, piece.raw)

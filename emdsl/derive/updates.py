@@ -7,6 +7,7 @@ from typing import Any
 
 import sympy as sp
 
+from emdsl.derive.array_updates import covariance_with_prior, stays_quadratic, whole_parameters
 from emdsl.derive.candidate import Candidate, in_order
 from emdsl.derive.deadline import DeadlineExceeded, deadline
 from emdsl.derive.pieces import Derived
@@ -77,6 +78,8 @@ def simplex_rule(parameter: Parameter, own: list[Derived], model: Model) -> Cand
         positions = piece.atoms_of(parameter.name)
         if piece.piece.form == "stationary":
             return "the stationary law depends on it"
+        if piece.piece.form == "arrays":
+            return "its prior is about a whole vector or matrix"
         if not _only_bare(piece, parameter.name):
             return "it enters through a predictor"
         symbols = [piece.atoms[i] for i in positions]
@@ -101,6 +104,8 @@ def closed_form_rule(parameter: Parameter, own: list[Derived], model: Model) -> 
     found: list[tuple[Derived, int, dict[Any, Any]]] = []
     x = sp.Symbol("x_", positive=True) if parameter.domain.kind in ("positive", "unit") else sp.Symbol("x_", real=True)
     for piece in own:
+        if piece.piece.form == "arrays":
+            return "its prior is about a whole vector or matrix"
         if not _only_bare(piece, parameter.name) or piece.piece.form in ("log-sum-exp", "gaussian"):
             return "it enters through a predictor"
         positions = piece.atoms_of(parameter.name)
@@ -210,10 +215,12 @@ def _varies(index: Expression) -> bool:
 
 def matrix_rule(parameter: Parameter, own: list[Derived], model: Model) -> Candidate | str:
     """Means and covariances that occur in Gaussian pieces alone: weighted means, and residual moments R / n."""
+    covariance = parameter.domain.kind == "covariance"
+    if covariance and any(piece.piece.arrays is not None for piece in own):
+        return covariance_with_prior(parameter, own)
     if not own or any(piece.piece.form != "gaussian" for piece in own):
         return ""
     vectors = [piece.piece.vector for piece in own if piece.piece.vector is not None]
-    covariance = parameter.domain.kind == "covariance"
     for vector in vectors:
         part = vector.covariance if covariance else vector.mean
         if not isinstance(part, ParameterRef) or part.name != parameter.name:
@@ -263,6 +270,8 @@ def _iterative(
     for piece in own:
         members = [s for s, a in zip(piece.atoms, piece.piece.atoms, strict=True) if _in_group(a, group)]
         quadratic = quadratic and piece.piece.form not in ("log-sum-exp", "stationary")
+        quadratic = quadratic and stays_quadratic(piece, group)
+        depends |= whole_parameters(piece)
         quadratic = quadratic and not any(
             sp.diff(piece.quantity, a, b).free_symbols & set(members) for a in members for b in members
         )

@@ -76,7 +76,7 @@ def _element_scope(head: ParameterHead, names: Names) -> tuple[Scope, tuple[Bind
 
 #: The domains of parameters that a law with this support can be a prior of.
 PRIOR_OF = {
-    "real": ("real", "positive", "unit", "interval", "contrast", "ordered"),
+    "real": ("real", "positive", "unit", "interval", "contrast", "ordered", "correlation"),
     "positive": ("positive", "unit", "interval"),
     "unit": ("unit", "interval", "simplex"),
     "covariance": ("covariance",),

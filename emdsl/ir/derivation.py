@@ -73,7 +73,7 @@ class Shift:
     base: str
 
 
-Form = Literal["separable", "rows", "log-sum-exp", "gaussian", "stationary"]
+Form = Literal["separable", "rows", "log-sum-exp", "gaussian", "stationary", "arrays"]
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,14 @@ class Piece:
     gaussian       constant + -1/2 log det C - 1/2 (x - m)' C^-1 (x - m), `vector` naming its parts
     stationary     log of the stationary probability of a state, `stationary` naming matrix and state
 
+    arrays         a function of whole vectors and matrices of parameters (a prior), `arrays` naming it
+
     `gradient[i]` is the derivative in atom i; `hessian` lists `(i, j, source)`, i <= j, where it is not 0. `guards`
     are conditions on finite things (`Guard`, or an expression that is 0 or 1); the piece holds where all are 1.
     `prior` marks a log-prior: no data, weight 1. `quadratic` marks a piece with continuous hidden variables whose
     log-density is of degree two at most in its columns: what varies by row, each free of hidden variables or a number
-    times one of them.
+    times one of them. `argument` marks one element of an argument of an `arrays` piece, which is no log-density by
+    itself.
     """
 
     name: str
@@ -118,6 +121,29 @@ class Piece:
     continuous: bool = False
     quadratic: bool = False
     around: tuple[tuple[str, int], ...] = ()
+    arrays: ArrayPrior | None = None
+    argument: bool = False
+
+
+@dataclass(frozen=True)
+class ArrayPrior:
+    """`coefficient * function(arguments)` of a log-prior: `logdet(C)`, `mahalanobis(x, m, C)` or `traceinv(C, S)`.
+
+    `arguments` names the piece that gives one element of each argument. Of each argument: `parameters` are the
+    parameters in it, `linear` says that it is affine in them, `whole` is the parameter that it is a slice of, if it is
+    one. The coefficient is known. `text`, `matrix` and what the term adds to n and R of `C = R/n` are to be read.
+    """
+
+    function: str
+    coefficient: Expression
+    arguments: tuple[str, ...]
+    parameters: tuple[tuple[str, ...], ...]
+    linear: tuple[bool, ...]
+    whole: tuple[str, ...]
+    text: str = ""
+    units: str = ""
+    moment: str = ""
+    matrix: str = ""
 
 
 @dataclass(frozen=True)

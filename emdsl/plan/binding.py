@@ -382,7 +382,9 @@ class PieceBinder:
 
     def _carrier(self, bound: BoundPiece, coded: frozenset[VariableRef | BinderRef]) -> None:
         piece = bound.piece
-        if piece.prior:
+        if piece.argument or piece.form == "arrays":
+            bound.carrier = "argument" if piece.argument else "arrays"
+        elif piece.prior:
             bound.carrier = "prior"
         elif POINT in bound.axes.hidden:
             bound.carrier = "integral"

@@ -27,6 +27,7 @@ from emdsl.ir.expressions import (
     VariableRef,
 )
 from emdsl.ir.model import Guard, Model
+from emdsl.plan.array_functions import AXES, array_function
 from emdsl.plan.named import ROW, Named, combine, union
 from emdsl.runtime.functions import FUNCTIONS
 from emdsl.runtime.problem import Theta
@@ -80,6 +81,8 @@ class Evaluator:
             case Apply("<" | "<=" | ">" | ">=" as op, (left, right)) if self._by_position(left, right):
                 other = self._code_in(right, self.index_set(left))
                 return combine(FUNCTIONS[op], self.code(left), other)
+            case Apply(op) if op in AXES:
+                return array_function(expression, self.model, self.value)
             case Apply(op, args):
                 return combine(FUNCTIONS[op], *(self.value(arg) for arg in args))
             case Reduce(op, binder, body):

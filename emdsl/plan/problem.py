@@ -13,17 +13,20 @@ from numpy.typing import NDArray
 from emdsl.data.bound import Bound
 from emdsl.ir.derivation import Derivation, Update
 from emdsl.ir.identifiers import identifier
+from emdsl.plan.array_priors import array_parts, assembly_of
 from emdsl.plan.degeneracy import degenerate
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.named import START
 from emdsl.plan.program import Program
 from emdsl.plan.spaces import make_spaces
 from emdsl.plan.unseen import check_conditions, is_unseen
-from emdsl.runtime.assembly import Assembly, assemble_gradient, make_place
+from emdsl.runtime.assembly import Assembly, assemble_gradient
 from emdsl.runtime.domains import Coordinates
+from emdsl.runtime.gaussian_part import GaussianPart
 from emdsl.runtime.group import Group
 from emdsl.runtime.integrals.assembly import PointAssembly, split_points
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE
+from emdsl.runtime.matrix_terms import ArrayPart
 from emdsl.runtime.matrix_updates import covariance_update, gaussian_gradient, mean_update
 from emdsl.runtime.problem import Array, Expectation, Space, Theta
 from emdsl.runtime.random_start import draw_potentials
@@ -64,6 +67,7 @@ class BoundProblem:
         self.spaces: tuple[Space, ...]
         self.spaces, self._start = make_spaces(derivation.model, self.program.bound, fix or {}, init or {})
         self._space = {space.name: space for space in self.spaces}
+        self._arrays = {} if batch else array_parts(self.program)
         # A batch only climbs: it needs neither scores nor the groups that Newton's method updates.
         self.assemblies = [] if batch else self._assemblies()
         self._groups = {
@@ -132,9 +136,12 @@ class BoundProblem:
         fixed_mean = self.program.gaussians and any(space.fixed.any() for space in self.spaces)
         if any(iterated(update) for update in self.derivation.updates) or fixed_mean or numbers * count > MOST_BATCHED:
             return None
+        if self._arrays:
+            return None
         return BoundProblem(self.derivation, self.program.bound, *self._given, batch=count)
 
     def _with_priors(self, statistics: dict[str, Any]) -> dict[str, Any]:
+        statistics |= dict.fromkeys(self._arrays)
         for name in self.priors:
             data = self.program.pieces[name].data
             ones = np.ones(data.eta_shape)
@@ -142,7 +149,8 @@ class BoundProblem:
         return statistics
 
     def _leave_out_held(self) -> None:
-        """A prior is about what is estimated: not about the baseline of a contrast, nor about structural zeros."""
+        """A prior is about what is estimated: not about the baseline of a contrast, nor about structural zeros;
+        about each correlation once."""
         for item in self.program.pieces.values():
             name = item.piece.factor.removeprefix("prior:")
             if item.carrier != "prior" or name not in self._space:
@@ -151,6 +159,8 @@ class BoundProblem:
             held = space.zero.copy()
             if space.kind == "contrast":
                 held[..., 0] = True
+            elif space.kind == "correlation":
+                held[...] = np.tril(np.ones(space.shape[-2:], dtype=bool))
             for place in item.data.addresses:
                 if held.any() and place is not None and place.parameter == name:
                     inside = place.gather(np.broadcast_to(held, place.shape).astype(float))
@@ -205,14 +215,25 @@ class BoundProblem:
             return {name: keep_fixed(np.broadcast_to(value, np.shape(theta[name])), theta[name], space)}
         if update.formula == "gaussian":
             (name,) = update.parameters
-            own = [(self.program.gaussians[c.piece], statistics[c.piece]) for c in update.contributions]
-            rule = covariance_update if update.rule == "matrix" else mean_update
-            return {name: rule(name, own, theta, self._space[name])}
+            gaussians = self.program.gaussians
+            own = [(gaussians[c.piece], statistics[c.piece]) for c in update.contributions if c.piece in gaussians]
+            if update.rule == "linear":
+                return {name: mean_update(name, own, theta, self._space[name])}
+            v = self.program.vector(theta)
+            priors = [
+                self._arrays[c.piece].moments(theta, v, name) for c in update.contributions if c.piece in self._arrays
+            ]
+            return {name: covariance_update(name, own, theta, self._space[name], priors)}
         return self._groups[update.parameters].maximize(theta, statistics, self.program.vector)
 
     def _group(self, update: Update) -> Group:
         spaces = tuple(self._space[name] for name in update.parameters)
-        members = [item for item in self.assemblies if item.touches(set(update.parameters))]
+        members: list[Any] = [item for item in self.assemblies if item.touches(set(update.parameters))]
+        wholes = [
+            GaussianPart(name, piece, dict(self.program.layout.offsets))
+            for name, piece in self.program.gaussians.items()
+        ]
+        members += [item for item in wholes if item.touches(set(update.parameters))]
         coordinates = Coordinates(spaces, self._start)
         return Group(coordinates, members, self.program.layout.offsets, update.rule == "linear")
 
@@ -251,7 +272,7 @@ class BoundProblem:
 
     def log_prior(self, theta: Theta) -> Any:
         """Log-density of the priors (one for each start of a batch)."""
-        if not self.priors:
+        if not self.priors and not self._arrays:
             return 0.0
         total: Any = 0.0
         with np.errstate(all="ignore"):
@@ -262,6 +283,8 @@ class BoundProblem:
                 # A part without parameters (the normaliser of a prior with known arguments) is the same for all starts.
                 by_start = name in self.by_start
                 total = total + (value.reshape(self.batch, -1).sum(axis=1) if by_start else value.sum())
+            for part in self._arrays.values():
+                total = total + part.value(theta, v, None)
         # A density of a prior that is infinite has no mode; -1e300 stands for the logarithm of 0.
         total = np.where(np.abs(total) > -LOG_IMPOSSIBLE, np.sign(total) * np.inf, total)
         return float(total) if self.batch is None else total
@@ -282,25 +305,12 @@ class BoundProblem:
             offsets=self.program.layout.offsets,
         )
 
-    def _assemblies(self) -> list[Assembly | PointAssembly | StationaryPart]:
-        found: list[Assembly | PointAssembly | StationaryPart] = list(self.program.stationary.values())
-        module, offsets = self.program.module, self.program.layout.offsets
+    def _assemblies(self) -> list[Assembly | PointAssembly | StationaryPart | ArrayPart]:
+        found: list[Assembly | PointAssembly | StationaryPart | ArrayPart] = list(self.program.stationary.values())
+        found += self._arrays.values()
         for item in self.program.pieces.values():
-            piece, data = item.piece, item.data
-            if piece.form in ("gaussian", "stationary"):
-                continue
             if item.carrier == "integral":
                 found.append(self._point_assembly(item))
-                continue
-            found.append(
-                Assembly(
-                    data=data,
-                    names=tuple(tuple(term.parameter.name for term in atom.terms) for atom in piece.atoms),
-                    places=tuple(make_place(data, i, offsets) for i in range(len(piece.atoms))),
-                    formulas=tuple(getattr(module, f"{kind}_{item.name}") for kind in ("value", "gradient", "hessian")),
-                    hessian_entries=tuple((i, j) for i, j, _ in piece.hessian),
-                    reduced=piece.form == "log-sum-exp",
-                    sign=piece.sign,
-                )
-            )
+            elif item.piece.form not in ("gaussian", "stationary", "arrays") and not item.piece.argument:
+                found.append(assembly_of(item, self.program))
         return found

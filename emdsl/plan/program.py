@@ -105,7 +105,7 @@ class Program:
         self._etas = [
             (name, getattr(self.module, f"eta_{item.name}"), item.data)
             for name, item in self.pieces.items()
-            if item.piece.form == "separable" and item.carrier != "prior"
+            if item.piece.form == "separable" and not item.piece.prior
         ]
         level_of = {level.plate: number for number, level in enumerate(bound.levels)}
         #: Name, level and number of values of each finite hidden variable.

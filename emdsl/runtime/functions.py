@@ -74,6 +74,13 @@ def log1p(x: Any) -> Any:
         return np.maximum(np.log1p(x), LOG_ZERO)
 
 
+def multigammaln(a: Any, d: Any) -> Any:
+    """The logarithm of the multivariate gamma function of `d` dimensions (Muirhead 1982, theorem 2.1.12)."""
+    size = int(np.max(d))
+    steps = sum(lgamma(np.asarray(a) - 0.5 * k) for k in range(size))
+    return 0.25 * size * (size - 1) * np.log(np.pi) + steps
+
+
 #: From here on differences of lgamma and its derivatives come from Stirling's series: taken one by one they cancel.
 _LARGE = 1e3
 
@@ -178,7 +185,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "and": lambda a, b: ((a != 0) & (b != 0)) * 1.0, "or": lambda a, b: ((a != 0) | (b != 0)) * 1.0,
     "not": lambda a: (a == 0) * 1.0, "exp": np.exp, "log": log, "log1p": np.log1p, "sqrt": np.sqrt, "abs": np.abs,
     "sin": np.sin, "cos": np.cos, "logistic": logistic, "logit": _logit, "Phi": Phi, "probit": probit,
-    "lgamma": lgamma, "besseli0": _i0, "min": np.minimum, "max": np.maximum,
+    "lgamma": lgamma, "multigammaln": multigammaln, "besseli0": _i0, "min": np.minimum, "max": np.maximum,
     "where": lambda c, a, b: np.where(c != 0, a, b), "floor": np.floor, "ceil": np.ceil,
     "log_gammap": _tail("log_gammap"), "log_gammaq": _tail("log_gammaq"), "log_betainc": _tail("log_betainc"),
     "log_student": _tail("log_student"), "log_betabinomial": _tail("log_betabinomial"),

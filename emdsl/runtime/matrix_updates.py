@@ -10,11 +10,15 @@ import numpy as np
 from emdsl.runtime.problem import Array, Space, Theta
 
 
-def covariance_update(name: str, own: Sequence[tuple[Any, Array]], theta: Theta, space: Space) -> Array:
+def covariance_update(
+    name: str, own: Sequence[tuple[Any, Array]], theta: Theta, space: Space, priors: Sequence[tuple[Array, Array]] = ()
+) -> Array:
     """`C = R / n`, R the residual moments about the newest means, summed over the cells that share C (Anderson 2003,
     theorem 3.2.1).
 
-    `own` lists the Gaussian pieces with their expected monomials. A covariance that no unit touches stays as it was.
+    `own` lists the Gaussian pieces with their expected monomials, `priors` what log-priors add to n (entry by entry)
+    and R, `-a/2 log det C - 1/2 tr(C^-1 B)`, in the parameter's shape. A covariance that nothing touches stays as it
+    was.
     """
     total = np.zeros(np.shape(theta[name]))
     count = np.zeros(np.shape(theta[name]))
@@ -22,6 +26,8 @@ def covariance_update(name: str, own: Sequence[tuple[Any, Array]], theta: Theta,
         n, residual = piece.data.residual(statistics, piece.mean_of(theta))
         total = total + piece.covariance.scatter(residual)
         count = count + piece.covariance.scatter(np.broadcast_to(n[..., None, None], residual.shape))
+    for units, moment in priors:
+        total, count = total + moment, count + units
     new = np.where(count > 0, total / np.where(count > 0, count, 1.0), theta[name])
     new = 0.5 * (new + np.swapaxes(new, -1, -2))
     return np.where(space.fixed, theta[name], new)
