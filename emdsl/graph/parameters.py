@@ -15,6 +15,7 @@ from emdsl.graph.failures import failure
 from emdsl.graph.laws import called, draws, event_axes, support
 from emdsl.graph.names import Names, ParameterHead, Scope
 from emdsl.graph.patterns import ANY
+from emdsl.graph.prior_support import narrowed
 from emdsl.graph.values import Pair, at, scalar
 from emdsl.ir.arithmetic import choose
 from emdsl.ir.expressions import (
@@ -29,7 +30,7 @@ from emdsl.ir.expressions import (
     VariableRef,
     walk,
 )
-from emdsl.ir.model import Branch, Guard, Order, Parameter, Prior, Report
+from emdsl.ir.model import Branch, Domain, Guard, Order, Parameter, Prior, Report
 from emdsl.syntax import tree
 from emdsl.syntax.printer import print_expr, print_law
 
@@ -51,11 +52,12 @@ def parameter_head(node: tree.ParamDecl, names: Names) -> ParameterHead:
 def parameter(head: ParameterHead, names: Names) -> Parameter:
     """A parameter with its prior, starting value and structural zeros."""
     node = head.declaration
+    prior, domain = _prior(head, names) if node.prior is not None else (None, head.domain)
     return Parameter(
         node.name,
         head.axes,
-        head.domain,
-        _prior(head, names) if node.prior is not None else None,
+        domain,
+        prior,
         *_init(head, names),
         *_only(head, names),
         description=node.description,
@@ -83,7 +85,8 @@ PRIOR_OF = {
 }
 
 
-def _prior(head: ParameterHead, names: Names) -> Prior:
+def _prior(head: ParameterHead, names: Names) -> tuple[Prior, Domain]:
+    """The prior, and the domain within its support."""
     node = head.declaration
     law = node.prior
     assert law is not None
@@ -91,7 +94,8 @@ def _prior(head: ParameterHead, names: Names) -> Prior:
     width = event_axes(law, names)
     if head.domain.kind == "simplex" and width == 1:
         width = len(head.domain.axes)  # a joint simplex is one vector
-    _check_prior(head, law, width, support(law, scope, names), names)
+    found = support(law, scope, names)
+    _check_prior(head, law, width, found, names)
     outer, vector = binders[: len(binders) - width], binders[len(binders) - width :]
     element = ParameterRef(node.name, tuple(BinderRef(binder) for binder in outer))
     target = Target((element,), (None,), tuple(binder.index_set for binder in vector), names.fresh)
@@ -101,7 +105,8 @@ def _prior(head: ParameterHead, names: Names) -> Prior:
     variable = next((item for item in walk(density) if isinstance(item, VariableRef)), None)
     if variable is not None:
         raise failure("prior", f"a prior cannot depend on the variable `{variable.name}`", law)
-    return tidy(Prior(outer, density, f"{node.name} ~ {print_law(law)}"))
+    density, domain = narrowed(density, element, head.domain, found.domain, names, law)
+    return tidy(Prior(outer, density, f"{node.name} ~ {print_law(law)}")), domain
 
 
 def _check_prior(head: ParameterHead, law: tree.Law, width: int, found: Support, names: Names) -> None:

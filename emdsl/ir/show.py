@@ -135,8 +135,10 @@ def show_branch(branch: Branch) -> str:
 
 def show_domain(domain: Domain) -> str:
     """A domain as it is written."""
-    if domain.kind == "interval" and domain.low is not None and domain.high is not None:
-        return f"interval({show(domain.low)}, {show(domain.high)})"
+    if domain.kind == "interval":
+        low = "-inf" if domain.low is None else show(domain.low)
+        high = "inf" if domain.high is None else show(domain.high)
+        return f"interval({low}, {high})"
     return domain.kind + (f"[{', '.join(domain.axes)}]" if domain.axes else "")
 
 
