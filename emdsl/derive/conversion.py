@@ -20,12 +20,17 @@ from emdsl.derive.predictors import affine, flip, negated
 from emdsl.derive.symbols import Symbols
 from emdsl.derive.tails import TAILS
 from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.arithmetic import MINUS_INFINITY
 from emdsl.ir.derivation import Design
 from emdsl.ir.expressions import Apply, Expression, Number, ParameterRef, VariableRef, walk
 from emdsl.ir.latents import continuous_latents
 
 #: The logarithm of 0 in tables of log-factors: finite, so that 0 times it is 0.
 LOG_ZERO = -1e300
+
+#: The log-density outside a support that parameters tell: so far below LOG_ZERO that minus the logarithm of 0, which an
+#: impossible pair of bounds may add, does not make up for it.
+IMPOSSIBLE = -1e305
 
 #: Domains in which a free sum of parameters makes sense as a predictor.
 _REAL = frozenset({"real", "contrast", "ordered"})
@@ -62,11 +67,13 @@ def convert(expression: Expression, symbols: Symbols, *, linear: bool) -> Any:
             return _log(inner, symbols)
         case Apply(op, args) if op in _FUNCTIONS:
             return _FUNCTIONS[op](*(convert(arg, symbols, linear=False) for arg in args))
-        case Apply("where", (condition, yes, no)) if not has_parameters(condition):
-            flag = convert(condition, symbols, linear=False)
+        case Apply("where", (condition, yes, no)):
+            flag = _flag(condition, symbols)
+            outside = convert(no, symbols, linear=False)
+            if has_parameters(condition) and no == MINUS_INFINITY:
+                outside = sp.Float(IMPOSSIBLE)
             return sp.Piecewise(
-                (convert(yes, symbols, linear=False), sp.StrictGreaterThan(flag, 0, evaluate=False)),
-                (convert(no, symbols, linear=False), True),
+                (convert(yes, symbols, linear=False), sp.StrictGreaterThan(flag, 0, evaluate=False)), (outside, True)
             )
     what = expression.op if isinstance(expression, Apply) else type(expression).__name__.lower()
     raise EmmError("not-supported-yet", f"a log-density with parameters inside `{what}` has no derivation yet")
@@ -76,6 +83,24 @@ def _taken_apart(expression: Expression) -> bool:
     """Whether an expression of hidden numbers without parameters has a form that SymPy should see through, so that
     kernels like `log u` and `u` are found in it."""
     return isinstance(expression, VariableRef) or (isinstance(expression, Apply) and expression.op in _SEEN_THROUGH)
+
+
+def _flag(condition: Expression, symbols: Symbols) -> Any:
+    """A condition as a number that is above 0 where it holds."""
+    if not has_parameters(condition):
+        return convert(condition, symbols, linear=False)
+    match condition:
+        case Apply("<=" | "<" | ">=" | ">" as op, args):
+            left, right = (convert(arg, symbols, linear=False) for arg in args)
+            compare = functions.at_most if op in ("<=", ">=") else functions.below
+            return compare(left, right) if op in ("<=", "<") else compare(right, left)
+        case Apply("and", (one, two)):
+            return _flag(one, symbols) * _flag(two, symbols)
+        case Apply("or", (one, two)):
+            return _flag(one, symbols) + _flag(two, symbols)
+        case Apply("not", (inner,)):
+            return functions.below(_flag(inner, symbols), sp.Rational(1, 2))
+    raise EmmError("not-supported-yet", "a condition on parameters that is no comparison has no derivation yet")
 
 
 _FUNCTIONS: dict[str, Any] = {

@@ -104,6 +104,18 @@ class interval_bend(sp.Function):
     """The second derivative of `log_interval`, of its arguments, their derivatives in both and their second ones."""
 
 
+class at_most(sp.Function):
+    """1 where x <= y, else 0: a step, whose derivative is 0 where it has one."""
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        """0."""
+        return sp.Integer(0)
+
+
+class below(at_most):
+    """1 where x < y, else 0."""
+
+
 class log_i0(sp.Function):
     """The logarithm of the modified Bessel function I0."""
 

@@ -13,7 +13,7 @@ _NAMES: dict[Any, str] = {
     sp.exp: "exp", sp.log: "log", sp.sin: "sin", sp.cos: "cos", sp.Abs: "abs_", sp.loggamma: "lgamma",
     sp.atan2: "atan2", functions.logistic: "logistic", functions.log_logistic: "log_logistic", functions.Phi: "Phi",
     functions.log_Phi: "log_Phi", functions.probit: "probit", functions.log_i0: "log_i0",
-    functions.i1_over_i0: "i1_over_i0",
+    functions.i1_over_i0: "i1_over_i0", functions.at_most: "at_most", functions.below: "below",
     functions.lgamma_step: "lgamma_step", functions.polygamma_step: "polygamma_step",
     functions.log1mexp: "log1mexp", functions.log_add: "log_add", functions.log_subtract: "log_subtract",
     functions.log_interval: "log_interval", functions.interval_slope: "interval_slope",

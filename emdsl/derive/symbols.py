@@ -54,6 +54,8 @@ _FUNCTIONS = frozenset(
         "interval_slope",
         "interval_bend",
         *NAMES.values(),
+        "at_most",
+        "below",
     ]
 )
 

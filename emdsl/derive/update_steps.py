@@ -11,7 +11,7 @@ from emdsl.derive.candidate import Candidate
 from emdsl.derive.group_steps import gaussian_step, group_step
 from emdsl.derive.notation import reference
 from emdsl.derive.pieces import Derived
-from emdsl.derive.scopes import Reading, bare_axes
+from emdsl.derive.scopes import Reading, bare_axes, scope_of
 from emdsl.derive.simplification import as_written, positive_ratio, tidy
 from emdsl.derive.solving import solve_stationarity
 from emdsl.derive.updates import by_basis, without_common_factor
@@ -30,6 +30,8 @@ def update_step(candidate: Candidate, done: frozenset[str], reading: Reading) ->
     match update.rule, update.formula:
         case "simplex", _:
             before, after, bend = _simplex(candidate, by_name, reading)
+        case "bound", _:
+            before, after, bend = _bound(candidate, by_name, reading)
         case "closed form", _:
             before, after, bend = _closed_form(candidate, by_name, new, reading)
         case _, "gaussian":
@@ -121,6 +123,32 @@ def _fresh(name: str, reading: Reading) -> str:
     model = reading.model
     taken = {item.name for group in (model.parameters, model.variables, model.constants) for item in group}
     return name if name not in taken else f"{name}_"
+
+
+# --- bounds of the support --------------------------------------------------------------------------------------------
+
+
+def _bound(candidate: Candidate, by_name: Mapping[str, Derived], reading: Reading) -> tuple[str, str, str]:
+    """The tightest value that leaves every unit that counts inside the support."""
+    update = candidate.update
+    parameter = reading.model.parameter(update.parameters[0])
+    pieces = [by_name[c.piece] for c in update.contributions]
+    atoms = [piece.piece.atoms[c.atom] for piece, c in zip(pieces, update.contributions, strict=True)]
+    element, _, _ = element_of(parameter, atoms)
+    least = update.formula == "min"
+    lines = []
+    for piece, contribution in zip(pieces, update.contributions, strict=True):
+        known = dict(zip((s.name for s in piece.knowns), piece.knowns, strict=True))
+        (text,) = contribution.sources
+        shown = reading.text(piece, known[text]) if text in known else text
+        weight = reading.posterior_weight(scope_of(piece.piece, reading.model), {})
+        which = f" of the units with {weight} > 0" if weight else ""
+        lines.append(f"{update.formula}({shown}){which}")
+    sign = ">= 0 up to the least" if least else "<= 0 down to the largest"
+    before = (
+        f"the support needs {element} {'<=' if least else '>='} every datum that counts; dQ/d{element} {sign} of them"
+    )
+    return before, f"{element} = " + (lines[0] if len(lines) == 1 else f"{update.formula}({', '.join(lines)})"), ""
 
 
 # --- closed form ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 import sympy as sp
 
 from emdsl.derive.array_updates import covariance_with_prior, stays_quadratic, whole_parameters
+from emdsl.derive.bounds import BOUND, bound_rule
 from emdsl.derive.candidate import Candidate, in_order
 from emdsl.derive.deadline import DeadlineExceeded, deadline
 from emdsl.derive.pieces import Derived
@@ -46,6 +47,8 @@ def derive_updates(
                 break
             if outcome:
                 reasons[parameter.name] = outcome
+            if outcome.startswith(BOUND):
+                break
         if found is not None:
             groups.append(found)
         else:
@@ -250,6 +253,7 @@ def _drops_out(mean: Expression, covariance: Expression, pieces: int) -> bool:
 #: The rules that need no iteration, in the order in which they are tried.
 RULES: tuple[TriedRule, ...] = (
     simplex_rule,
+    bound_rule,
     closed_form_rule,
     matrix_rule,
 )
@@ -283,7 +287,9 @@ def _iterative(
             depends |= piece.parameters
     rule: Rule = "linear" if quadratic else "newton"
     why = "; ".join(f"{name}: {reasons[name]}" for name in names if name in reasons)
-    return Candidate(Update(rule, tuple(names), over_rows=over_rows, reason=why), frozenset(depends - group))
+    held = tuple(name for name in names if reasons.get(name, "").startswith(BOUND))
+    update = Update(rule, tuple(names), over_rows=over_rows, reason=why, held=held)
+    return Candidate(update, frozenset(depends - group))
 
 
 def _weights(piece: Derived, members: list[Any], own: int) -> set[str]:

@@ -159,7 +159,7 @@ class Vector:
     constant: Expression | None = None
 
 
-Rule = Literal["simplex", "closed form", "linear", "matrix", "newton"]
+Rule = Literal["simplex", "bound", "closed form", "linear", "matrix", "newton"]
 
 
 @dataclass(frozen=True)
@@ -179,12 +179,14 @@ class Update:
     """One M-step rule for a group of parameters.
 
     simplex       accumulator 0 is the expected count of each element; the element is its share
+    bound         the least or largest (`formula`: `min`, `max`) value of the source among the rows that count
     closed form   `formula` over the accumulators `R0, R1, ...`, element by element
     linear        one Newton step solves it: Q is quadratic in the group (weighted Gram matrix of the design)
     matrix        C = R / n for covariances in Gaussian pieces
     newton        Newton's method on Q, halved until Q rises
     `conditional` lists the parameters whose current values it uses and that are updated later (ECM). `reason` says why
-    nothing simpler applies (`a: why; b: why`), `note` how the update was verified.
+    nothing simpler applies (`a: why; b: why`), `note` how the update was verified. `held` names parameters that can
+    only be held: the support depends on them in a way that no rule climbs.
     """
 
     rule: Rule
@@ -195,6 +197,7 @@ class Update:
     conditional: tuple[str, ...] = ()
     reason: str = ""
     note: str = ""
+    held: tuple[str, ...] = ()
 
     @property
     def why(self) -> str:

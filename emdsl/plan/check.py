@@ -165,6 +165,10 @@ def _rule(update: Update) -> str:
     match update.rule:
         case "simplex":
             return "closed form, each element's share of the expected counts"
+        case "bound":
+            return (
+                f"closed form, the {'least' if update.formula == 'min' else 'largest'} value among the units that count"
+            )
         case "closed form":
             return "closed form, element by element"
         case "matrix":

@@ -110,6 +110,8 @@ def update_function(update: Update, pieces: dict[str, Piece]) -> list[str]:
     count = len(update.contributions[0].sources) if update.contributions else 0
     lines = [f"def update_{identifier(parameter)}(theta, flat, S, pieces):", f'    """{update.rule}: {parameter}."""']
     started: set[int] = set()
+    if update.rule == "bound":
+        lines.append(f"    new = np.full(np.shape(theta[{parameter!r}]), np.nan)")
     for contribution in update.contributions:
         piece = pieces[contribution.piece]
         name = identifier(piece.name)
@@ -123,6 +125,9 @@ def update_function(update: Update, pieces: dict[str, Piece]) -> list[str]:
             if source == "0":
                 continue
             atom = contribution.atom
+            if update.rule == "bound":
+                lines.append(f"    new = piece.tightest({atom}, weights, {source}, {update.formula}_, new)")
+                continue
             if piece.form != "separable":
                 body = f"piece.into({atom}, weights, {source})"
             else:
@@ -134,6 +139,8 @@ def update_function(update: Update, pieces: dict[str, Piece]) -> list[str]:
     if not update.contributions:
         # No law of these data mentions it.
         return [*lines, f"    return theta[{parameter!r}]"]
+    if update.rule == "bound":
+        return [*lines, "    return new"]
     for m in range(count):
         if m not in started:
             lines.append(f"    R{m} = 0.0")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
+from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation, Update
 from emdsl.ir.identifiers import identifier
 from emdsl.plan.array_priors import array_parts, assembly_of
@@ -42,6 +43,19 @@ def iterated(update: Update) -> bool:
     return update.rule in ("linear", "newton") and update.formula != "gaussian"
 
 
+def check_held(derivation: Derivation, spaces: Sequence[Space]) -> None:
+    """Raises EmmError where a parameter is to be estimated that the support depends on in a way that no rule climbs."""
+    fixed = {space.name for space in spaces if space.fixed.all()}
+    for update in derivation.updates:
+        for name in update.held:
+            if name not in fixed:
+                why = dict(part.partition(": ")[::2] for part in update.reason.split("; ")).get(name, "")
+                raise EmmError(
+                    "not-supported-yet", f"`{name}` cannot be estimated: {why}", place="the model",
+                    help=f"hold it at a value: --fix {name}=1",
+                )  # fmt: skip
+
+
 class BoundProblem:
     """Implements `emdsl.runtime.problem.Problem` for a derivation bound to data.
 
@@ -66,6 +80,9 @@ class BoundProblem:
         self.model = derivation.model
         self.spaces: tuple[Space, ...]
         self.spaces, self._start = make_spaces(derivation.model, self.program.bound, fix or {}, init or {})
+        check_held(derivation, self.spaces)
+        bounds = {update.parameters[0] for update in derivation.updates if update.rule == "bound"}
+        self.spaces = tuple(replace(space, order_statistic=space.name in bounds) for space in self.spaces)
         self._space = {space.name: space for space in self.spaces}
         self._arrays = {} if batch else array_parts(self.program)
         # A batch only climbs: it needs neither scores nor the groups that Newton's method updates.
@@ -77,7 +94,7 @@ class BoundProblem:
         self._updates = {
             update.parameters[0]: getattr(self.program.module, f"update_{identifier(update.parameters[0])}")
             for update in derivation.updates
-            if update.rule in ("simplex", "closed form")
+            if update.rule in ("simplex", "bound", "closed form")
         }
         self._dense = any(item.piece.continuous and item.axes.hidden for item in self.program.pieces.values())
         ordered = {plate.name for plate in derivation.model.plates if plate.ordered}
@@ -85,12 +102,22 @@ class BoundProblem:
         #: Statistics that have an axis of starts, in a batch.
         self.by_start = frozenset(n for n, item in self.program.pieces.items() if item.axes.hidden[:1] == (START,))
         self._leave_out_held()
+        self._start_at_bounds()
         self.priors = [name for name, item in self.program.pieces.items() if item.carrier == "prior"]
 
     @property
     def has_latent(self) -> bool:
         """Whether the model has hidden variables."""
         return any(v.kind == "latent" and not is_unseen(v.name) for v in self.model.variables)
+
+    @property
+    def hidden_bounds(self) -> tuple[str, ...]:
+        """Parameters that bound the support of a hidden component."""
+        return tuple(
+            update.parameters[0]
+            for update in self.derivation.updates
+            if update.rule == "bound" and any(self.program.pieces[c.piece].axes.hidden for c in update.contributions)
+        )
 
     def initial(self) -> dict[str, Array]:
         """Declared and given starting values, otherwise neutral values inside the domains."""
@@ -134,7 +161,11 @@ class BoundProblem:
         if self.program.integrals:
             return None
         fixed_mean = self.program.gaussians and any(space.fixed.any() for space in self.spaces)
-        if any(iterated(update) for update in self.derivation.updates) or fixed_mean or numbers * count > MOST_BATCHED:
+        if (
+            any(iterated(update) or update.rule == "bound" for update in self.derivation.updates)
+            or fixed_mean
+            or numbers * count > MOST_BATCHED
+        ):
             return None
         if self._arrays:
             return None
@@ -147,6 +178,22 @@ class BoundProblem:
             ones = np.ones(data.eta_shape)
             statistics[name] = ones if data.outside is None else np.where(data.outside[..., None], 0.0, ones)
         return statistics
+
+    def _start_at_bounds(self) -> None:
+        """Bounds of the support begin where all data lie inside, unless they are given."""
+        for update in self.derivation.updates:
+            (name, *_) = update.parameters
+            if update.rule != "bound" or self.batch is not None:
+                continue
+            ones = {}
+            for contribution in update.contributions:
+                item = self.program.pieces[contribution.piece]
+                ones[contribution.piece] = np.ones((*item.data.hidden, item.data.rows))
+            found = self._updates[name](self._start, self.program.vector(self._start), ones, self._data)
+            given = np.asarray(self._given[1].get(name, np.full(found.shape, np.nan)))
+            declared = self.model.parameter(name).init is not None
+            keep = self._space[name].fixed | ~np.isnan(given) | np.isnan(found) | declared
+            self._start[name] = np.where(keep, self._start[name], found)
 
     def _leave_out_held(self) -> None:
         """A prior is about what is estimated: not about the baseline of a contrast, nor about structural zeros;
@@ -205,7 +252,7 @@ class BoundProblem:
         return new
 
     def _update(self, update: Update, theta: dict[str, Array], statistics: Any) -> dict[str, Array]:
-        if update.rule in ("simplex", "closed form"):
+        if update.rule in ("simplex", "bound", "closed form"):
             (name,) = update.parameters
             weights, pieces = split_points(statistics, self._data)
             value = self._updates[name](theta, self.program.vector(theta), weights, pieces)

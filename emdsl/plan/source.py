@@ -22,8 +22,8 @@ import numpy as np
 
 from emdsl.runtime.carriers import affine, affine_reverse, take, take_reverse, times_weight, weighted
 from emdsl.runtime.functions import (
-    Phi, abs_, atan2, cos, digamma, exp, i1_over_i0, lgamma, lgamma_step, log, log1p, log_Phi, log_i0, log_logistic,
-    logistic, max_, min_, pi, polygamma, polygamma_step, probit, sign, sin, sqrt, tan, trigamma, where,
+    Phi, abs_, at_most, atan2, below, cos, digamma, exp, i1_over_i0, lgamma, lgamma_step, log, log1p, log_Phi, log_i0,
+    log_logistic, logistic, max_, min_, pi, polygamma, polygamma_step, probit, sign, sin, sqrt, tan, trigamma, where,
 )
 from emdsl.runtime.kernels import (
     log_sum_exp, log_sum_exp_reverse, segment_sum, segment_sum_reverse, take_log,
@@ -92,7 +92,7 @@ def program_source(derivation: Derivation, root: Node, random_root: Node) -> str
             sections.append(derivative_functions(piece))
     pieces = {piece.name: piece for piece in derivation.pieces}
     for update in derivation.updates:
-        if update.rule in ("simplex", "closed form"):
+        if update.rule in ("simplex", "bound", "closed form"):
             sections.append(update_function(update, pieces))
     sections.append(
         [

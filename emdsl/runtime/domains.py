@@ -139,7 +139,15 @@ class Coordinates:
         out = np.zeros(self.full_size, dtype=bool)
         for piece in self.pieces:
             value = np.asarray(theta[self.spaces[piece.space].name], dtype=float).ravel()
-            out[piece.place] = piece.map.edge(value)
+            out[piece.place] = piece.map.edge(value) | self.spaces[piece.space].order_statistic
+        return out
+
+    @property
+    def order_statistics(self) -> NDArray[np.bool_]:
+        """Which of all coordinates are bounds of the support, where no derivative is 0, `(full_size,)`."""
+        out = np.zeros(self.full_size, dtype=bool)
+        for piece in self.pieces:
+            out[piece.place] = self.spaces[piece.space].order_statistic
         return out
 
     def holding(self, u: Array, coordinates: NDArray[np.intp] | NDArray[np.bool_]) -> Coordinates:

@@ -24,6 +24,16 @@ min_ = np.minimum
 max_ = np.maximum
 
 
+def at_most(x: Any, y: Any) -> Any:
+    """1 where x <= y, else 0."""
+    return np.less_equal(x, y) * 1.0
+
+
+def below(x: Any, y: Any) -> Any:
+    """1 where x < y, else 0."""
+    return np.less(x, y) * 1.0
+
+
 def log(x: Any) -> Any:
     """The logarithm, with log 0 = -1e300."""
     with np.errstate(divide="ignore"):

@@ -146,6 +146,25 @@ class PieceData:
         sums = np.bincount(positions.ravel(), weights=product.ravel(), minlength=int(np.prod(shape)))
         return np.asarray(sums, dtype=np.float64).reshape(shape)
 
+    def tightest(self, i: int, weights: Array, values: Any, better: Any, so_far: Array) -> Array:
+        """The least or largest (`better` chooses between two) of the values of rows that count, for the elements of the
+        parameter of bare atom `i`, and of `so_far`; NaN where no row counts."""
+        full = (*self.cells, self.rows)
+        values, weights = np.broadcast_to(values, full), np.broadcast_to(weights, full)
+        place, out = self.addresses[i], so_far.ravel().copy()
+        if place is not None:
+            numbers = place.gather(np.arange(float(out.size)).reshape(place.shape)).astype(np.intp)
+            positions = np.broadcast_to(numbers[..., None], full)
+        else:
+            slots = self.slots[i]
+            assert slots is not None
+            positions = np.broadcast_to(slots.positions[..., 0, :] - self.homes[i][1], full)
+        counts = weights > 0
+        worst = np.inf if better(0.0, 1.0) == 0.0 else -np.inf
+        found = np.where(np.isnan(out), worst, out)
+        better.at(found, positions[counts], values[counts])
+        return np.asarray(np.where(np.isfinite(found), found, np.nan)).reshape(so_far.shape)
+
     def view(self, rows: slice) -> PieceData:
         """The same piece for some rows."""
 

@@ -22,7 +22,8 @@ class Space:
     ordered vector; more for a joint simplex; 2 for a matrix; 0 for scalars), the leading ones are independent
     elements. `low`, `high` bound an interval. `fixed` is true where the value is held (by the user, by structure, or
     because no data touch it); `zero` is true where a structural zero holds (always also fixed). `labels` are the
-    labels of each array axis.
+    labels of each array axis. `order_statistic`: each element is a bound of the support, estimated by the least or
+    largest datum; no derivative is 0 there.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Space:
     zero: NDArray[np.bool_]
     low: float = -np.inf
     high: float = np.inf
+    order_statistic: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from emdsl.runtime.convergence import Climb
@@ -45,6 +47,19 @@ def remarks_on_the_estimate(
     reason = problem.degenerate(iterate.theta, iterate.statistics) if problem.has_latent else None
     if reason is not None:
         said.append(f"the estimate is a degenerate optimum: {reason}")
+    statistics = {space.name for space in problem.spaces if space.order_statistic}
+    bounds = tuple(name for name in boundary if re.split(r"[.\[]", name)[0] in statistics)
+    boundary = tuple(name for name in boundary if name not in bounds)
+    if bounds:
+        said.append(
+            f"{listing(bounds)} the least or largest value that counts: there is no standard error by curvature"
+        )
+    hidden = getattr(problem, "hidden_bounds", ())
+    if hidden:
+        said.append(
+            f"{', '.join(hidden)}: EM only tightens the bounds of a hidden component; give others with --init, since "
+            "tighter ones may have a higher likelihood"
+        )
     if boundary:
         held = "it" if len(boundary) == 1 else "them"
         said.append(
