@@ -43,6 +43,17 @@ def iterated(update: Update) -> bool:
     return update.rule in ("linear", "newton") and update.formula != "gaussian"
 
 
+def kinked_parameters(derivation: Derivation) -> frozenset[str]:
+    """Parameters in which some log-density has a kink: its slope is a sign."""
+    return frozenset(
+        term.parameter.name
+        for piece in derivation.pieces
+        for atom, slope in zip(piece.atoms, piece.gradient, strict=True)
+        if "sign(" in slope
+        for term in atom.terms
+    )
+
+
 def check_held(derivation: Derivation, spaces: Sequence[Space]) -> None:
     """Raises EmmError where a parameter is to be estimated that the support depends on in a way that no rule climbs."""
     fixed = {space.name for space in spaces if space.fixed.all()}
@@ -82,7 +93,10 @@ class BoundProblem:
         self.spaces, self._start = make_spaces(derivation.model, self.program.bound, fix or {}, init or {})
         check_held(derivation, self.spaces)
         bounds = {update.parameters[0] for update in derivation.updates if update.rule == "bound"}
-        self.spaces = tuple(replace(space, order_statistic=space.name in bounds) for space in self.spaces)
+        kinks = kinked_parameters(derivation)
+        self.spaces = tuple(
+            replace(space, order_statistic=space.name in bounds, kinked=space.name in kinks) for space in self.spaces
+        )
         self._space = {space.name: space for space in self.spaces}
         self._arrays = {} if batch else array_parts(self.program)
         # A batch only climbs: it needs neither scores nor the groups that Newton's method updates.

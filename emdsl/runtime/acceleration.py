@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from emdsl.runtime.collapse import STRETCH, collapsing
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.em import Iterate, Progress, Run, evaluate, evaluate_if_possible, plain_em, rounding
 from emdsl.runtime.problem import Array, Problem
@@ -41,6 +42,8 @@ def accelerated_em(
     steps = squarem(problem, around, start) if method == "squarem" else anderson(problem, around, start)
     current, fell, quiet, broke = start, 0.0, 0, False
     trace: list[tuple[int, float]] = []
+    looks = [start]
+    collapse: tuple[str, ...] = ()
     for iteration in range(done + 1, done + limit + 1):
         try:
             following = next(steps)
@@ -59,8 +62,13 @@ def accelerated_em(
         quiet = quiet + 1 if rise < gain and gain > 0 else 0
         if quiet == 3 or current.value >= target:
             break
+        if len(trace) % STRETCH == 0:
+            looks.append(current)
+            collapse = collapsing(around, looks)
+            if collapse:
+                break
     beyond = fell if fell > 1e-10 * (1.0 + abs(current.value)) else 0.0
-    return Run(current, len(trace), quiet == 3, beyond, broke, tuple(trace))
+    return Run(current, len(trace), quiet == 3, beyond, broke, tuple(trace), collapse)
 
 
 def anderson(problem: Problem, coordinates: Coordinates, start: Iterate) -> Iterator[Iterate]:

@@ -44,7 +44,7 @@ def exact_bounds(problem: Problem, here: Standpoint) -> Standpoint:
     if here.coordinates.kept is None:
         return here
     full = Coordinates(problem.spaces, here.iterate.theta)
-    held, u = full.edges(here.iterate.theta) & ~full.order_statistics, full.full_free(here.iterate.theta)
+    held, u = full.edges(here.iterate.theta) & ~full.unsmooth, full.full_free(here.iterate.theta)
     if not held.any():
         return here
     u[held] = np.where(full.flags("closed_above")[held] & (u[held] > 0), AT_BOUND, -AT_BOUND)
@@ -138,7 +138,7 @@ def released(problem: Problem, iterate: Iterate, coordinates: Coordinates) -> It
     little and a little more, and the likelihood must be lower there.
     """
     full = Coordinates(problem.spaces, iterate.theta)
-    held = np.isin(full.full_elements, coordinates.full_elements[coordinates.held]) & ~full.order_statistics
+    held = np.isin(full.full_elements, coordinates.full_elements[coordinates.held]) & ~full.unsmooth
     u = full.free(iterate.theta)
     below, above = full.flags("closed_below"), full.flags("closed_above")
     better = iterate.value + worth_having(iterate.value)

@@ -9,9 +9,11 @@ import numpy as np
 
 from emdsl.runtime.acceleration import accelerated_em
 from emdsl.runtime.boundary import place_at, released
+from emdsl.runtime.collapse import far_and_rising, without_bound
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.em import Iterate, Progress, Run, em_step, rounding
 from emdsl.runtime.information import MOST_COORDINATES, score_differences, spectrum
+from emdsl.runtime.kinks import higher_beside_kink
 from emdsl.runtime.newton import Polish, escape, newton
 from emdsl.runtime.problem import Array, Problem
 
@@ -24,7 +26,7 @@ class Climb:
     it was not found out. `stopped_by` is `decrement`, `score` (the same by the score and the EM rate, without a
     Hessian), `tolerance` (EM gains nothing any more, but the decrement is not below the tolerance) or `iterations`.
     `saddle`: the point is one, and nothing higher was found beside it. `runaway` names elements that run off to
-    infinity. `fell`, `broke`: as in a Run.
+    infinity, `collapse` those that run into a bound at which the objective is infinite. `fell`, `broke`: as in a Run.
     """
 
     iterate: Iterate
@@ -37,12 +39,17 @@ class Climb:
     broke: bool
     trace: tuple[tuple[int, float], ...]
     runaway: tuple[str, ...] = ()
+    collapse: tuple[str, ...] = ()
 
     @property
     def converged(self) -> bool:
         """Whether there is evidence for a maximum."""
         ended = self.stopped_by in ("decrement", "score")
-        return ended and not self.saddle and not self.broke and not self.runaway
+        return ended and not self.saddle and not self.broke and not self.runaway and not self.collapse
+
+
+#: Times that a kink is left for a higher point before the climb gives up.
+MOST_KINKS = 60
 
 
 @dataclass
@@ -59,6 +66,7 @@ class Journey:
     trace: list[tuple[int, float]]
     fell: float = 0.0
     broke: bool = False
+    collapse: tuple[str, ...] = ()
 
     @property
     def left(self) -> int:
@@ -76,6 +84,7 @@ class Journey:
         self.trace.extend(run.trace)
         self.fell = max(self.fell, run.fell)
         self.broke = run.broke
+        self.collapse = run.collapse or far_and_rising(self.problem, run.iterate, self.coordinates)
         return run
 
     def newton(self, start: Iterate, late: bool) -> Polish:
@@ -94,9 +103,10 @@ class Journey:
     ) -> Climb:  # fmt: skip
         """The journey's end."""
         held = self.coordinates.at(iterate.theta) if coordinates is None else coordinates
+        collapse = self.collapse or without_bound(self.problem, iterate, held)
         return Climb(
             iterate, held, self.iterations, stopped_by, decrement, saddle, self.fell, self.broke, tuple(self.trace),
-            runaway,
+            runaway, collapse,
         )  # fmt: skip
 
 
@@ -135,13 +145,18 @@ def converge(
 
 def em_then_newton(journey: Journey, start: Iterate) -> Climb:
     """Accelerated EM until it gains little, then Newton; back to EM, for longer, where Newton cannot yet go."""
-    current, gain, escapes, releases = start, 1e-4 if journey.method == "auto" else 1e-1, 0, 0
+    current, gain, escapes, releases, kinks = start, 1e-4 if journey.method == "auto" else 1e-1, 0, 0, 0
     while True:
         run = journey.em(current, gain)
+        if journey.collapse:
+            return journey.end(run.iterate, "tolerance", float("nan"))
         if not run.settled and not run.broke:
             return journey.end(run.iterate, "iterations", float("nan"))
         polish = journey.newton(run.iterate, run.broke or gain < 1e-7)
         current = polish.iterate
+        journey.collapse = far_and_rising(journey.problem, current, journey.coordinates)
+        if journey.collapse:
+            return journey.end(current, "tolerance", float("nan"), polish.coordinates)
         if run.broke and polish.outcome != "converged":
             return journey.end(current, "tolerance", polish.decrement, polish.coordinates)
         if polish.outcome == "converged":
@@ -151,6 +166,14 @@ def em_then_newton(journey: Journey, start: Iterate) -> Climb:
                 better = released(journey.problem, current, polish.coordinates) or escape(
                     journey.problem, current, polish.coordinates, polish.bend
                 )
+            if better is None and kinks < MOST_KINKS:
+                better, kinks = higher_beside_kink(journey.problem, current), kinks + 1
+                if better is not None:
+                    current, gain = better, 1e-12
+                    continue
+                kinks = 0
+            if better is None and kinks:
+                return journey.end(current, "tolerance", float("nan"), polish.coordinates)
             if better is None:
                 return journey.end(current, "decrement", polish.decrement, polish.coordinates, runaway=polish.runaway)
             current, releases = better, releases + 1
@@ -180,7 +203,7 @@ def em_to_decrement(journey: Journey, start: Iterate) -> Climb:
         current = run.iterate
         coordinates = journey.coordinates.at(current.theta)
         here = place_at(journey.problem, current, coordinates)
-        if run.broke or not here.usable:
+        if run.broke or journey.collapse or not here.usable:
             return journey.end(current, "tolerance", float("nan"), coordinates)
         information = score_differences(journey.problem, coordinates, current.theta, order=2)
         if not np.isfinite(information).all():

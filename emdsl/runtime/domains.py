@@ -139,15 +139,23 @@ class Coordinates:
         out = np.zeros(self.full_size, dtype=bool)
         for piece in self.pieces:
             value = np.asarray(theta[self.spaces[piece.space].name], dtype=float).ravel()
-            out[piece.place] = piece.map.edge(value) | self.spaces[piece.space].order_statistic
+            out[piece.place] = piece.map.edge(value)
+        return out | self.unsmooth
+
+    @property
+    def kinked(self) -> NDArray[np.bool_]:
+        """Which of all coordinates the log-density has kinks in, `(full_size,)`."""
+        out = np.zeros(self.full_size, dtype=bool)
+        for piece in self.pieces:
+            out[piece.place] = self.spaces[piece.space].kinked
         return out
 
     @property
-    def order_statistics(self) -> NDArray[np.bool_]:
-        """Which of all coordinates are bounds of the support, where no derivative is 0, `(full_size,)`."""
-        out = np.zeros(self.full_size, dtype=bool)
+    def unsmooth(self) -> NDArray[np.bool_]:
+        """Which of all coordinates have no derivative that is 0 at a maximum: kinks, and bounds of the support."""
+        out = self.kinked
         for piece in self.pieces:
-            out[piece.place] = self.spaces[piece.space].order_statistic
+            out[piece.place] |= self.spaces[piece.space].order_statistic
         return out
 
     def holding(self, u: Array, coordinates: NDArray[np.intp] | NDArray[np.bool_]) -> Coordinates:

@@ -34,8 +34,8 @@ Progress = Callable[[str, int, Iterate], None]
 class Run:
     """Some iterations. `settled`: the gains fell below what was asked; `fell`: the largest fall of the objective beyond
     rounding, 0 if none; `broke`: the run stopped because the next point cannot be computed (a singular matrix) or has
-    no finite objective; `trace` holds
-    `(iteration, log-likelihood)`."""
+    no finite objective; `collapse` names
+    elements that fall to a bound while the objective rises without end; `trace` holds `(iteration, log-likelihood)`."""
 
     iterate: Iterate
     iterations: int
@@ -43,6 +43,7 @@ class Run:
     fell: float
     broke: bool
     trace: tuple[tuple[int, float], ...]
+    collapse: tuple[str, ...] = ()
 
 
 def rounding(value: float) -> float:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from emdsl.runtime.acceleration import METHODS
+from emdsl.runtime.collapse import next_collapse, rounding_noise
 from emdsl.runtime.convergence import Climb, converge
 from emdsl.runtime.domains import Coordinates
-from emdsl.runtime.em import Iterate, Progress, evaluate, evaluate_if_possible
+from emdsl.runtime.em import Iterate, Progress, evaluate, evaluate_if_possible, rounding
 from emdsl.runtime.information import MOST_COORDINATES
 from emdsl.runtime.problem import Array, Problem, Theta
 from emdsl.runtime.remarks import fall_remark, remarks_on_the_end, remarks_on_the_estimate
 from emdsl.runtime.starts import Search, Start, search
 from emdsl.runtime.uncertainty import STANDARD_ERRORS, Uncertainty, uncertainty
+
+#: Rounding error of a log-likelihood that a claim of convergence may have.
+MOST_NOISE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -205,6 +210,7 @@ def conclude(
             raise fit_failure("the log-likelihood is not finite after the labels were put in order")
         iterate = arranged
         coordinates = coordinates.at(iterate.theta)
+    doubtful: list[str] = []
     report = StartsReport(1, 1, (climb.iterate.loglik,))
     if found is not None and found.best is not None:
         report = StartsReport(
@@ -213,7 +219,12 @@ def conclude(
         )  # fmt: skip
     spread = errors_of(problem, options, iterate, coordinates, warnings)
     if options.tol > 0 and options.max_iter > 0:
-        warnings.extend(remarks_on_the_end(climb, options.max_iter))
+        collapse = next_collapse(problem, iterate) if climb.broke else ()
+        if climb.broke or climb.collapse:
+            warnings.clear()
+        warnings.extend(remarks_on_the_end(climb, options.max_iter, collapse))
+        doubtful = doubts(problem, climb, found)
+        warnings.extend(doubtful)
         warnings.extend(remarks_on_the_estimate(problem, iterate, coordinates.boundary, climb.runaway, spread))
     elif climb.fell > 0:
         warnings.append(fall_remark(climb.fell))
@@ -224,11 +235,35 @@ def conclude(
         )
     return FitState(
         theta=iterate.theta, loglik=iterate.loglik, penalized_loglik=iterate.value, iterations=climb.iterations,
-        converged=climb.converged, stopped_by=climb.stopped_by, decrement=climb.decrement, parameters=size,
-        starts=report, trace=climb.trace, boundary=coordinates.boundary,
+        converged=climb.converged and not doubtful, stopped_by=climb.stopped_by, decrement=climb.decrement,
+        parameters=size,
+        starts=report, trace=climb.trace, boundary=at_a_boundary(problem, coordinates),
         unidentified=() if spread is None else spread.unidentified,
         se_method="none" if spread is None else spread.method, uncertainty=spread, warnings=tuple(warnings),
     )  # fmt: skip
+
+
+def doubts(problem: Problem, climb: Climb, found: Search | None) -> list[str]:
+    """Why what looks like a maximum may be none: rounding hides it, or every start fell into a degenerate optimum."""
+    said: list[str] = []
+    if climb.broke or climb.collapse or climb.stopped_by == "iterations":
+        return said
+    unsafe = climb.fell > 0 or (found is not None and found.best is None)
+    if unsafe and problem.has_latent and problem.degenerate(climb.iterate.theta, climb.iterate.statistics):
+        said.append("no start came to more than a degenerate optimum: the likelihood may grow without bound")
+    noise = rounding_noise(problem, climb.iterate, climb.coordinates)
+    if noise > max(MOST_NOISE, 1e3 * rounding(climb.iterate.value)):
+        said.append(
+            f"rounding moves the log-likelihood by {noise:.1g} here: a parameter is too large, or too close to another "
+            "one's effect, for the estimates to be told to all digits"
+        )
+    return said
+
+
+def at_a_boundary(problem: Problem, coordinates: Coordinates) -> tuple[str, ...]:
+    """The elements at the edge of their domain, or that are bounds of the support; those held at a kink are not."""
+    kinked = {space.name for space in problem.spaces if space.kinked}
+    return tuple(name for name in coordinates.boundary if re.split(r"[.\[]", name)[0] not in kinked)
 
 
 def automatic_method(problem: Problem, warnings: list[str]) -> str:

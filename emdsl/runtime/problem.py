@@ -23,7 +23,7 @@ class Space:
     elements. `low`, `high` bound an interval. `fixed` is true where the value is held (by the user, by structure, or
     because no data touch it); `zero` is true where a structural zero holds (always also fixed). `labels` are the
     labels of each array axis. `order_statistic`: each element is a bound of the support, estimated by the least or
-    largest datum; no derivative is 0 there.
+    largest datum; `kinked`: the log-density has a kink in it. Neither has a derivative that is 0 at the maximum.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Space:
     low: float = -np.inf
     high: float = np.inf
     order_statistic: bool = False
+    kinked: bool = False
 
 
 @dataclass(frozen=True)

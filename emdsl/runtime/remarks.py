@@ -12,11 +12,21 @@ from emdsl.runtime.problem import Problem
 from emdsl.runtime.uncertainty import Uncertainty
 
 
-def remarks_on_the_end(climb: Climb, limit: int) -> list[str]:
-    """Why the iterations ended, where it was not at a maximum with all the evidence."""
+def remarks_on_the_end(climb: Climb, limit: int, collapse: tuple[str, ...] = ()) -> list[str]:
+    """Why the iterations ended, where it was not at a maximum with all the evidence. `collapse` names what the next
+    M-step would set to 0."""
     said = []
     left = f"{climb.decrement:.2g}" if np.isfinite(climb.decrement) else ""
-    if climb.saddle:
+    if climb.collapse:
+        said.append(
+            f"{listing(climb.collapse)} running into a bound where the likelihood grows without limit: no maximum"
+        )
+    elif climb.broke and collapse:
+        said.append(
+            f"the next step sets {', '.join(collapse)} to 0, where the likelihood grows without limit: the data do not "
+            "vary enough to estimate it"
+        )
+    elif climb.saddle:
         said.append(
             "the fit ended at a saddle point of the likelihood, not at a maximum; give other values with --init"
         )
@@ -25,7 +35,7 @@ def remarks_on_the_end(climb: Climb, limit: int) -> list[str]:
     elif climb.stopped_by == "iterations":
         before = f", {left} of log-likelihood before the maximum" if left else ""
         said.append(f"the fit stopped at its limit of {limit} iterations{before}; --max-iter {10 * limit} goes on")
-    if climb.broke:
+    if climb.broke and not collapse:
         said.append(
             "the iterations ended where the next log-likelihood is not finite: the likelihood may have no maximum"
         )
@@ -49,7 +59,14 @@ def remarks_on_the_estimate(
         said.append(f"the estimate is a degenerate optimum: {reason}")
     statistics = {space.name for space in problem.spaces if space.order_statistic}
     bounds = tuple(name for name in boundary if re.split(r"[.\[]", name)[0] in statistics)
-    boundary = tuple(name for name in boundary if name not in bounds)
+    pointed = {space.name for space in problem.spaces if space.kinked}
+    kinks = tuple(name for name in boundary if re.split(r"[.\[]", name)[0] in pointed)
+    boundary = tuple(name for name in boundary if name not in bounds + kinks)
+    if kinks:
+        said.append(
+            f"{listing(kinks)} at a kink of the likelihood, which falls in every direction tried: there is no standard "
+            "error by curvature; --se bootstrap gives one"
+        )
     if bounds:
         said.append(
             f"{listing(bounds)} the least or largest value that counts: there is no standard error by curvature"
