@@ -28,6 +28,7 @@ from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
 from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, samplers
 from emdsl.plan.unit_scores import check_method
+from emdsl.plan.untouched import untouched
 from emdsl.runtime.fitting import FitOptions, FitState, fit
 from emdsl.runtime.problem import Array, Theta
 from emdsl.runtime.threads import one_blas_thread
@@ -171,7 +172,9 @@ class CompiledModel:
         fix = given_arrays(self.model, bound, request.fix, "fix")
         init = given_arrays(self.model, bound, request.init, "init")
         with np.errstate(all="ignore"):  # numbers near the end of their range; what comes of them is looked at later
-            return BoundProblem(self.derivation, bound, fix, init)
+            problem = BoundProblem(self.derivation, bound, fix, init)
+            masks = untouched(problem)
+            return problem.leaving_out(masks) if masks else problem
 
     def fit(self, data: Any, request: FitRequest) -> FitOutcome:
         """The whole road from a table to estimates."""
@@ -283,8 +286,10 @@ class CompiledModel:
         reports: dict[str, tuple[Array, Array | None, Array | None]]
         if state.uncertainty is not None:
             reports = dict(delta_method(values, state.theta, state.uncertainty))
+            known = values(state.estimates)
+            reports = {name: _where_known(found, known[name]) for name, found in reports.items()}
         else:
-            reports = {name: (value, None, None) for name, value in values(state.theta).items()}
+            reports = {name: (value, None, None) for name, value in values(state.estimates).items()}
         prior = any(parameter.prior is not None for parameter in self.model.parameters)
         return FitOutcome(
             model=self.model, bound=bound, state=state, reports=reports, estimator="MAP" if prior else "ML",
@@ -332,6 +337,18 @@ def default_starts(problem: BoundProblem) -> int:
     if len(problem.program.latents) > len(grids) or not (grids or problem.program.integrals):
         return STARTS
     return FEW_STARTS if problem.program.evaluations <= SMALL_DATA else LEAST_STARTS
+
+
+def _where_known(
+    found: tuple[Array, Array | None, Array | None], value: Array
+) -> tuple[Array, Array | None, Array | None]:
+    """A report without what rests on elements that have no estimate."""
+    estimate, se, interval = found
+    unknown = np.isnan(value) & ~np.isnan(estimate)
+    if not unknown.any() or se is None or interval is None:
+        return found
+    gone = unknown[..., None]
+    return np.where(unknown, np.nan, estimate), np.where(unknown, np.nan, se), np.where(gone, np.nan, interval)
 
 
 def bind_options(request: FitRequest) -> BindOptions:

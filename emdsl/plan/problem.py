@@ -85,6 +85,8 @@ class BoundProblem:
         check_conditions(derivation.model, bound)
         self.program = Program(derivation, bound, batch)
         self.batch = batch
+        #: Elements that no row can touch, by parameter.
+        self.untouched: dict[str, NDArray[np.bool_]] = {}
         self._given = (fix or {}, init or {})
         # What is hidden, and so the pieces, may depend on the data.
         self.derivation = derivation = self.program.derivation
@@ -253,6 +255,12 @@ class BoundProblem:
         other._start = {name: np.array(value, dtype=float) for name, value in theta.items()}
         updates = [update for update in self.derivation.updates if iterated(update)]
         other._groups = {update.parameters: other._group(update) for update in updates}
+        return other
+
+    def leaving_out(self, masks: Mapping[str, NDArray[np.bool_]]) -> BoundProblem:
+        """The same problem without the elements of the masks, which nothing touches: they stay where they are."""
+        other = self.holding(self._start, masks)
+        other.untouched = dict(masks)
         return other
 
     # --- M-step -------------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ class Fit:
     @cached_property
     def params(self) -> dict[str, Nested]:
         """Estimates by parameter: a number, or a dict by label, in the order of declaration."""
-        return nested_arrays(self.outcome.state.theta, self._labels)
+        return nested_arrays(self.outcome.state.estimates, self._labels)
 
     @cached_property
     def se(self) -> dict[str, Nested]:

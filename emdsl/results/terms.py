@@ -45,7 +45,7 @@ def all_terms(fit: Fit, intervals: Mapping[str, Array] | None = None) -> list[Te
 def terms(fit: Fit, parameter: Parameter, intervals: Mapping[str, Array] | None) -> Iterator[Term]:
     """The elements of a parameter in order; of a symmetric matrix, those on and above the diagonal."""
     state, indexes = fit.outcome.state, fit.outcome.bound.indexes
-    value = np.asarray(state.theta[parameter.name], dtype=float)
+    value = np.asarray(state.estimates[parameter.name], dtype=float)
     se = np.full(value.shape, np.nan) if state.se is None else state.se[parameter.name]
     interval = np.full((*value.shape, 2), np.nan) if intervals is None else intervals[parameter.name]
     labels = [indexes[axis] for axis in parameter.array_axes]

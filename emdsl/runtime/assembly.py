@@ -105,6 +105,12 @@ class Assembly:
 
     # --- weights ------------------------------------------------------------------------------------------------------
 
+    def row_weights(self, statistics: Any) -> Array:
+        """What each row counts in each cell of a piece by row, `(cells, rows)`; for a log-sum-exp the same for all
+        elements that it is reduced over."""
+        weights = self._weights(statistics)
+        return np.repeat(weights, self.data.elements[-1], axis=0) if self.reduced else weights
+
     def _weights(self, statistics: Any) -> Array:
         """`(cells, rows)`; for a log-sum-exp without its last cell axis."""
         if not self.data.by_row:

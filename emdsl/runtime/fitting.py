@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emdsl.runtime.acceleration import METHODS
 from emdsl.runtime.collapse import next_collapse, rounding_noise
@@ -15,7 +16,7 @@ from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.em import Iterate, Progress, evaluate, evaluate_if_possible, rounding
 from emdsl.runtime.information import MOST_COORDINATES
 from emdsl.runtime.problem import Array, Problem, Theta
-from emdsl.runtime.remarks import fall_remark, remarks_on_the_end, remarks_on_the_estimate
+from emdsl.runtime.remarks import fall_remark, remarks_on_the_end, remarks_on_the_estimate, untouched_remark
 from emdsl.runtime.starts import Search, Start, search
 from emdsl.runtime.uncertainty import STANDARD_ERRORS, Uncertainty, uncertainty
 
@@ -80,7 +81,8 @@ class FitState:
     `iterations` (see `Climb`); `decrement` the log-likelihood still to be gained (NaN: not known). `parameters`
     counts free ones, also those at a boundary. `se` and `interval` by parameter are None where not asked for or not
     possible; `se_method` says how they were computed. `boundary` names elements at the edge of their domain,
-    `unidentified` those that the data do not determine. `warnings` are plain sentences. `uncertainty` has the
+    `unidentified` those that the data do not determine. `untouched` marks elements that no row can touch, by
+    parameter: they have a place in theta, and no estimate. `warnings` are plain sentences. `uncertainty` has the
     covariance and serves the delta method.
     """
 
@@ -98,8 +100,17 @@ class FitState:
     unidentified: tuple[str, ...] = ()
     se_method: str = "none"
     uncertainty: Uncertainty | None = None
+    untouched: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
     warnings: tuple[str, ...] = field(default=())
     simulation: Simulation | None = None
+
+    @property
+    def estimates(self) -> dict[str, Array]:
+        """Theta with NaN where there is no estimate."""
+        return {
+            name: np.where(self.untouched[name], np.nan, value) if name in self.untouched else value
+            for name, value in self.theta.items()
+        }
 
     @property
     def se(self) -> dict[str, Array] | None:
@@ -211,6 +222,9 @@ def conclude(
         iterate = arranged
         coordinates = coordinates.at(iterate.theta)
     doubtful: list[str] = []
+    untouched = getattr(problem, "untouched", {})
+    if untouched:
+        warnings.append(untouched_remark(problem.spaces, untouched))
     report = StartsReport(1, 1, (climb.iterate.loglik,))
     if found is not None and found.best is not None:
         report = StartsReport(
@@ -221,7 +235,7 @@ def conclude(
     if options.tol > 0 and options.max_iter > 0:
         collapse = next_collapse(problem, iterate) if climb.broke else ()
         if climb.broke or climb.collapse:
-            warnings.clear()
+            warnings = [said for said in warnings if "information" not in said]
         warnings.extend(remarks_on_the_end(climb, options.max_iter, collapse))
         doubtful = doubts(problem, climb, found)
         warnings.extend(doubtful)
@@ -239,7 +253,8 @@ def conclude(
         parameters=size,
         starts=report, trace=climb.trace, boundary=at_a_boundary(problem, coordinates),
         unidentified=() if spread is None else spread.unidentified,
-        se_method="none" if spread is None else spread.method, uncertainty=spread, warnings=tuple(warnings),
+        se_method="none" if spread is None else spread.method, uncertainty=spread, untouched=untouched,
+        warnings=tuple(warnings),
     )  # fmt: skip
 
 

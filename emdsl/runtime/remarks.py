@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emdsl.runtime.convergence import Climb
 from emdsl.runtime.em import Iterate
-from emdsl.runtime.problem import Problem
+from emdsl.runtime.neutral import element_names
+from emdsl.runtime.problem import Problem, Space
 from emdsl.runtime.uncertainty import Uncertainty
 
 
@@ -87,6 +90,18 @@ def remarks_on_the_estimate(
     elif spread is not None and spread.unidentified:
         said.append(f"{listing(spread.unidentified)} not determined by the data, without standard errors")
     return said
+
+
+def untouched_remark(spaces: Sequence[Space], masks: Mapping[str, NDArray[np.bool_]]) -> str:
+    """That some elements have no estimate."""
+    names = [
+        name
+        for space in spaces
+        if space.name in masks
+        for name, alone in zip(element_names(space), masks[space.name].ravel(), strict=True)
+        if alone
+    ]
+    return f"{listing(tuple(names))} touched by no row: not estimated, and not counted as a parameter"
 
 
 def listing(names: tuple[str, ...]) -> str:
