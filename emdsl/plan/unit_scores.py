@@ -14,7 +14,10 @@ from numpy.typing import NDArray
 
 from emdsl.diagnostics.errors import EmmError
 from emdsl.plan.blocks import one_block_a_unit
+from emdsl.plan.nodes import RowDensity
 from emdsl.runtime.assembly import Assembly
+from emdsl.runtime.carriers import Block
+from emdsl.runtime.matrix_terms import ArrayPart
 from emdsl.runtime.matrix_updates import gaussian_gradient
 from emdsl.runtime.problem import Array, Theta
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Numbers (units times parameters) up to which scores of single units are held.
 MOST_NUMBERS = 20_000_000
+#: Units times rows up to which integrals over continuous hidden variables are taken unit by unit.
+MOST_PASSES = 4_000_000
 #: Outermost units up to which each gets a pass of its own.
 MOST_UNITS = 50_000
 
@@ -62,10 +67,13 @@ def _by_unit(problem: BoundProblem, theta: Theta, v: Array, out: Array) -> dict[
         name for name, item in program.pieces.items() if item.piece.form in ("rows", "log-sum-exp")
     }  # fmt: skip
     kept: dict[str, Array] = {}
+    by_row -= {name for name, item in program.pieces.items() if item.carrier == "integral"}
     parts = [item for item in problem.assemblies if item.data.name not in by_row]
-    parts = [item for item in parts if item.data.name not in problem.priors]
+    parts = [item for item in parts if item.data.name not in problem.priors and not isinstance(item, ArrayPart)]
     for unit, block in enumerate(one_block_a_unit(program.bound, program.scans)):
         _, statistics = program.sweep(tables, [block])
+        by_points = _at_points(problem, tables, statistics, block)
+        statistics.update(by_points)
         for item in parts:
             item.gradient(theta, v, statistics[item.data.name], out[unit])
         for name, piece in program.gaussians.items():
@@ -76,6 +84,21 @@ def _by_unit(problem: BoundProblem, theta: Theta, v: Array, out: Array) -> dict[
                 kept[name] = np.zeros(statistics[name].shape)
             kept[name][..., rows] = statistics[name][..., rows]
     return kept
+
+
+def _at_points(
+    problem: BoundProblem, tables: dict[int, Any], statistics: dict[str, Any], block: Block
+) -> dict[str, Any]:
+    """The statistics of the pieces of integrals for the units of one block: all others have no weight."""
+    program, found = problem.program, {}
+    for node in program.nodes:
+        if isinstance(node, RowDensity) and node.piece in program.integrals:
+            weights = statistics.pop(node.piece)
+            own = np.zeros(weights.shape)
+            rows = block.rows[program.integrals[node.piece].level]
+            own[..., rows] = weights[..., rows]
+            found.update(tables[node.number].statistics(own))
+    return found
 
 
 def _add_gaussian(problem: BoundProblem, piece: Any, statistics: Array, theta: Theta, out: Array) -> None:
@@ -123,6 +146,8 @@ def why_none(problem: BoundProblem) -> str:
     if why:
         return why
     units, size = problem.program.bound.levels[1].size, problem.program.layout.size
+    if problem.program.integrals and units * problem.program.bound.levels[-1].size > MOST_PASSES:
+        return f"with continuous hidden variables a pass over all data is made for each of the {units} units"
     if units > MOST_UNITS or units * size > MOST_NUMBERS:
         return (
             f"the scores of {units} units in {size} elements of parameters are too many; "

@@ -55,12 +55,20 @@ def _mark(item: Assembly, statistics: Array, touched: Array) -> None:
 def _whole(problem: BoundProblem) -> set[str]:
     """Parameters that enter as whole vectors and matrices: their elements are not told apart here."""
     names = {part.matrix.parameter for part in problem.program.stationary.values()}
+    for name in points(problem):
+        piece_ = problem.program.pieces[name].piece
+        names |= {term.parameter.name for atom in piece_.atoms for term in atom.terms}
     for piece in problem.program.gaussians.values():
         names |= {piece.mean_name, piece.covariance.parameter} - {""}
     for prior in (item.arrays for item in problem.derivation.pieces):
         if prior is not None:
             names |= {name for parameters in prior.parameters for name in parameters}
     return names
+
+
+def points(problem: BoundProblem) -> set[str]:
+    """Pieces that are evaluated at the points of an integral: the data in their cells are not told apart."""
+    return {name for name, item in problem.program.pieces.items() if item.carrier == "integral"}
 
 
 def _alone(space: Space, touched: NDArray[np.bool_]) -> NDArray[np.bool_]:
