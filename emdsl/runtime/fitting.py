@@ -22,6 +22,8 @@ from emdsl.runtime.uncertainty import STANDARD_ERRORS, Uncertainty, uncertainty
 
 #: Rounding error of a log-likelihood that a claim of convergence may have.
 MOST_NOISE = 1e-6
+#: A fall of the log-likelihood beyond this is no rounding: at a component that collapses no step is right.
+MOST_FALL = 1e-3
 
 
 @dataclass(frozen=True)
@@ -263,7 +265,7 @@ def doubts(problem: Problem, climb: Climb, found: Search | None) -> list[str]:
     said: list[str] = []
     if climb.broke or climb.collapse or climb.stopped_by == "iterations":
         return said
-    unsafe = climb.fell > 0 or (found is not None and found.best is None)
+    unsafe = climb.fell > MOST_FALL or (found is not None and found.best is None)
     if unsafe and problem.has_latent and problem.degenerate(climb.iterate.theta, climb.iterate.statistics):
         said.append("no start came to more than a degenerate optimum: the likelihood may grow without bound")
     noise = rounding_noise(problem, climb.iterate, climb.coordinates)
