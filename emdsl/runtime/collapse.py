@@ -14,7 +14,7 @@ from emdsl.runtime.problem import Problem, Space
 #: Iterations between two looks at a climb.
 STRETCH = 50
 #: A logarithm below this is that of a number next to 0, whatever the units.
-FAR = -60.0
+NEXT_TO_0 = -60.0
 #: Looks that are compared.
 LOOKS = 5
 #: A logarithm that falls by FALL in all, in every stretch by STEADY, while the objective rises in proportion, by more
@@ -47,7 +47,7 @@ def far_and_rising(problem: Problem, iterate: Iterate, coordinates: Coordinates)
     """The elements so near a bound that no data can have put them there, towards which the objective goes on rising."""
     u, names = coordinates.free(iterate.theta), coordinates.names
     found = []
-    for axis in np.flatnonzero(coordinates.flags("closed_below") & (u < FAR)):
+    for axis in np.flatnonzero(coordinates.flags("closed_below") & (u < NEXT_TO_0)):
         moved = u.copy()
         moved[axis] -= 10.0
         try:

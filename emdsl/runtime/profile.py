@@ -45,7 +45,7 @@ def profile_intervals(problem: Problem, theta: Theta, value: float, wald: Uncert
     `problem.holding(theta, mask)` is the problem with the elements of the mask held where theta has them.
     """
     interval = {name: array.copy() for name, array in wald.interval.items()}
-    search = Search(problem, theta, value, normal_quantile(wald.level))
+    search = EndSearch(problem, theta, value, normal_quantile(wald.level))
     kept: list[str] = []
     for space in problem.spaces:
         errors = wald.se[space.name]
@@ -58,7 +58,7 @@ def profile_intervals(problem: Problem, theta: Theta, value: float, wald: Uncert
 
 
 @dataclass
-class Search:
+class EndSearch:
     """The search for the ends of intervals around a maximum."""
 
     problem: Problem

@@ -71,7 +71,7 @@ def test_help_is_the_text_at_the_top(moths: Path, numpy_alone: Path) -> None:
         (["data.csv", "--set", "K=3"], "error[unknown-constant]: there is no constant `K`\n --> --set\n"),
         (["data.csv", "--set", "p[a]=3"], "error[bad-assignment]: expected NAME=VALUE, found `p[a]=3`\n --> --set\n"),
         (["data.csv", "--init", "q=3"], "error[unknown-parameter]: the model has no parameter `q`\n --> --init\n"),
-        (["data.csv", "--se", "jackknife"], "error[bad-option]: expected one of auto, louis, observed, sem, opg, sandwich"),
+        (["data.csv", "--se", "jackknife"], "error[bad-option]: expected one of auto, louis, observed, sem, opg"),
         (["data.csv", "--output", "no/f.json"], "error[unwritable-file]: there is no directory `"),
         (["absent.csv"], "error[no-such-file]: there is no file `absent.csv`\n --> absent.csv\n"),
         (["wrong.csv"], "error[unknown-label]: `typic` is not a label of `phenotype`\n --> wrong.csv, row 3 (line 4)"),
