@@ -28,7 +28,7 @@ from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
 from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, samplers
 from emdsl.plan.unit_scores import check_method
-from emdsl.plan.untouched import untouched
+from emdsl.plan.untouched import without_untouched
 from emdsl.runtime.fitting import FitOptions, FitState, fit
 from emdsl.runtime.problem import Array, Theta
 from emdsl.runtime.threads import one_blas_thread
@@ -172,16 +172,14 @@ class CompiledModel:
         fix = given_arrays(self.model, bound, request.fix, "fix")
         init = given_arrays(self.model, bound, request.init, "init")
         with np.errstate(all="ignore"):  # numbers near the end of their range; what comes of them is looked at later
-            problem = BoundProblem(self.derivation, bound, fix, init)
-            masks = untouched(problem)
-            return problem.leaving_out(masks) if masks else problem
+            return BoundProblem(self.derivation, bound, fix, init)
 
     def fit(self, data: Any, request: FitRequest) -> FitOutcome:
         """The whole road from a table to estimates."""
         with _places(self):
             table = read_table(data, request.na)
             bound = bind(self.model, table, bind_options(request))
-            problem = self.problem(bound, request)
+            problem = without_untouched(self.problem(bound, request))
             check_method(problem, request.se)
             with one_blas_thread(problem.program.largest):
                 try:

@@ -16,6 +16,13 @@ from emdsl.runtime.problem import Array, Space
 Masks = dict[str, NDArray[np.bool_]]
 
 
+def without_untouched(problem: BoundProblem) -> BoundProblem:
+    """The problem with the elements that nothing touches held where they are."""
+    with np.errstate(all="ignore"):
+        masks = untouched(problem)
+    return problem.leaving_out(masks) if masks else problem
+
+
 def untouched(problem: BoundProblem) -> Masks:
     """The free elements that nothing touches, by parameter; parameters without such elements are left out.
 
