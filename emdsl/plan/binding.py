@@ -17,6 +17,7 @@ from emdsl.ir.model import Model
 from emdsl.plan.codes import bind_codes
 from emdsl.plan.evaluation import Evaluator, axis_of, early_units
 from emdsl.plan.layout import Axes, BoundPiece, layout
+from emdsl.plan.limits import check_array, check_table
 from emdsl.plan.named import POINT, ROW, START, Named, union
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.pieces import PieceData, Slots
@@ -51,6 +52,9 @@ class PieceBinder:
         self.plain = Evaluator(self.model, self.bound, level=level)
         evaluator = Evaluator(self.model, self.bound, coded, level=level)
         axes = self._axes(piece, coded, siblings if alone else within or (piece,))
+        check_table(f"the law of `{piece.factor}`", {axis: axes.sizes[axis] for axis in axes.hidden if axis != START})
+        cells = (*axes.shape(axes.cells), max(1, len(piece.terms)))
+        check_array(f"the law of `{piece.factor}`, cell by cell,", cells, "index its parameters by smaller sets")
         by_row = piece.form in ("rows", "log-sum-exp")
         addresses: list[Address | None] = []
         slots: list[Slots | None] = []
