@@ -141,7 +141,11 @@ class Eliminator:
         latents = [name for name in everything if not is_unseen(name)]
         tables = self._unseen([name for name in everything if is_unseen(name)], tables)
         looked_back_at = {_base(axis) for node in tables for axis in node.axes if "@" in axis}
-        chained = [name for name in latents if name in looked_back_at]
+        # What a law of the chain's first units, or of the others, looks at is part of the chain's state: summed out
+        # before, it would tie the laws of different units together.
+        of_some_units = [node for node in tables if self.roles.get(node.number, ("always", 0))[0] != "always"]
+        beside = {axis for node in of_some_units for axis in node.axes}
+        chained = [name for name in latents if name in looked_back_at | beside]
         for name in self._order([n for n in latents if n not in chained], tables):
             tables = self._eliminate(name, tables)
         if chained:

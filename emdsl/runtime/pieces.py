@@ -75,6 +75,7 @@ class PieceData:
     homes: list[tuple[tuple[int, ...], int]] = field(default_factory=list)
     level: int = 0
     columns: int = 0
+    local: dict[tuple[int, int], tuple[NDArray[np.intp], NDArray[np.intp]]] = field(default_factory=dict, repr=False)
 
     @property
     def cells(self) -> tuple[int, ...]:
@@ -145,6 +146,15 @@ class PieceData:
         positions = np.broadcast_to(slots.positions[..., 0, :] - offset, product.shape)
         sums = np.bincount(positions.ravel(), weights=product.ravel(), minlength=int(np.prod(shape)))
         return np.asarray(sums, dtype=np.float64).reshape(shape)
+
+    def occurring(self, element: int, rows: slice) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The codes of some rows as positions among those that occur there, and these; kept for the next time."""
+        key = (element, rows.start)
+        if key not in self.local:
+            assert self.code is not None
+            found, local = np.unique(self.code[element, rows], return_inverse=True)
+            self.local[key] = np.ascontiguousarray(local.ravel(), dtype=np.intp), found
+        return self.local[key]
 
     def view(self, rows: slice) -> PieceData:
         """The same piece for some rows."""

@@ -74,9 +74,9 @@ def cormack_jolly_seber() -> Optimum:
 
     def log_likelihood(p: Point) -> float:
         total = lived * np.log(p["phi"]) + xlogy(caught, p["p"]) + (lived - caught) * np.log(1 - p["p"])
-        chi = 1.0
+        chi: Any = 1.0
         for number in after:
-            total += number * np.log(chi)
+            total = total + number * np.log(chi)
             chi = 1 - p["phi"] + p["phi"] * (1 - p["p"]) * chi
         return float(total)
 
