@@ -45,8 +45,8 @@ class Evaluator:
     `level`: whose units the rows are; data of plates around it are repeated for each of them (None: each datum has
     the rows of its own plate). `coded`: finite data give their code as an axis (`#x`) instead of a value by row; so
     do parameters' tables see them. `points`: values of continuous hidden variables by name and lag, each `(*elements,
-    *cells, rows)`, or, of an element that data choose, by the reference itself. `joint`: several finite data share the one axis JOINT, whose positions are the
-    combinations that occur; here is the code of each in every combination.
+    *cells, rows)`, or, of an element that data choose, by the reference itself. `joint`: several finite data share the
+    one axis JOINT, whose positions are the combinations that occur; here is the code of each in every combination.
     """
 
     model: Model
