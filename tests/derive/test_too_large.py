@@ -74,7 +74,7 @@ GIVEN_INDEX = INDEX.replace("index state = 1..1000000000000", "const K\nindex st
 REFUSED = {
     "10^12 cells": (CELLS, (), "`m[left, right]` takes 1,000,000,000,000 numbers (7,450.6 GB)"),
     "a chain of 20,000 states": (CHAIN, (), "a table of 400,000,000 cells (20000 x 20000) for each unit"),
-    "an index of 10^12": (INDEX, (), "index `state` would have 1,000,000,000,000 labels"),
+    "an index of 10^12": (INDEX, (), "index `state` would have more than the 1000000 labels"),
     "an index of 10^12 by an option": (GIVEN_INDEX, ("--set", "K=1000000000000"), "would have 1000000000000 labels"),
     "30 hidden variables of 10 states": (thirty(), (), "looks at 30 hidden variables at once, which have 1e+30 joint"),
     "a map of 30 hidden variables": (thirty_known(), (), "a table of 1e+30 cells (30 hidden variables) for each unit"),
