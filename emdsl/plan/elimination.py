@@ -37,6 +37,7 @@ from emdsl.plan.nodes import (
 from emdsl.plan.unseen import is_unseen
 from emdsl.runtime.openings import OpeningPart, label_before, lag_of, window_axes
 
+
 @dataclass
 class Eliminator:
     """Builds the nodes for one model with its sizes."""
@@ -243,8 +244,9 @@ class Eliminator:
         # graph every hidden chain that looks back at itself begins with a law.)
         outer = tuple(a for a in union(*(n.axes for n in tables)) if _base(a) not in chained)
         check_table(
-            f"a step of the chain over `{plate}`", {a: self.sizes.get(a, 1) for a in (*outer, *previous, *chained)}
-        )
+            f"a step of the chain over `{plate}`", {a: self.sizes.get(a, 1) for a in (*outer, *previous, *chained)},
+            "look back fewer units, or give the hidden variables fewer values",
+        )  # fmt: skip
         transition = self._add(step, level, (*outer, *previous, *chained))
         emission = self._add(emit, level, (*outer, *chained), rows=True) if emit else None
         if memory == 1 and not any(role[node.number] == "always" for node in looks_back):

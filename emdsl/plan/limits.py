@@ -36,7 +36,10 @@ def check_array(what: str, shape: Sequence[int], help: str, *, size: int = 8) ->
     )
 
 
-def check_table(what: str, axes: Mapping[str, int]) -> None:
+def check_table(
+    what: str, axes: Mapping[str, int],
+    help: str = "give the hidden variables fewer values, or make fewer of them depend on each other",
+) -> None:  # fmt: skip
     """Raises `too-large` where a table over these hidden variables has more than LARGEST_TABLE cells for each unit."""
     cells = product(tuple(axes.values()))
     if cells > LARGEST_TABLE:
@@ -45,7 +48,7 @@ def check_table(what: str, axes: Mapping[str, int]) -> None:
             "too-large",
             f"{what} takes a table of {shown(cells)} cells ({sizes}) for each unit; at most {LARGEST_TABLE:,} are "
             "allowed",
-            help="give the hidden variables fewer values, or make fewer of them depend on each other",
+            help=help,
         )
 
 
