@@ -126,10 +126,7 @@ class Cells:
 def draw_cells(piece: Piece, draws: Draws, needed: frozenset[str]) -> Cells:
     """Some cells of a piece; `needed` are the knowns whose values are wanted. Raises NotDrawn where one has none."""
     axes = _axes(piece, draws.model)
-    corners = list(product(range(VALUES), repeat=len(axes)))
-    if len(corners) > MOST_CELLS:
-        chosen = draws.rng.choice(len(corners), MOST_CELLS, replace=False)
-        corners = [corners[k] for k in sorted(chosen)]
+    corners = _corners(len(axes), draws.rng)
     cells = [dict(zip(axes, corner, strict=True)) for corner in corners]
     weights = draws.rng.uniform(0.2, 1.0, (len(cells), 1 if piece.prior else ROWS))
     if piece.prior:
@@ -150,6 +147,18 @@ def draw_cells(piece: Piece, draws: Draws, needed: frozenset[str]) -> Cells:
         mean, spread = base.mean(axis=1, keepdims=True), base.std(axis=1, keepdims=True)
         symbols |= {shift.centre: mean, shift.scale: spread, shift.symbol: (base - mean) / spread}
     return Cells(piece, symbols, tuple(places), weights)
+
+
+def _corners(axes: int, rng: np.random.Generator) -> list[tuple[int, ...]]:
+    """MOST_CELLS places at random on that many axes, or every one where there are no more."""
+    count = VALUES**axes
+    if count <= MOST_CELLS:
+        return list(product(range(VALUES), repeat=axes))
+    if count <= 1 << 20:
+        chosen = sorted(rng.choice(count, MOST_CELLS, replace=False))
+        return [tuple(int(k) // VALUES ** (axes - 1 - axis) % VALUES for axis in range(axes)) for k in chosen]
+    # So many that eight drawn apart are different.
+    return [tuple(map(int, corner)) for corner in rng.integers(0, VALUES, (MOST_CELLS, axes))]
 
 
 def _axes(piece: Piece, model: Model) -> list[str]:

@@ -63,7 +63,12 @@ def cuttable(family: Family, node: tree.Node) -> Cuttable:
 
 
 def cut(
-    branch: Branch, family: Family, arguments: Arguments, target: Target, cutting: Cutting, names: Names,
+    branch: Branch,
+    family: Family,
+    arguments: Arguments,
+    target: Target,
+    cutting: Cutting,
+    names: Names,
     node: tree.Node,
 ) -> tuple[Branch, ...]:
     """The branch of a law as one for each kind of cell, each less the logarithm of what truncation leaves."""

@@ -14,6 +14,7 @@ from emdsl.graph.declarations import declarations
 from emdsl.graph.declared import DeclaredFamily, facts, sampler
 from emdsl.graph.expressions import let_value
 from emdsl.graph.failures import failure
+from emdsl.graph.joint_states import too_many_states
 from emdsl.graph.names import BINARY_SET, CELLS_SET, Names
 from emdsl.graph.refusals import Site, refused
 from emdsl.graph.statements import Statements
@@ -184,6 +185,7 @@ def _refusals(node: tree.Statement, plate: str | None, statements: Statements) -
     names = statements.names
     maps, factors = tuple(statements.maps), tuple(statements.factors)
     yield from refused(Site(node, plate, None, names, maps, factors))
+    yield from too_many_states(node, factors, statements.variables, names)
     if isinstance(node, tree.LatentStmt):
         for name in node.names:
             if name in names.heads:

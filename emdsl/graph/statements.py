@@ -135,7 +135,11 @@ class Statements:
             self._add(plate, elements, target, (key[0], *when), branches, text)
 
     def _cutting(
-        self, node: tree.LatentStmt | tree.ObservedStmt, plate: str | None, scope: Scope, head: VariableHead,
+        self,
+        node: tree.LatentStmt | tree.ObservedStmt,
+        plate: str | None,
+        scope: Scope,
+        head: VariableHead,
         target: Target,
     ) -> Cutting | None:
         """What the modifiers of a statement come to; the variable of its cells is declared."""

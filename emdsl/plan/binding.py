@@ -14,9 +14,10 @@ from emdsl.ir.derivation import Atom, Known, Piece
 from emdsl.ir.expressions import BinderRef, ParameterRef, Position, VariableRef, walk
 from emdsl.ir.latents import continuous_latents, is_continuous
 from emdsl.ir.model import Model
-from emdsl.plan.codes import bind_codes
-from emdsl.plan.evaluation import Evaluator, axis_of, early_units
+from emdsl.plan.codes import JointCodes, bind_codes, joint_codes
+from emdsl.plan.evaluation import JOINT, Evaluator, axis_of, early_units
 from emdsl.plan.layout import Axes, BoundPiece, layout
+from emdsl.plan.limits import check_array, check_table
 from emdsl.plan.named import POINT, ROW, START, Named, union
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.pieces import PieceData, Slots
@@ -49,8 +50,12 @@ class PieceBinder:
         coded = self._coded(piece)
         # Both see the units of this piece's plate; `plain` gives finite data row by row, `evaluator` as axes of codes.
         self.plain = Evaluator(self.model, self.bound, level=level)
-        evaluator = Evaluator(self.model, self.bound, coded, level=level)
-        axes = self._axes(piece, coded, siblings if alone else within or (piece,))
+        joint = joint_codes(coded, piece.target, self.plain, self.bound.levels[level].size)
+        evaluator = Evaluator(self.model, self.bound, coded, level=level, joint={} if joint is None else joint.codes)
+        axes = self._axes(piece, coded, siblings if alone else within or (piece,), joint)
+        check_table(f"the law of `{piece.factor}`", {axis: axes.sizes[axis] for axis in axes.hidden if axis != START})
+        cells = (*axes.shape(axes.cells), max(1, len(piece.terms)))
+        check_array(f"the law of `{piece.factor}`, cell by cell,", cells, "index its parameters by smaller sets")
         by_row = piece.form in ("rows", "log-sum-exp")
         addresses: list[Address | None] = []
         slots: list[Slots | None] = []
@@ -69,7 +74,7 @@ class PieceBinder:
         bound.by_position = piece.when != "always" and not self._of_hidden_chain(piece, pieces)
         bound.carrier = "coded" if coded and alone else ""
         self._guards(bound, evaluator)
-        self._carrier(bound, coded)
+        self._carrier(bound, coded, joint)
         return bound
 
     def _at_points(self, item: Any) -> bool:
@@ -162,7 +167,10 @@ class PieceBinder:
             or (isinstance(node, BinderRef) and node.binder in across)
         }
 
-    def _axes(self, piece: Piece, coded: frozenset[VariableRef | BinderRef], together: Sequence[Piece]) -> Axes:
+    def _axes(
+        self, piece: Piece, coded: frozenset[VariableRef | BinderRef], together: Sequence[Piece],
+        joint: JointCodes | None,
+    ) -> Axes:  # fmt: skip
         hidden: dict[str, None] = {}
         sizes: dict[str, int] = {}
         parts: list[Any] = []
@@ -195,7 +203,12 @@ class PieceBinder:
             elements.append(binder.name)
             sizes[binder.name] = len(self.bound.indexes[binder.index_set])
         codes = []
+        if joint is not None:
+            codes.append(JOINT)
+            sizes[JOINT] = joint.size
         for reference in sorted(coded, key=axis_of):
+            if joint is not None and reference in joint.codes:
+                continue
             codes.append(axis_of(reference))
             sizes[axis_of(reference)] = len(self.bound.indexes[self.plain.index_set(reference)])
         return Axes(tuple(names), tuple(elements), tuple(codes), sizes)
@@ -380,7 +393,7 @@ class PieceBinder:
         position = np.arange(level.size) - level.starts[level.parent]
         return position < piece.lag if piece.when == "first" else position >= piece.lag
 
-    def _carrier(self, bound: BoundPiece, coded: frozenset[VariableRef | BinderRef]) -> None:
+    def _carrier(self, bound: BoundPiece, coded: frozenset[VariableRef | BinderRef], joint: JointCodes | None) -> None:
         piece = bound.piece
         if piece.argument or piece.form == "arrays":
             bound.carrier = "argument" if piece.argument else "arrays"
@@ -390,7 +403,7 @@ class PieceBinder:
             bound.carrier = "integral"
         elif piece.form == "separable":
             if coded:
-                bind_codes(bound, coded, self.plain)
+                bind_codes(bound, coded, self.plain, joint)
                 bound.carrier = "coded"
             elif bound.data.row_mask is None and all(term.statistic == "1" for term in piece.terms):
                 bound.carrier = "static"

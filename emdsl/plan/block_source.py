@@ -189,7 +189,7 @@ def _reverse(node: Node) -> list[str]:
         case Affine():
             return [f"S[{node.number}] += affine_reverse({a}, c[{node.number}], {_rows(node)}, b)"]
         case Take():
-            return [f"S[{node.number}] += take_reverse({a}, c[{node.number}], {_rows(node)}, b)"]
+            return [f"take_reverse({a}, c[{node.number}], {_rows(node)}, b, S[{node.number}])"]
         case RowDensity():
             return [f"S[{node.number}][..., {_rows(node)}] = weighted({a}, {_rows(node)}, {node.level}, b)"]
         case Quadratic():

@@ -13,6 +13,8 @@ from emdsl.runtime.chains import ChainLayout, chain_layout
 
 #: Numbers in the largest array of a block: half a megabyte.
 BLOCK_NUMBERS = 1 << 15
+#: Rows of a block at least, however large their tables.
+FEWEST_ROWS = 64
 #: Rows of a block of chains: a step of a scan costs the same for one chain as for hundreds.
 SCAN_ROWS = 20_000
 
@@ -24,7 +26,7 @@ def make_blocks(bound: Bound, cells: int, scans: set[int]) -> list[Block]:
     levels = bound.levels
     outer = levels[1].size if len(levels) > 1 else 1
     rows_of = _ends(bound)
-    wanted = max(64, BLOCK_NUMBERS // max(cells, 1))
+    wanted = max(FEWEST_ROWS, BLOCK_NUMBERS // max(cells, 1))
     if scans:
         wanted = max(wanted, SCAN_ROWS)
     cuts = [0]

@@ -13,6 +13,7 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
 from emdsl.plan.integrals import BoundIntegral
 from emdsl.plan.layout import BoundPiece
+from emdsl.plan.limits import check_table
 from emdsl.plan.maps import BoundMap
 from emdsl.plan.named import POINT, START, union
 from emdsl.plan.nodes import (
@@ -35,9 +36,6 @@ from emdsl.plan.nodes import (
 )
 from emdsl.plan.unseen import is_unseen
 from emdsl.runtime.openings import OpeningPart, label_before, lag_of, window_axes
-
-#: The largest table, in numbers for each unit, that elimination may build.
-LARGEST_TABLE = 10_000_000
 
 
 @dataclass
@@ -144,7 +142,11 @@ class Eliminator:
         latents = [name for name in everything if not is_unseen(name)]
         tables = self._unseen([name for name in everything if is_unseen(name)], tables)
         looked_back_at = {_base(axis) for node in tables for axis in node.axes if "@" in axis}
-        chained = [name for name in latents if name in looked_back_at]
+        # What a law of the chain's first units, or of the others, looks at is part of the chain's state: summed out
+        # before, it would tie the laws of different units together.
+        of_some_units = [node for node in tables if self.roles.get(node.number, ("always", 0))[0] != "always"]
+        beside = {axis for node in of_some_units for axis in node.axes}
+        chained = [name for name in latents if name in looked_back_at | beside]
         for name in self._order([n for n in latents if n not in chained], tables):
             tables = self._eliminate(name, tables)
         if chained:
@@ -178,13 +180,8 @@ class Eliminator:
         while waiting:
             cost = {n: self._size(set().union(*(s for s in scopes if n in s), {n})) for n in waiting}
             best = min(waiting, key=lambda n: cost[n])
-            if cost[best] > LARGEST_TABLE:
-                raise EmmError(
-                    "too-large",
-                    f"summing out `{best}` takes a table of {cost[best]:,} cells for each unit; "
-                    f"at most {LARGEST_TABLE:,} are allowed",
-                    help="give the hidden variables fewer values, or make fewer of them depend on each other",
-                )
+            joint = sorted(set().union(*(s for s in scopes if best in s), {best}))
+            check_table(f"summing out `{best}`", {axis: self.sizes.get(axis, 1) for axis in joint})
             merged = set().union(*(s for s in scopes if best in s)) - {best}
             scopes = [s for s in scopes if best not in s] + [merged]
             waiting.remove(best)
@@ -246,14 +243,10 @@ class Eliminator:
         # Where there is no first law the first units are known and conditioned on, or drawn as all others are. (In the
         # graph every hidden chain that looks back at itself begins with a law.)
         outer = tuple(a for a in union(*(n.axes for n in tables)) if _base(a) not in chained)
-        size = self._size({*outer, *previous, *chained})
-        if size > LARGEST_TABLE:
-            raise EmmError(
-                "too-large",
-                f"a step of the chain over `{plate}` takes a table of {size:,} cells; at most {LARGEST_TABLE:,} are "
-                "allowed",
-                help="look back fewer units, or give the hidden variables fewer values",
-            )
+        check_table(
+            f"a step of the chain over `{plate}`", {a: self.sizes.get(a, 1) for a in (*outer, *previous, *chained)},
+            "look back fewer units, or give the hidden variables fewer values",
+        )  # fmt: skip
         transition = self._add(step, level, (*outer, *previous, *chained))
         emission = self._add(emit, level, (*outer, *chained), rows=True) if emit else None
         if memory == 1 and not any(role[node.number] == "always" for node in looks_back):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
@@ -33,6 +34,9 @@ from emdsl.runtime.functions import FUNCTIONS
 from emdsl.runtime.problem import Theta
 from emdsl.runtime.stationary import stationary_law
 
+#: The axis of the combinations of several finite data that occur together.
+JOINT = "#joint"
+
 
 @dataclass(frozen=True)
 class Evaluator:
@@ -42,7 +46,8 @@ class Evaluator:
     `level`: whose units the rows are; data of plates around it are repeated for each of them (None: each datum has
     the rows of its own plate). `coded`: finite data give their code as an axis (`#x`) instead of a value by row; so
     do parameters' tables see them. `points`: values of continuous hidden variables by name and lag, each `(*elements,
-    *cells, rows)`, or, of an element that data choose, by the reference itself.
+    *cells, rows)`, or, of an element that data choose, by the reference itself. `joint`: several finite data share the
+    one axis JOINT, whose positions are the combinations that occur; here is the code of each in every combination.
     """
 
     model: Model
@@ -51,6 +56,7 @@ class Evaluator:
     theta: Theta | None = None
     level: int | None = None
     points: Mapping[Any, Named] | None = None
+    joint: Mapping[VariableRef | BinderRef, NDArray[np.intp]] = field(default_factory=dict)
 
     def value(self, expression: Expression) -> Named:
         """The number (or truth, 0 or 1) of an expression in every cell and row it varies over."""
@@ -150,6 +156,8 @@ class Evaluator:
         """The current element: an axis of its own, or, where a plate runs across columns, the unit's place among
         them.
         """
+        if reference in self.joint:
+            return Named((JOINT,), self.joint[reference])
         size = len(self.bound.indexes[reference.binder.index_set])
         plate = next((plate.name for plate in self.model.plates if plate.over == reference.binder), None)
         if plate is None or reference in self.coded:
@@ -208,6 +216,8 @@ class Evaluator:
         variable = self.model.variable(reference.name)
         assert variable.values is not None
         axis = axis_of(reference)
+        if reference in self.joint:
+            return Named((JOINT,), self.joint[reference])
         if variable.kind == "latent" or reference in self.coded:
             return Named((axis,), np.arange(len(self.bound.indexes[variable.values])))
         return self._data(reference)

@@ -109,6 +109,9 @@ def update_function(update: Update, pieces: dict[str, Piece]) -> list[str]:
     (parameter,) = update.parameters
     count = len(update.contributions[0].sources) if update.contributions else 0
     lines = [f"def update_{identifier(parameter)}(theta, flat, S, pieces):", f'    """{update.rule}: {parameter}."""']
+    if not update.contributions:
+        # No law looks at it: it stays where it is.
+        return [*lines, f"    return theta[{parameter!r}]"]
     started: set[int] = set()
     if update.rule == "bound":
         lines.append(f"    new = np.full(np.shape(theta[{parameter!r}]), np.nan)")

@@ -11,6 +11,7 @@ from emdsl.data.bound import Bound
 from emdsl.ir.derivation import Piece
 from emdsl.ir.identifiers import identifier
 from emdsl.ir.model import Model
+from emdsl.plan.limits import check_array
 from emdsl.runtime.pieces import PieceData
 from emdsl.runtime.problem import Array
 
@@ -54,6 +55,9 @@ def layout(model: Model, bound: Bound, batch: int | None = None) -> Layout:
     """The layout of a model's parameters for the sizes at hand; with a leading axis of starts for a batch of them."""
     lead = () if batch is None else (batch,)
     shapes = {p.name: (*lead, *(len(bound.indexes[axis]) for axis in p.array_axes)) for p in model.parameters}
+    for name, shape in shapes.items():
+        axes = model.parameter(name).array_axes
+        check_array(f"the parameter `{name}[{', '.join(axes)}]`", shape, "index it by fewer sets, or by smaller ones")
     offsets, total = {}, 0
     for name, shape in shapes.items():
         offsets[name] = total

@@ -13,6 +13,7 @@ from emdsl.ir.expressions import Expression, VariableRef, walk
 from emdsl.ir.model import Map, Model, Variable
 from emdsl.plan.evaluation import Evaluator, axis_of, early_units
 from emdsl.plan.layout import Axes
+from emdsl.plan.limits import check_table
 from emdsl.plan.named import ROW, Named, combine
 
 
@@ -51,6 +52,7 @@ def bind_map(statement: Map, model: Model, bound: Bound) -> BoundMap:
     elements = tuple(binder.name for binder in statement.elements)
     sizes |= {binder.name: len(bound.indexes[binder.index_set]) for binder in statement.elements}
     axes = Axes(hidden, elements, (), sizes)
+    check_table(f"the law of `{statement.target.name}`", {axis: sizes[axis] for axis in hidden})
     target = model.variable(statement.target.name)
     data = np.asarray(_column(statement, evaluator, elements))
     begins = _begins(statement, model, bound, level)

@@ -69,7 +69,9 @@ def eliminations(derivation: Derivation) -> list[Elimination]:
         tables = [scope for scope in [*scopes.get(plate, []), *outer] if scope]
         latents = [v.name for v in model.variables if v.kind == "latent" and v.plate == plate and not v.components]
         lagged = {axis for scope in tables for axis in scope if "@" in axis and axis.partition("@")[0] in latents}
-        chain = [name for name in latents if any(axis.startswith(f"{name}@") for axis in lagged)]
+        looked_back_at = {axis.partition("@")[0] for axis in lagged}
+        beside = _beside(derivation, looked_back_at)
+        chain = [name for name in latents if name in looked_back_at | beside]
         for name in sorted((n for n in latents if n not in chain), key=lambda n: _joint(n, tables)):
             axes = _union([scope for scope in tables if name in scope]) | {name}
             found.append(Elimination(plate, (name,), _ordered(axes, model)))
@@ -81,6 +83,14 @@ def eliminations(derivation: Derivation) -> list[Elimination]:
             tables = [{axis for axis in axes if axis.partition("@")[0] not in chain}]
         outer = [scope for scope in tables if scope]
     return found
+
+
+def _beside(derivation: Derivation, chain: set[str]) -> set[str]:
+    """What the laws of these hidden variables look at that hold for the first units of a chain alone, or for the others
+    alone: it is part of the chain's state."""
+    laws = [p for p in derivation.pieces if p.target is not None and p.target.name in chain and p.when != "always"]
+    looked_at = {axis for piece in laws for axis in _hidden(piece, derivation.model) if "@" not in axis}
+    return {name for name in looked_at if derivation.model.variable(name).values is not None}
 
 
 def _joint(name: str, tables: Sequence[set[str]]) -> int:
@@ -111,14 +121,15 @@ def _ordered(axes: set[str], model: Model) -> tuple[str, ...]:
 
 def planned(program: Program) -> Iterator[Elimination]:
     """The plan that a program carries out."""
+    model = program.derivation.model
     for node in program.nodes:
         plate = _plate(program.bound, node)
         match node:
             case LogSumExp(source=source, over=over):
-                yield Elimination(plate, over, source.axes)
+                yield Elimination(plate, over, _ordered(set(source.axes), model))
             case Scan(step=step, states=states, level=level):
                 inner = program.bound.levels[level + 1].plate
-                yield Elimination(inner, states, step.axes, chained=True)
+                yield Elimination(inner, states, _ordered(set(step.axes), model), chained=True)
 
 
 def _plate(bound: Bound, node: Node) -> str | None:

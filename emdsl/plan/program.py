@@ -19,6 +19,7 @@ from emdsl.plan.blocks import make_blocks
 from emdsl.plan.elimination import Eliminator
 from emdsl.plan.integrals import bind_integral
 from emdsl.plan.latent_pieces import VectorPiece
+from emdsl.plan.limits import check_array
 from emdsl.plan.maps import bind_map, observed_pairs
 from emdsl.plan.matrices import GaussianPiece, bind_gaussian, bind_stationary
 from emdsl.plan.nodes import (
@@ -124,6 +125,8 @@ class Program:
         #: Levels whose units are hidden chains.
         self.scans = {node.level + 1 for node in self.nodes if isinstance(node, Scan)}
         self.blocks = make_blocks(bound, cells, self.scans)
+        rows = max((size for block in self.blocks for size in block.n), default=0)
+        check_array("the largest table of one block of units", (cells, rows), "give the hidden variables fewer values")
         #: Numbers in the largest array over all rows.
         self.largest = cells * bound.levels[-1].size
 

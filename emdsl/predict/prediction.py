@@ -308,5 +308,3 @@ def _of_values(value: Array, weight: Array, tails: tuple[float, float]) -> tuple
     shares = np.stack([np.where(full == one, weights, 0.0).sum(axis=0) for one in distinct], axis=-1)
     table = Counted(distinct, np.where(np.isnan(weights.sum(axis=0))[..., None], np.nan, shares))
     return table.mean, table.quantile(tails[0]), table.quantile(tails[1])
-
-

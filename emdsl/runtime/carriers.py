@@ -13,6 +13,9 @@ from emdsl.runtime.kernels import log_sum_exp, take_log, take_log_reverse
 from emdsl.runtime.pieces import PieceData
 from emdsl.runtime.problem import Array, Theta
 
+#: A table with so many times as many codes as a block has rows is added to code by code that occurs.
+MANY_CODES = 8
+
 
 @dataclass(frozen=True)
 class Block:
@@ -85,20 +88,30 @@ def take(table: Array | RowTable, c: PieceData, rows: slice) -> Array:
     return out
 
 
-def take_reverse(adjoint: Array, c: PieceData, rows: slice, b: Block) -> Array:
-    """Expected statistics by code, the shape of `take`'s table."""
+def take_reverse(adjoint: Array, c: PieceData, rows: slice, b: Block, out: Array) -> None:
+    """Adds expected statistics by code to `out`, which has the shape of `take`'s table.
+
+    Where the table has many more codes than the block has rows (documents, words, annotators by the thousand), only
+    those that occur in the block are touched: the cost is that of the rows, whatever the number of levels.
+    """
     assert c.code is not None
-    code = c.code[:, rows]
     adjoint = weighted(adjoint, rows, c.level, b)
-    size = c.columns
-    if c.statistics is None:
-        return take_log_reverse(adjoint, code, size)
-    out = np.empty((*c.hidden, len(code), size, c.terms))
-    for element in range(len(code)):
-        for term in range(c.terms):
-            product = adjoint * c.statistics[element, term, rows]
-            out[..., element, :, term] = take_log_reverse(product, code[element], size)
-    return out
+    weights = adjoint.reshape(-1, adjoint.shape[-1])
+    many = c.columns > MANY_CODES * max(1, weights.shape[1])
+    if c.statistics is None and not many:
+        out += take_log_reverse(adjoint, c.code[:, rows], c.columns)
+        return
+    for element in range(len(c.code)):
+        code, found = c.occurring(element, rows) if many else (c.code[element, rows], None)
+        size = c.columns if found is None else len(found)
+        for term in range(c.terms if c.statistics is not None else 1):
+            factor = weights if c.statistics is None else weights * c.statistics[element, term, rows]
+            counts = take_log_reverse(factor, code, size)
+            target = out.reshape(len(weights), len(c.code), c.columns, -1)[:, element, :, term]
+            if found is None:
+                target += counts
+            else:
+                target[:, found] += counts
 
 
 @dataclass

@@ -90,10 +90,11 @@ class SimplexMap:
 
     def touched(self, held: NDArray[np.bool_]) -> NDArray[np.intp]:
         """The elements held at 0, and a reference that is left alone with all the mass."""
-        alone = [
-            self.reference[self.rows == row][0] for row in np.unique(self.rows[held]) if held[self.rows == row].all()
-        ]
-        return np.concatenate([self.index[held], np.array(alone, dtype=np.intp)])
+        number = len(self.where)
+        all_held = np.bincount(self.rows, minlength=number) == np.bincount(self.rows[held], minlength=number)
+        _, first = np.unique(self.rows, return_index=True)
+        alone = self.reference[first[all_held[self.rows[first]]]]
+        return np.concatenate([self.index[held], alone])
 
 
 def simplex_map(base: Array, fixed: NDArray[np.bool_], cells: int) -> SimplexMap | None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.runtime.assembly import Assembly
+from emdsl.runtime.conjugate import conjugate_ascent
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.integrals.assembly import PointAssembly
 from emdsl.runtime.problem import Array, Theta
@@ -17,6 +18,8 @@ from emdsl.runtime.stationary import StationaryPart
 
 #: Newton steps in one M-step; the next M-step goes on where this one stopped (a generalised EM algorithm).
 MOST_STEPS = 12
+#: A group with more coordinates builds no matrix of second derivatives: its steps come from conjugate gradients.
+MOST_DENSE = 1000
 #: A step that promises less than this share of |Q| is not worth taking.
 SMALLEST_GAIN = 1e-14
 _HALVINGS = 30
@@ -48,9 +51,9 @@ class Group:
         if not len(u):
             return {name: current[name] for name in names}
         value = self._value(current, vector(current), statistics)
-        for _ in range(1 if self.quadratic and self.linear else self.most_steps):
-            gradient, hessian = self._derivatives(current, vector(current), statistics)
-            step = ascent(gradient, hessian)
+        exact = self.quadratic and self.linear and len(u) <= MOST_DENSE
+        for _ in range(1 if exact else self.most_steps):
+            gradient, step = self._step(current, u, statistics, vector)
             promised = float(gradient @ step)
             if not promised > SMALLEST_GAIN * (1.0 + abs(value)):
                 break
@@ -59,6 +62,25 @@ class Group:
                 break
             current, u, value = found
         return {name: current[name] for name in names}
+
+    def _step(self, theta: Theta, u: Array, statistics: Mapping[str, Any], vector: Any) -> tuple[Array, Array]:
+        """The gradient of Q in the group's coordinates, and the step that it and the curvature call for."""
+        if len(u) <= MOST_DENSE:
+            gradient, hessian = self._derivatives(theta, vector(theta), statistics)
+            return gradient, ascent(gradient, hessian)
+
+        def gradient_at(place: Array) -> Array:
+            return self._gradient({**theta, **self.coordinates.theta(place)}, statistics, vector)
+
+        gradient = gradient_at(u)
+        return gradient, conjugate_ascent(gradient_at, u, gradient)
+
+    def _gradient(self, theta: Theta, statistics: Mapping[str, Any], vector: Any) -> Array:
+        v = vector(theta)
+        full = np.zeros(len(v))
+        for item in self.assemblies:
+            item.gradient(theta, v, statistics[item.data.name], full)
+        return self.coordinates.pullback(theta, self._split(full[self.members]))
 
     def _climb(
         self, current: dict[str, Array], u: Array, step: Array, value: float, statistics: Mapping[str, Any], vector: Any

@@ -75,6 +75,7 @@ class PieceData:
     homes: list[tuple[tuple[int, ...], int]] = field(default_factory=list)
     level: int = 0
     columns: int = 0
+    local: dict[tuple[int, int], tuple[NDArray[np.intp], NDArray[np.intp]]] = field(default_factory=dict, repr=False)
 
     @property
     def cells(self) -> tuple[int, ...]:
@@ -164,6 +165,15 @@ class PieceData:
         found = np.where(np.isnan(out), worst, out)
         better.at(found, positions[counts], values[counts])
         return np.asarray(np.where(np.isfinite(found), found, np.nan)).reshape(so_far.shape)
+
+    def occurring(self, element: int, rows: slice) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The codes of some rows as positions among those that occur there, and these; kept for the next time."""
+        key = (element, rows.start)
+        if key not in self.local:
+            assert self.code is not None
+            found, local = np.unique(self.code[element, rows], return_inverse=True)
+            self.local[key] = np.ascontiguousarray(local.ravel(), dtype=np.intp), found
+        return self.local[key]
 
     def view(self, rows: slice) -> PieceData:
         """The same piece for some rows."""

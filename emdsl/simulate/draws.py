@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.arrays import element
-from emdsl.ir.expressions import Binder, BinderRef, Expression, VariableRef
+from emdsl.ir.expressions import Binder, BinderRef, Expression, Number, VariableRef, rewrite
 from emdsl.ir.model import Branch, Factor, Map, Model, Variable
 from emdsl.plan.named import ROW, Named, combine
+from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.problem import Theta
 from emdsl.simulate.evaluation import Codes, Drawn, UnitEvaluator, level_of
 from emdsl.simulate.samplers import LAWS, Law, can_draw, declared_law
@@ -92,7 +93,7 @@ class Drawer:
                 inside = combine(np.logical_and, inside, evaluator.truth(guard))
             total = combine(
                 lambda here, density, before: np.where(here, density, before),
-                inside, evaluator.value(branch.log_density), total,
+                inside, evaluator.value(rewrite(branch.log_density, _finite_log)), total,
             )  # fmt: skip
         names = [binder.name for binder in ordered_elements(factor)]
         axes = [reference.name if not reference.lag else f"{reference.name}@{reference.lag}" for reference in tried]
@@ -206,6 +207,11 @@ class Drawer:
             if variable.values is not None:
                 self.drawn[variable.name] = self.drawn[variable.name].astype(np.intp)
         self.drawn[variable.name][..., units] = values
+
+
+def _finite_log(node: Expression) -> Expression:
+    """The logarithm of a known 0 as a number that may be multiplied: 0 times minus infinity is NaN."""
+    return Number(LOG_ZERO) if isinstance(node, Number) and node.value == -np.inf else node
 
 
 def cumulated(shares: NDArray[np.float64], factor: Factor) -> NDArray[np.float64]:

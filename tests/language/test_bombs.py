@@ -82,7 +82,7 @@ for each row:
         emdsl.loads(text).fit({"y": [1.0, 2.0]})
     assert caught.value.code == "too-large"
     assert caught.value.message == (
-        "summing out `z` takes a table of 27,000,000,000 cells for each unit; at most 10,000,000 are allowed"
+        "`y` looks at 3 hidden variables at once, which have 27,000,000,000 joint states: too many to sum over"
     )
 
 

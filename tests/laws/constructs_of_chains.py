@@ -85,6 +85,64 @@ CHAINS = (
         {"y": [0.0, 1.0, None, -1.0]},
     ),
     Construct(
+        "a joint draw along a chain, one of the two looked back at",
+        """
+        param P : simplex[two, three]
+        param Q[two] : simplex[two, three]
+        param m[two, three] : real
+        for each g:
+            for each row in sequence:
+                latent x, y ~ Categorical(P) first, Categorical(Q[prev(x)]) after
+                observed o ~ Normal(m[x, y], 1)
+        """,
+        {"g": ["1", "1", "1", "2", "2"], "o": [0.0, 1.0, 2.0, None, 1.0]},
+    ),
+    Construct(
+        "a chain that begins by what is hidden beside it",
+        """
+        param s[three] : simplex[two]
+        param q : simplex[three]
+        param A[two] : simplex[two]
+        param m[two, three] : real
+        for each g:
+            for each row in sequence:
+                latent c ~ Categorical(q)
+                latent x ~ Categorical(s[c]) first, Categorical(A[prev(x)]) after
+                observed o ~ Normal(m[x, c], 1)
+        """,
+        {"g": ["1", "1", "1", "2", "2"], "o": [0.0, 1.0, 2.0, None, 1.0]},
+    ),
+    Construct(
+        "a first law of its own, and nobody looks back",
+        """
+        param q : simplex[two]
+        param m[two] : real
+        for each g:
+            for each row in sequence:
+                latent x ~ Categorical(p) first, Categorical(q) after
+                observed o ~ Normal(m[x], 1)
+        """,
+        {"g": ["1", "1", "1", "2", "2"], "o": [0.0, 1.0, 2.0, None, 1.0]},
+    ),
+    Construct(
+        "observations with a first law of their own",
+        """
+        param A[two] : simplex[two]
+        param m[two] : real
+        param r[two] : real
+        for each g:
+            for each row in sequence:
+                latent x ~ Markov(p, A)
+                observed o ~ Normal(0, 1) first, Normal(m[x] + r[x]*prev(o), 1) after
+                observed k ~ Bernoulli(1/4) first, Bernoulli(logistic(m[x])) after
+                observed w : two ~ Categorical({u: 1/2, v: 1/2}) first, Categorical({u: 1/3, v: 2/3}) after
+        """,
+        {
+            "g": ["1", "1", "1", "2", "2"], "o": [0.0, 1.0, 2.0, 3.0, 1.0], "k": [0, 1, None, 1, None],
+            "w": ["u", None, "v", "v", "u"],
+        },
+    ),
+    Construct(
         "two chains seen together",
         """
         param A[two] : simplex[two]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from tests.laws.random_parts import Finite, Plate, RandomModel
 from tests.laws.tables import Cell
 
 #: Index sets that variables take values in and parameters are indexed by.
@@ -15,40 +15,6 @@ SETS: dict[str, tuple[str, ...]] = {
     "two": ("u", "v"), "three": ("a", "b", "c"), "level": ("0", "1", "2"), "other": ("k", "l"), "bit": ("0", "1"),
 }  # fmt: skip
 ITEMS = ("i1", "i2")
-
-
-@dataclass(frozen=True)
-class RandomModel:
-    """A model's text and its table."""
-
-    text: str
-    columns: dict[str, list[Cell]]
-
-
-@dataclass(frozen=True)
-class Finite:
-    """Something finite that may index a parameter: how it is written, and its index set."""
-
-    text: str
-    index_set: str
-
-
-@dataclass
-class Plate:
-    """A plate under construction. `keys[row]` tells the unit of each row of the table."""
-
-    name: str
-    ordered: bool
-    keys: list[Any]
-    statements: list[str] = field(default_factory=list)
-
-    def spread(self, draw: Any) -> list[Cell]:
-        """A column that is constant inside each unit."""
-        values: dict[Any, Cell] = {}
-        for key in self.keys:
-            if key not in values:
-                values[key] = draw()
-        return [values[key] for key in self.keys]
 
 
 class Writer:
@@ -90,13 +56,17 @@ class Writer:
         lines += [
             f"index item = {{{', '.join(ITEMS)}}}",
             "const to_other[three] : other = [k, l, l]",
+            *self.declared_sets(),
             *self.declarations,
         ]
         for depth, plate in enumerate(self.plates):
-            sequence = " in sequence" if plate.ordered else ""
-            lines.append("    " * depth + f"for each {plate.name}{sequence}:")
+            lines.append("    " * depth + plate.heading)
             lines += ["    " * (depth + 1) + line for statement in plate.statements for line in statement.split("\n")]
         return RandomModel("\n".join(lines) + "\n", self.columns)
+
+    def declared_sets(self) -> list[str]:
+        """Index sets beyond those that every model has."""
+        return []
 
     def _plates(self) -> list[Plate]:
         depth = self.pick([1, 1, 2, 2, 2, 3])

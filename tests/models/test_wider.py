@@ -6,6 +6,7 @@ import pytest
 
 from tests.models.cases import ROOT
 from tests.models.comparison import disagreements
+from tests.models.hidden_likelihoods import HIDDEN
 from tests.models.test_shipped_models import fit, named_data, needs_cases
 from tests.models.wider_cases import CASES_ELSEWHERE, SHIPPED_CASES, WiderCase
 from tests.models.wider_likelihoods import WIDER
@@ -21,6 +22,12 @@ def test_fit_agrees_with_the_published_case(case: WiderCase) -> None:
 def test_fit_agrees_with_direct_maximisation(name: str) -> None:
     model = ROOT / "models" / f"{name}.emm"
     assert disagreements(fit(model, named_data(model)), WIDER[name]()) == []
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_hidden_chains_and_classes_agree_with_direct_maximisation(name: str) -> None:
+    model = ROOT / "models" / f"{name}.emm"
+    assert disagreements(fit(model, named_data(model)), HIDDEN[name]()) == []
 
 
 @pytest.mark.parametrize("case", SHIPPED_CASES, ids=lambda case: case.id)
