@@ -38,7 +38,6 @@ from emdsl.plan.source import formula_source, program_source
 from emdsl.plan.unseen import is_unseen
 from emdsl.runtime.carriers import RowTable
 from emdsl.runtime.functions import LOG_ZERO
-from emdsl.runtime.gaussian import GaussianTable
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE, extend_codes, extend_codes_reverse
 from emdsl.runtime.problem import Array, Theta
 
@@ -134,7 +133,7 @@ class Program:
                 continue
             if item.carrier == "gaussian":
                 self.gaussians[name] = bind_gaussian(
-                    item.piece, item.axes, self._binder, self._unit_weights(item.level)
+                    item, self._binder, self._unit_weights(item.level)
                 )
                 continue
             if item.piece.form != "separable" or item.piece.prior:
@@ -284,11 +283,7 @@ class Program:
                 reduced = item.piece.form == "log-sum-exp"
                 return RowTable(item.data, density, theta, v, reduced, item.piece.sign, blank)
             case Quadratic():
-                item_ = self.gaussians[node.piece]
-                eta = np.zeros((*item_.data.hidden, item_.data.monomials))
-                if not blank:
-                    eta = item_.data.eta(item_.mean_of(theta), item_.covariance_of(theta))
-                return GaussianTable(item_.data, eta)
+                return self.gaussians[node.piece].table(theta, blank=blank)
         return None
 
     def _is_narrow(self, name: str, etas: dict[str, Array]) -> bool:
@@ -358,7 +353,7 @@ class Program:
             case Table() | Take():
                 return np.zeros_like(tables[node.number])
             case Quadratic():
-                return np.zeros_like(tables[node.number].eta)
+                return tables[node.number].accumulator()
             case RowDensity() if node.piece in self.integrals:
                 integral = self.integrals[node.piece]
                 return np.empty((*integral.hidden, integral.units))
@@ -383,8 +378,10 @@ class Program:
                 case Take():
                     for name in node.pieces:
                         found[name] = self._uncoded(name, sums[node.number], tables[node.number])
-                case RowDensity() | Quadratic():
+                case RowDensity():
                     found[node.piece] = sums[node.number]
+                case Quadratic():
+                    found[node.piece] = self._inside(node.piece, tables[node.number].expected(sums[node.number]))
         return found
 
     def _spread(self, name: str, counts: Array) -> Array:
