@@ -224,7 +224,8 @@ def _newton(
         if piece.piece.stationary is not None:
             before.append(f"the derivatives of log({reference(piece.piece.stationary)})")
         if piece.piece.vector is not None:
-            before.append(f"the derivatives of the normal log-density of {reference(piece.piece.vector.variable)}")
+            seen = reference(piece.piece.vector.variable)
+            before.append(f"the derivatives of the normal log-density of what a unit shows of {seen}, second ones expected")
     after = ["b_new = b - H^-1*g"]
     predictors = [piece.piece.atoms[i] for piece, i in places if piece.piece.atoms[i].is_predictor]
     if len(places) == len(predictors) == 1:

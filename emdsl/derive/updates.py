@@ -77,6 +77,8 @@ def simplex_rule(parameter: Parameter, own: list[Derived], model: Model) -> Cand
         positions = piece.atoms_of(parameter.name)
         if piece.piece.form == "stationary":
             return "the stationary law depends on it"
+        if piece.piece.form == "gaussian":
+            return "it stands inside the mean or covariance of a normal law"
         if not _only_bare(piece, parameter.name):
             return "it enters through a predictor"
         symbols = [piece.atoms[i] for i in positions]
@@ -101,7 +103,9 @@ def closed_form_rule(parameter: Parameter, own: list[Derived], model: Model) -> 
     found: list[tuple[Derived, int, dict[Any, Any]]] = []
     x = sp.Symbol("x_", positive=True) if parameter.domain.kind in ("positive", "unit") else sp.Symbol("x_", real=True)
     for piece in own:
-        if not _only_bare(piece, parameter.name) or piece.piece.form in ("log-sum-exp", "gaussian"):
+        if piece.piece.form == "gaussian":
+            return ""
+        if not _only_bare(piece, parameter.name) or piece.piece.form == "log-sum-exp":
             return "it enters through a predictor"
         positions = piece.atoms_of(parameter.name)
         for i in positions:
@@ -213,6 +217,8 @@ def matrix_rule(parameter: Parameter, own: list[Derived], model: Model) -> Candi
     if not own or any(piece.piece.form != "gaussian" for piece in own):
         return ""
     vectors = [piece.piece.vector for piece in own if piece.piece.vector is not None]
+    if any(vector.by_parts for vector in vectors):
+        return "the mean or covariance of a normal law is an expression"
     covariance = parameter.domain.kind == "covariance"
     for vector in vectors:
         part = vector.covariance if covariance else vector.mean
@@ -265,7 +271,7 @@ def _iterative(
         hessian = [sp.diff(piece.quantity, a, b) for a in members for b in members]
         if any(entry.free_symbols & set(members) for entry in hessian) or piece.piece.form == "log-sum-exp":
             quadratic = False
-        quadratic = quadratic and piece.piece.form != "stationary"
+        quadratic = quadratic and piece.piece.form not in ("stationary", "gaussian")
         over_rows = over_rows or piece.piece.form in ("rows", "log-sum-exp")
         try:
             with deadline(SECONDS_A_RULE):

@@ -377,6 +377,8 @@ class PieceBinder:
                 bound.carrier = "affine"
         elif piece.form == "stationary":
             bound.carrier = "static"
+        elif piece.vector is not None and piece.vector.by_parts:
+            bound.carrier = "vector"
         else:
             bound.carrier = piece.form
 

@@ -41,6 +41,8 @@ def degenerate(program: Program, statistics: dict[str, Any]) -> str | None:
 def _dimensions(item: BoundPiece, program: Program) -> int:
     if item.carrier == "gaussian":
         return int(program.gaussians[item.piece.name].data.d)
+    if item.carrier == "vector":
+        return program.vectors[item.piece.name].d
     slots = [s.coefficients.shape[-2] for s in item.data.slots if s is not None]
     return max(1, *slots) if slots else 1
 
@@ -76,6 +78,8 @@ def _spreads(item: BoundPiece, program: Program, statistics: Array) -> Iterator[
             mean = first[held] / n[held][:, None]
             variance = np.diagonal(second[held], axis1=-2, axis2=-1) / n[held][:, None] - mean**2
             yield float(np.sqrt(np.maximum(variance, 0.0)).min())
+    elif item.carrier == "vector":
+        yield from program.vectors[item.piece.name].spreads(statistics)
     elif item.piece.shifts:
         square, linear, count = statistics[..., 0], statistics[..., 1], statistics[..., 2]
         held = count > 0

@@ -86,7 +86,7 @@ class Eliminator:
                 coded.setdefault(key, []).append(piece)
             elif piece.carrier == "affine":
                 found.append(Affine(next(self.numbers), axes, level, True, piece.piece.name))
-            elif piece.carrier == "gaussian":
+            elif piece.carrier in ("gaussian", "vector"):
                 found.append(Quadratic(next(self.numbers), axes, level, True, piece.piece.name))
             elif piece.carrier in ("rows", "log-sum-exp"):
                 found.append(RowDensity(next(self.numbers), axes, level, True, piece.piece.name))

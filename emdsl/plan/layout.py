@@ -66,7 +66,8 @@ class BoundPiece:
     """One piece with everything that does not change during a fit.
 
     `carrier` says how it enters the E-step: `static` (no data), `affine` (statistics times eta), `coded` (tables by
-    code), `rows` (a density by row), `log-sum-exp`, `gaussian`, or `prior` (not at all).
+    code), `rows` (a density by row), `log-sum-exp`, `gaussian`, `vector` (a
+    normal law by formulas), or `prior` (not at all).
     """
 
     piece: Piece

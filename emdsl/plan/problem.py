@@ -28,6 +28,7 @@ from emdsl.runtime.problem import Array, Expectation, Space, Theta
 from emdsl.runtime.random_start import draw_potentials
 from emdsl.runtime.rules import keep_fixed, share
 from emdsl.runtime.stationary import StationaryPart
+from emdsl.runtime.vector_density import VectorDensity
 
 #: Rows times starts up to which starts run as a batch: above it one start fills the machine by itself.
 MOST_BATCHED = 400_000
@@ -237,8 +238,9 @@ class BoundProblem:
             offsets=self.program.layout.offsets,
         )
 
-    def _assemblies(self) -> list[Assembly | PointAssembly | StationaryPart]:
-        found: list[Assembly | PointAssembly | StationaryPart] = list(self.program.stationary.values())
+    def _assemblies(self) -> list[Assembly | PointAssembly | StationaryPart | VectorDensity]:
+        found: list[Assembly | PointAssembly | StationaryPart | VectorDensity] = list(self.program.stationary.values())
+        found += self.program.vectors.values()
         module, offsets = self.program.module, self.program.layout.offsets
         for item in self.program.pieces.values():
             piece, data = item.piece, item.data

@@ -36,10 +36,12 @@ from emdsl.plan.nodes import (
 from emdsl.plan.preparation import prepared
 from emdsl.plan.source import formula_source, program_source
 from emdsl.plan.unseen import is_unseen
+from emdsl.plan.vectors import bind_vector
 from emdsl.runtime.carriers import RowTable
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE, extend_codes, extend_codes_reverse
 from emdsl.runtime.problem import Array, Theta
+from emdsl.runtime.vector_density import VectorDensity, VectorTable
 
 #: A spread this many times below the pooled one is narrow: squares of standardised columns then lose half their digits.
 NARROW = 1e4
@@ -70,6 +72,7 @@ class Program:
         statements = (*derivation.maps, *observed_pairs(derivation.model))
         self.maps = {item.name: bind_map(item, derivation.model, bound) for item in statements}
         self.gaussians: dict[str, GaussianPiece] = {}
+        self.vectors: dict[str, VectorDensity] = {}
         self.stationary = {
             name: bind_stationary(item.piece, item.axes, binder)
             for name, item in self.pieces.items()
@@ -135,6 +138,9 @@ class Program:
                 self.gaussians[name] = bind_gaussian(
                     item, self._binder, self._unit_weights(item.level)
                 )
+                continue
+            if item.carrier == "vector":
+                self.vectors[name] = bind_vector(item, self._binder, self.module)
                 continue
             if item.piece.form != "separable" or item.piece.prior:
                 continue
@@ -283,7 +289,10 @@ class Program:
                 reduced = item.piece.form == "log-sum-exp"
                 return RowTable(item.data, density, theta, v, reduced, item.piece.sign, blank)
             case Quadratic():
-                return self.gaussians[node.piece].table(theta, blank=blank)
+                if node.piece not in self.vectors:
+                    return self.gaussians[node.piece].table(theta, blank=blank)
+                law = self.vectors[node.piece]
+                return VectorTable(np.zeros((*law.hidden, law.x.shape[1])) if blank else law.densities(theta, v))
         return None
 
     def _is_narrow(self, name: str, etas: dict[str, Array]) -> bool:
