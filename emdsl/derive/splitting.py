@@ -60,9 +60,8 @@ def indicator(subject: Expression, labels: tuple[str, ...]) -> Choose:
 
 
 def _cases(expression: Expression, model: Model) -> Iterator[tuple[tuple[Expression, ...], Expression]]:
-    choice = next(
-        (n for n in walk(expression) if isinstance(n, Choose) and has_parameters(n) and not _inside(n, expression)), None
-    )
+    choices = (n for n in walk(expression) if isinstance(n, Choose) and has_parameters(n))
+    choice = next((n for n in choices if not _inside(n, expression)), None)
     if choice is not None:
         for position, arm in enumerate(choice.arms):
             arms = tuple(replace(other, value=ONE if i == position else ZERO) for i, other in enumerate(choice.arms))

@@ -21,6 +21,8 @@ from emdsl.ir.model import Branch, Model
 
 def with_parts(vector: Vector, model: Model, common: dict[str, Any]) -> Vector:
     """The vector with the addends of its mean and covariance, unless both are parameters that closed forms update."""
+    if model.variable(vector.variable.name).kind == "latent":
+        return vector  # a hidden vector is integrated over, by parameters of its own
     if _closes(vector.mean, "real", 1, model) and _closes(vector.covariance, "covariance", 2, model):
         return vector
     row, column = Binder(f"{vector.axis} 1", vector.axis), Binder(f"{vector.axis} 2", vector.axis)
@@ -32,7 +34,7 @@ def with_parts(vector: Vector, model: Model, common: dict[str, Any]) -> Vector:
 
 
 def _closes(array: Expression, domain: str, axes: int, model: Model) -> bool:
-    """Whether an argument is a whole slice of a parameter, told by what is hidden alone; a mean may also be constant."""
+    """Whether an argument is a whole slice of a parameter, told by what is hidden alone; a mean may be constant."""
     if domain == "real" and not any(isinstance(node, ParameterRef | VariableRef) for node in walk(array)):
         return True
     if not isinstance(array, ParameterRef):
@@ -50,7 +52,9 @@ def _parts(array: Expression, binders: tuple[Binder, ...], model: Model, common:
     data = frozenset(v.name for v in model.variables if v.kind != "latent")
     for part in split_branch(Branch((), body), model):
         if part.reduced is not None:
-            raise EmmError("not-supported-yet", "a softmax inside the mean or covariance of a normal law has no plan yet")
+            raise EmmError(
+                "not-supported-yet", "a softmax inside the mean or covariance of a normal law has no plan yet"
+            )
         symbols = Symbols(model, data)
         value = convert(part.expression, symbols, linear=False)
         atoms = tuple(symbols.atom_symbols)

@@ -68,14 +68,13 @@ def _between(site: Site) -> tree.Node | None:
 
 
 REFUSALS: tuple[Refusal, ...] = (
-    Refusal("a latent count", _latent(lambda head: head.domain.kind in ("natural", "integer"))),
+    Refusal("a latent integer that may be negative", _latent(lambda head: head.domain.kind == "integer")),
     Refusal(
         "a latent variable outside every plate",
         _latent(lambda head: head.plate is None and head.domain.kind == "finite"),
     ),
     Refusal("censoring", _modifier(tree.Censored)),
     Refusal("truncation", _modifier(tree.Truncated)),
-    Refusal("`up to`", _modifier(tree.UpTo)),
     Refusal("`between`", _between),
     Refusal("`given` in a chain", _given_in_chain),
 )

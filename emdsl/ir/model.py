@@ -54,11 +54,18 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """The values of a latent count: 0 to `top`. None: as far as it takes for what is left out to be negligible."""
+
+    top: Expression | None = None
+
+
+@dataclass(frozen=True)
 class IndexSet:
     """A finite set of labels that arrays are indexed by and finite variables take values in."""
 
     name: str
-    source: Labels | Range | Levels | Columns
+    source: Labels | Range | Levels | Columns | Counts
     description: str = ""
 
 
@@ -327,7 +334,7 @@ class Model:
 
 
 __all__ = [
-    "Arm", "Binder", "Branch", "Columns", "Constant", "ConstantRef", "Domain", "Factor", "Given", "Guard", "IndexSet",
-    "Labels", "Levels", "Map", "Model", "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range", "Report",
-    "Sampler", "Variable", "VariableRef", "Weight",
+    "Arm", "Binder", "Branch", "Columns", "Constant", "ConstantRef", "Counts", "Domain", "Factor", "Given", "Guard",
+    "IndexSet", "Labels", "Levels", "Map", "Model", "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range",
+    "Report", "Sampler", "Variable", "VariableRef", "Weight",
 ]  # fmt: skip

@@ -49,6 +49,7 @@ class Eliminator:
     maps: Sequence[BoundMap]
     random: bool = False
     integrals: Sequence[BoundIntegral] = ()
+    without_potential: frozenset[str] = frozenset()
     sizes: dict[str, int] = field(default_factory=dict)
     numbers: count[int] = field(default_factory=count)
     roles: dict[int, str] = field(default_factory=dict)
@@ -114,7 +115,7 @@ class Eliminator:
             for variable in self.model.variables:
                 if variable.kind != "latent" or variable.values is None or is_unseen(variable.name):
                     continue
-                if not variable.components:
+                if not variable.components and variable.name not in self.without_potential:
                     level = self._level_of(variable.plate)
                     axes = (START, variable.name) if START in self.sizes else (variable.name,)
                     found.append(Potential(next(self.numbers), axes, level, True, variable.name))

@@ -7,7 +7,7 @@ a genotype: the adjoint of a potential is the (joint) posterior probability.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from emdsl.data.bound import Bound
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.model import Model, Variable
 from emdsl.plan.block_source import block_function
+from emdsl.plan.counts import counted_variables, raised, tail, warnings_of
 from emdsl.plan.elimination import Eliminator
 from emdsl.plan.nodes import Node, Potential, Power, Scan, in_order
 from emdsl.plan.program import Constants, Program, load_module
@@ -75,8 +76,16 @@ def posterior(derivation: Derivation, bound: Bound, theta: Theta) -> Posterior:
     """The posterior of what is hidden in each unit, at these parameters. Outermost units count once, whatever their
     weight."""
     check_conditions(derivation.model, bound)
-    program = PosteriorProgram(derivation, bound)
-    return program.run(theta)
+    first = bound
+    while True:
+        program = PosteriorProgram(derivation, bound)
+        found, model = program.run(theta), program.derivation.model
+        own = {m.name: np.nan_to_num(m.probabilities) for m in found.marginals}
+        tails = tuple(tail(model, bound, name, own[name]) for name in counted_variables(model) if name in own)
+        wider = raised(bound, tails)
+        if wider is None:
+            return replace(found, notes=(*found.notes, *warnings_of(tails, first)))
+        bound = wider
 
 
 def reported(model: Model) -> tuple[Variable, ...]:

@@ -17,7 +17,7 @@ from emdsl.plan.layout import BoundPiece
 from emdsl.plan.named import START
 from emdsl.plan.program import Program
 from emdsl.plan.spaces import make_spaces
-from emdsl.plan.unseen import check_conditions, is_unseen
+from emdsl.plan.unseen import check_conditions
 from emdsl.runtime.assembly import Assembly, assemble_gradient, make_place
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.group import Group
@@ -85,8 +85,8 @@ class BoundProblem:
 
     @property
     def has_latent(self) -> bool:
-        """Whether the model has hidden variables."""
-        return any(v.kind == "latent" and not is_unseen(v.name) for v in self.model.variables)
+        """Whether the model has hidden variables that a start can draw."""
+        return bool(self.program.drawn or self.program.integrals)
 
     def initial(self) -> dict[str, Array]:
         """Declared and given starting values, otherwise neutral values inside the domains."""
@@ -114,7 +114,7 @@ class BoundProblem:
     def _draw(self, rng: np.random.Generator) -> tuple[dict[str, Array], tuple[Array, ...]]:
         levels = self.program.bound.levels
         parents, sizes = [level.parent for level in levels], [level.size for level in levels]
-        return draw_potentials(rng, self.program.latents, parents, sizes, dense=self._dense, chains=self._chains)
+        return draw_potentials(rng, self.program.drawn, parents, sizes, dense=self._dense, chains=self._chains)
 
     def rough(self) -> BoundProblem:
         """The same problem with at most two Newton steps in an M-step (a generalised EM algorithm)."""

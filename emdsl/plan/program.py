@@ -15,6 +15,7 @@ from emdsl.ir.derivation import Derivation
 from emdsl.ir.identifiers import identifier
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.blocks import make_blocks
+from emdsl.plan.counts import counted_variables
 from emdsl.plan.elimination import Eliminator
 from emdsl.plan.integrals import bind_integral
 from emdsl.plan.latent_pieces import VectorPiece
@@ -93,7 +94,8 @@ class Program:
         first = Eliminator(*arguments, integrals=inside)
         self.root = first.build()
         self.sizes = first.sizes
-        second = Eliminator(*arguments, random=True, integrals=inside)
+        counts = frozenset(counted_variables(derivation.model))
+        second = Eliminator(*arguments, random=True, integrals=inside, without_potential=counts)
         self.random_root = second.build()
         self.source = program_source(derivation, self.root, self.random_root)
         self.module = load_module(self.source)
@@ -113,6 +115,9 @@ class Program:
             for v in derivation.model.variables
             if v.kind == "latent" and v.values is not None and not v.components and not is_unseen(v.name)
         ]
+        #: Those that random starts draw: a count begins at its own law, a random one means nothing.
+        self.drawn = [item for item in self.latents if item[0] not in counts]
+        self._counted = {name for name, item in self.pieces.items() if counts & set(item.axes.hidden)}
         cells = max(self._cells(node) for node in self.nodes)
         #: Densities by row and element that one look at all continuous hidden variables takes.
         self.evaluations = sum(
@@ -215,10 +220,20 @@ class Program:
 
     def etas(self, theta: Theta, v: Array) -> dict[str, Array]:
         """The eta table of each separable piece."""
-        tables = {name: function(theta, v, data) for name, function, data in self._etas}
+        tables = {name: self._possible(name, function(theta, v, data)) for name, function, data in self._etas}
         for name, part in self.stationary.items():
             tables[name] = part.table(theta)[..., None]
         return tables
+
+    def _possible(self, name: str, table: Array) -> Array:
+        """An eta table with the logarithm of 0 in the cells that are impossible."""
+        item = self.pieces[name]
+        if item.data.impossible is not None:
+            constant = next(j for j, term in enumerate(item.piece.terms) if term.statistic == "1")
+            mask = np.broadcast_to(item.data.impossible, table.shape[:-1])
+            table[mask] = 0.0
+            table[mask, constant] = LOG_ZERO
+        return table
 
     def expect(self, theta: Theta) -> tuple[Any, dict[str, Any]]:
         """The log-likelihood (one for each start of a batch) and the expected statistics of each piece, `(*cells,
@@ -238,13 +253,19 @@ class Program:
     def expect_random(
         self, theta: Theta, potentials: dict[str, Array], multiplier: tuple[Array, ...], rng: np.random.Generator
     ) -> dict[str, Any]:
-        """Expected statistics with all log-densities but structural zeros left out and random potentials in their
-        place.
+        """Expected statistics with all log-densities but structural zeros, and those in which counts occur, left out
+        and random potentials in their place.
         """
         with np.errstate(all="ignore"):
             v = self.vector(theta)
-            etas = {name: np.where(eta <= LOG_IMPOSSIBLE, LOG_ZERO, 0.0) for name, eta in self.etas(theta, v).items()}
-            tables = {n.number: self._table(n, theta, v, etas, blank=True, rng=rng) for n in self.random_nodes}
+            etas = {
+                name: eta if name in self._counted else np.where(eta <= LOG_IMPOSSIBLE, LOG_ZERO, 0.0)
+                for name, eta in self.etas(theta, v).items()
+            }
+            tables = {
+                n.number: self._table(n, theta, v, etas, blank=not self._counted & _pieces_of(n), rng=rng)
+                for n in self.random_nodes
+            }
             constants = Constants(self.random_constants)
             constants.size = self.random_constants.size
             for node in self.random_nodes:
@@ -410,6 +431,10 @@ class Program:
     def _inside(self, name: str, statistics: Array) -> Array:
         outside = self.pieces[name].data.outside
         return statistics if outside is None else np.where(outside[..., None], 0.0, statistics)
+
+
+def _pieces_of(node: Node) -> set[str]:
+    return {*getattr(node, "pieces", ()), getattr(node, "piece", "")}
 
 
 def load_module(source: str) -> ModuleType:

@@ -181,7 +181,8 @@ class Fit:
     def _indexes(self) -> Mapping[str, tuple[str, ...]]:
         """The labels of the index sets that the model declares (binary variables have one of their own)."""
         indexes = self.outcome.bound.indexes
-        return {item.name: indexes[item.name] for item in self.outcome.model.index_sets if item.name in indexes}
+        named = (item.name for item in self.outcome.model.index_sets if item.name not in self.outcome.bound.counts)
+        return {name: indexes[name] for name in named if name in indexes}
 
     def summary(self, *, everything: bool = True, warnings: bool = True) -> str:
         """The fit as a text to read. Without `everything` long arrays are cut short."""

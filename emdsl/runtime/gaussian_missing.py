@@ -68,8 +68,8 @@ class PartlySeenTable:
             return
         for pattern in self.patterns:
             part = self._part(pattern)
-            block = np.ix_(pattern.seen, pattern.seen)
-            eta = part.eta(self.mean[..., pattern.seen], self.covariance[(..., *block)])
+            seen = pattern.seen
+            eta = part.eta(self.mean[..., seen], self.covariance[..., seen[:, None], seen])
             if self.outside is not None:
                 eta = np.where(self.outside[..., None], 0.0, eta)
             flat = eta.reshape(-1, part.monomials)
@@ -121,10 +121,10 @@ class PartlySeenTable:
         """
         o, m = pattern.seen, pattern.missing
         c = self.covariance
-        factor, _ = cholesky_where_possible(np.ascontiguousarray(c[(..., *np.ix_(o, o))]))
-        half = np.linalg.solve(factor, c[(..., *np.ix_(o, m))])
+        factor, _ = cholesky_where_possible(np.ascontiguousarray(c[..., o[:, None], o]))
+        half = np.linalg.solve(factor, c[..., o[:, None], m])
         slope = np.swapaxes(np.linalg.solve(np.swapaxes(factor, -1, -2), half), -1, -2)
-        left = c[(..., *np.ix_(m, m))] - np.swapaxes(half, -1, -2) @ half
+        left = c[..., m[:, None], m] - np.swapaxes(half, -1, -2) @ half
         start = self.mean[..., m] - (slope @ self.mean[..., o, None])[..., 0]
         turned = (slope @ first[..., None])[..., 0]
         d = self.data.d
@@ -133,10 +133,10 @@ class PartlySeenTable:
         cross = start[..., :, None] * first[..., None, :] + slope @ second
         both = start[..., :, None] * turned[..., None, :]
         count = n[..., None, None]
-        squares[(..., *np.ix_(o, o))] = second
-        squares[(..., *np.ix_(m, o))] = cross
-        squares[(..., *np.ix_(o, m))] = np.swapaxes(cross, -1, -2)
-        squares[(..., *np.ix_(m, m))] = (
+        squares[..., o[:, None], o] = second
+        squares[..., m[:, None], o] = cross
+        squares[..., o[:, None], m] = np.swapaxes(cross, -1, -2)
+        squares[..., m[:, None], m] = (
             count * (start[..., :, None] * start[..., None, :] + left)
             + both + np.swapaxes(both, -1, -2) + slope @ second @ np.swapaxes(slope, -1, -2)
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Normal laws of vectors whose mean and covariance are functions of parameters and data: density, gradient, information.
+"""Normal laws of vectors whose mean and covariance are functions of parameters and data.
 
 The part of Q of such a law is `sum w log N(x_o; m_o, C_oo)` over rows and hidden cells, o the columns that a row shows:
 missing cells are integrated out, not filled in. With `P = C^-1` and `r = x - m` the derivatives are `P r` in m and
@@ -156,7 +156,8 @@ class VectorDensity:
         for pattern in self.patterns:
             seen = _Seen.of(pattern, self.x, mean, covariance)
             constant = self.constant + 0.5 * (self.d - len(pattern.seen)) * math.log(2 * math.pi)
-            density = constant - 0.5 * (seen.logdet[..., None, :] + (seen.residual * seen.pulled).sum(axis=-2, keepdims=True))
+            distance = (seen.residual * seen.pulled).sum(axis=-2, keepdims=True)
+            density = constant - 0.5 * (seen.logdet[..., None, :] + distance)
             out[..., pattern.rows] = np.broadcast_to(density[..., 0, :], (*self.hidden, len(pattern.rows)))
         return out if self.outside is None else np.where(self.outside[..., None], 0.0, out)
 
@@ -209,7 +210,8 @@ class VectorDensity:
         inside = ((p, p.rows[(p.rows >= rows.start) & (p.rows < rows.stop)] - rows.start) for p in self.patterns)
         return replace(
             self, x=self.x[:, rows], patterns=tuple(replace(p, rows=own) for p, own in inside if len(own)),
-            mean=tuple(term.at(rows) for term in self.mean), covariance=tuple(term.at(rows) for term in self.covariance),
+            mean=tuple(term.at(rows) for term in self.mean),
+            covariance=tuple(term.at(rows) for term in self.covariance),
         )  # fmt: skip
 
     def _information(self, theta: Theta, v: Array, weights: Array, local: NDArray[np.intp], out: Array) -> None:
@@ -260,15 +262,15 @@ class _Seen:
         residual = x[np.ix_(o, pattern.rows)] - _taken(mean, (o,), pattern.rows)
         block = np.moveaxis(_taken(covariance, (o, o), pattern.rows), -1, -3)
         factor, proper = cholesky_where_possible(np.ascontiguousarray(block))
-        root = np.linalg.solve(factor, np.broadcast_to(np.eye(len(o)), factor.shape))
+        root = np.asarray(np.linalg.solve(factor, np.broadcast_to(np.eye(len(o)), factor.shape)), dtype=np.float64)
         logdet = 2 * np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
         if proper is not None:
             logdet = np.where(proper, logdet, np.nan)
-        precision = np.swapaxes(root, -1, -2) @ root
+        precision = np.asarray(np.swapaxes(root, -1, -2) @ root, dtype=np.float64)
         if precision.shape[-3] == 1:
             pulled = precision[..., 0, :, :] @ residual
         else:
-            pulled = np.moveaxis((precision @ np.moveaxis(residual, -1, -2)[..., None])[..., 0], -1, -2)
+            pulled = np.swapaxes((precision @ np.moveaxis(residual, -1, -2)[..., None])[..., 0], -1, -2)
         return cls(residual, pulled, logdet, np.moveaxis(precision, -3, -1), np.moveaxis(root, -3, -1))
 
 
@@ -316,7 +318,10 @@ def _put(target: Array, columns: tuple[NDArray[np.intp], ...], rows: NDArray[np.
     """Adds `values` `(*hidden, *event, rows or 1)` to a pattern's places, summed over rows where `target` has one."""
     if target.shape[-1] == 1:
         values, rows = values.sum(axis=-1, keepdims=True), np.zeros(1, dtype=np.intp)
-    target[(..., *np.ix_(*columns, rows))] += values
+    if len(columns) == 1:
+        target[..., columns[0][:, None], rows] += values
+    else:
+        target[..., columns[0][:, None, None], columns[1][:, None], rows] += values
 
 
 @dataclass
