@@ -217,7 +217,7 @@ class CompiledModel:
         found = impossible_rows(parts, problem.spaces, state.theta)
         if found is None:
             return error.message
-        if found.always:
+        if found.always and not cut_off(self.model, problem.program.bound):
             raise impossible_data(found, table, self.model) from error
         what, semicolon, advice = error.message.partition(";")
         return f"{what}, {where(found, table)}{semicolon}{advice}"
