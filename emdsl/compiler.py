@@ -23,6 +23,7 @@ from emdsl.ir.grids import index_set_of
 from emdsl.ir.model import CELLS, EMPTY, Model
 from emdsl.plan.anchoring import Echo, agreeing_labels, echoes, relabelled
 from emdsl.plan.arrange import arrange, held_in_place, report_values
+from emdsl.plan.counts import counted_sets, cut_off, raised, tails_of_statistics, warnings_of, with_top
 from emdsl.plan.given import given_arrays
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
@@ -154,6 +155,7 @@ class CompiledModel:
     ) -> dict[str, list[Any]]:  # fmt: skip
         """Data drawn from the model, as columns, for `units` outermost units like those of `bound` (None: those)."""
         from emdsl.simulate.ancestral import simulate
+        from emdsl.simulate.draws import TopTooLow
         from emdsl.simulate.table import simulated_columns
         from emdsl.simulate.truncated import refuse_bounds
         from emdsl.simulate.units import units_of
@@ -162,7 +164,13 @@ class CompiledModel:
         with _places(self):
             refuse_bounds(self.model)
             chosen = bound if units is None else units_of(self.model, bound, units)
-            drawn = simulate(self.model, chosen, theta, rng)
+            while True:
+                try:
+                    drawn = simulate(self.model, chosen, theta, rng)
+                    break
+                except TopTooLow as low:
+                    top = 2 * (len(chosen.indexes[low.index_set]) - 1)
+                    chosen, rng = with_top(chosen, low.index_set, top), np.random.default_rng(seed)
             return simulated_columns(
                 self.model, chosen, drawn, renamed=request.map, latent=latent, missing=missing, rng=rng
             )
@@ -184,8 +192,10 @@ class CompiledModel:
             with one_blas_thread(problem.program.largest):
                 try:
                     state = fit(problem, self._options(problem, request))
+                    problem, bound, state = self._far_enough(problem, bound, state, request)
                     state = self._with_enough_nodes(problem, bound, state, request)
                 except FitError as error:
+                    error = _about_counts(error, self.model, bound)
                     if isinstance(error.state, FitState):
                         message = self._explained(error, table, problem, request)
                         raise FitError(message, self._outcome(bound, error.state, request)) from error
@@ -227,7 +237,7 @@ class CompiledModel:
         found = impossible_rows(parts, problem.spaces, state.theta)
         if found is None:
             return error.message
-        if found.always:
+        if found.always and not cut_off(self.model, problem.program.bound):
             raise impossible_data(found, table, self.model) from error
         what, semicolon, advice = error.message.partition(";")
         return f"{what}, {where(found, table)}{semicolon}{advice}"
@@ -242,6 +252,20 @@ class CompiledModel:
             return fit(again, replace(options, starts=1, init_given=True, arrange=None, accelerate="newton"))
 
         return at_simulated_maximum(state, Maker(make, climb, MOST_NODES))
+
+    def _far_enough(
+        self, problem: BoundProblem, bound: Bound, state: FitState, request: FitRequest
+    ) -> tuple[BoundProblem, Bound, FitState]:
+        """The fit once the sums over latent counts go so far that what they leave out is negligible."""
+        first = bound
+        while counted_sets(self.model):
+            tails = tails_of_statistics(problem.program, problem.expect(state.theta).statistics)
+            wider = raised(bound, tails) if request.tol > 0 and request.max_iter > 0 else None
+            if wider is None:
+                return problem, bound, replace(state, warnings=(*state.warnings, *warnings_of(tails, first)))
+            bound, problem = wider, self.problem(wider, request)
+            state = fit(problem, self._options(problem, request))
+        return problem, bound, state
 
     def _options(self, problem: BoundProblem, request: FitRequest) -> FitOptions:
         starts = request.starts if request.starts is not None else default_starts(problem)
@@ -331,8 +355,9 @@ ENOUGH, MOST_NODES = 1e-6, 16
 
 def default_starts(problem: BoundProblem) -> int:
     """How many short starts are run where the user says nothing."""
-    grids = [item for item in problem.program.latents if index_set_of(item[0]) in problem.program.bound.indexes]
-    if len(problem.program.latents) > len(grids) or not (grids or problem.program.integrals):
+    drawn, known = problem.program.drawn, problem.program.bound.indexes
+    grids = [item for item in drawn if index_set_of(item[0]) in known]
+    if len(drawn) > len(grids) or not (grids or problem.program.integrals):
         return STARTS
     return FEW_STARTS if problem.program.evaluations <= SMALL_DATA else LEAST_STARTS
 
@@ -393,6 +418,14 @@ def _with_signs(problem: BoundProblem, theta: dict[str, Array], mirrors: tuple[R
                     theta, waiting = other, True
                     break
     return theta
+
+
+def _about_counts(error: FitError, model: Model, bound: Bound) -> FitError:
+    """The error with a word about latent counts that the model cuts off, where the data are impossible."""
+    ends = cut_off(model, bound)
+    if not ends or not isinstance(error.state, FitState) or error.state.loglik > -np.inf:
+        return error
+    return FitError(f"{error.message}, or a higher `up to`: the model cuts off {ends}", error.state)
 
 
 class _places:

@@ -24,7 +24,7 @@ from emdsl.data.weights import multiplied, option_weight
 from emdsl.data.wording import listed
 from emdsl.diagnostics.errors import Diagnostic, EmmError
 from emdsl.ir.cuts import cut_points
-from emdsl.ir.model import Columns, Levels, Model
+from emdsl.ir.model import Columns, Counts, Levels, Model
 
 T = TypeVar("T")
 
@@ -100,6 +100,7 @@ def bind(model: Model, table: Table, options: BindOptions | None = None) -> Boun
         plate_columns=arrangement.columns,
         leftover=sets.leftover,
         source=table.source,
+        counts=tuple(item.name for item in model.index_sets if isinstance(item.source, Counts)),
     )
 
 

@@ -6,17 +6,21 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from fractions import Fraction
 
+import numpy as np
+
 from emdsl.data.columns import ColumnFinder, data_variables
 from emdsl.data.numerals import sorted_labels
 from emdsl.data.options import BindOptions
 from emdsl.data.table import Table
 from emdsl.data.wording import did_you_mean, listed, plain
 from emdsl.diagnostics.errors import EmmError
-from emdsl.ir.expressions import Expression
-from emdsl.ir.model import LARGEST_RANGE, Columns, IndexSet, Labels, Levels, Model, Range, Variable
+from emdsl.ir.expressions import Expression, Number
+from emdsl.ir.model import LARGEST_RANGE, Columns, Counts, IndexSet, Labels, Levels, Model, Range, Variable
 
 #: The built-in index set of Bernoulli variables.
 BINARY = "0/1"
+#: Where the values of a latent count end at least, and at most, before the posterior is known.
+LEAST_TOP, LARGEST_FIRST_TOP = 50, 20_000
 
 
 class IndexSets:
@@ -73,6 +77,31 @@ class IndexSets:
                 return frozen if frozen is not None else self._levels(index_set.name, levels)
             case Columns(patterns):
                 return frozen if frozen is not None else self._columns(index_set.name, patterns)
+            case Counts(last):
+                if last is not None:
+                    return self._range(index_set.name, Number(Fraction(0)), last)
+                top = max(self._first_top(index_set.name), len(frozen or ()) - 1)
+                return tuple(str(value) for value in range(top + 1))
+
+    def _first_top(self, name: str) -> int:
+        """Where the values of a latent count end at first: well above every count in the data. A fit goes on from
+        there as far as the posterior calls for."""
+        highest = 0.0
+        for variable in data_variables(self._model) if self._table.rows else ():
+            if variable.kind != "observed" or variable.domain.kind not in ("natural", "integer"):
+                continue
+            for _, column in self.finder.columns(variable):
+                if column is not None and column in self._table and self._table.is_numeric(column):
+                    numbers = self._table.numbers(column)
+                    highest = max(highest, float(np.nanmax(numbers, initial=0.0)))
+        top = max(LEAST_TOP, 2 * int(highest) + LEAST_TOP // 2)
+        if top > LARGEST_FIRST_TOP:
+            raise EmmError(
+                "too-large",
+                f"the data hold counts up to {int(highest)}, so that `{name}` would be summed over 0 to {top}",
+                help=f"give its law a bound: latent {name} ~ … up to {top}",
+            )  # fmt: skip
+        return top
 
     def _same_as_before(self, name: str, labels: tuple[str, ...], frozen: tuple[str, ...] | None) -> tuple[str, ...]:
         if frozen is not None and frozen != labels:

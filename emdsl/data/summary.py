@@ -14,7 +14,11 @@ def bound_summary(bound: Bound) -> list[str]:
         *_plates(bound),
         *_columns(bound),
         *(f"`{name}` took every numeric column left over: {plain(labels)}" for name, labels in bound.leftover.items()),
-        *(f"labels of `{name}`: {plain(labels)}" for name, labels in bound.indexes.items() if "/" not in name),
+        *(
+            f"labels of `{name}`: {plain(labels)}"
+            for name, labels in bound.indexes.items()
+            if "/" not in name and name not in bound.counts
+        ),
         *_missing(bound),
     ]
 

@@ -39,5 +39,10 @@ def gaussian_vector(expression: Expression, model: Model) -> Vector | None:
         raise EmmError("not-supported-yet", "a normal law of parameters has no derivation yet")
     if constant is not None and has_parameters(constant):
         raise EmmError("not-supported-yet", "a normal law times another term with parameters has no derivation yet")
-    (axis,) = model.variable(variable.name).axes
-    return Vector(axis, variable, mean, covariance, constant)
+    axes = model.variable(variable.name).axes
+    if len(axes) != 1:
+        raise EmmError(
+            "not-supported-yet", f"an array of vectors (`{variable.name}` has {len(axes)} axes) has no plan yet",
+            help="make the outer axis a plate: for each t over occasion:",
+        )  # fmt: skip
+    return Vector(axes[0], variable, mean, covariance, constant)

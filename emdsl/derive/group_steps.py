@@ -231,6 +231,16 @@ def _factor(reading: Reading, piece: Derived, value: Any, names: Mapping[Any, st
 # --- Newton -----------------------------------------------------------------------------------------------------------
 
 
+def _normal_derivatives(vector: Vector) -> list[str]:
+    """Those of the normal log-density in mean and covariance, which hang on the parameters by the chain rule."""
+    x = reference(vector.variable)
+    return [
+        f"with m the mean and C the covariance of what is seen of {x}, and r = {x} - m:",
+        "dQ/dm = C^-1*r, dQ/dC = (C^-1*r*r'*C^-1 - C^-1)/2",
+        "E[d2Q] = -dm'*C^-1*dm - trace(C^-1*dC*C^-1*dC)/2 (Fisher scoring)",
+    ]
+
+
 def _newton(
     candidate: Candidate, own: Sequence[Derived], places: Sequence[tuple[Derived, int]], designs: Sequence[Design],
     fixed: Mapping[str, str], new: frozenset[str], reading: Reading,
@@ -246,7 +256,7 @@ def _newton(
         if piece.piece.stationary is not None:
             before.append(f"the derivatives of log({reference(piece.piece.stationary)})")
         if piece.piece.vector is not None:
-            before.append(f"the derivatives of the normal log-density of {reference(piece.piece.vector.variable)}")
+            before += _normal_derivatives(piece.piece.vector)
         if piece.piece.arrays is not None:
             before.append(f"the derivatives of {piece.piece.arrays.text}")
     after = ["b_new = b - H^-1*g"]

@@ -27,6 +27,7 @@ from emdsl.derive.printing import source
 from emdsl.derive.separation import Separated, centre, separate
 from emdsl.derive.splitting import Part, split_branch
 from emdsl.derive.symbols import Symbols
+from emdsl.derive.vector_parts import with_parts
 from emdsl.ir.derivation import ArrayPrior, Piece, Shift, Term
 from emdsl.ir.expressions import Apply, Binder, Expression, ParameterRef, Stationary, VariableRef, walk
 from emdsl.ir.latents import is_continuous
@@ -155,6 +156,7 @@ def derive_piece(part: Part, name: str, factor: Factor, model: Model, *, prior: 
     }  # fmt: skip
     vector = None if prior else gaussian_vector(part.expression, model)
     if vector is not None:
+        vector = with_parts(vector, model, common)
         piece = Piece(form="gaussian", atoms=(), knowns=(), log_density="", vector=vector, **common)
         return Derived(piece, sp.Integer(0), (), (), (), sp.Integer(0), None)
     if isinstance(part.expression, Apply) and isinstance(part.expression.args[0], Stationary):

@@ -29,7 +29,7 @@ from emdsl.ir.expressions import (
     walk,
 )
 from emdsl.ir.latents import is_continuous
-from emdsl.ir.model import Domain, Model
+from emdsl.ir.model import Counts, Domain, Model
 from emdsl.runtime.functions import FUNCTIONS
 
 Array = NDArray[np.float64]
@@ -197,6 +197,13 @@ def _index(index: Expression, cell: Mapping[str, int], model: Model) -> int:
     return sum(parts) % VALUES
 
 
+def _least(variable: str, model: Model) -> int:
+    """A latent count is drawn above the counts that are observed of it."""
+    values = model.variable(variable).values
+    sources = [item.source for item in model.index_sets if item.name == values]
+    return _TARGET_COUNTS + 1 if sources and isinstance(sources[0], Counts) else 0
+
+
 def _known(expression: Expression, cell: Mapping[str, int], k: int, piece: Piece, draws: Draws) -> Any:
     """The value of something known: a number, or `(ROWS,)` where data are in it."""
     match expression:
@@ -204,7 +211,7 @@ def _known(expression: Expression, cell: Mapping[str, int], k: int, piece: Piece
             return float(number)
         case VariableRef(name):
             if repr(expression) in cell and _finite_latent(name, draws.model):
-                return float(cell[repr(expression)])
+                return float(cell[repr(expression)] + _least(name, draws.model))
             return draws.datum(expression, piece.target, k)
         case BinderRef():
             return float(cell.get(repr(expression), 0))

@@ -19,6 +19,7 @@ from emdsl.ir.expressions import (
     LabelPattern,
     Number,
     Reduce,
+    Tabulate,
     VariableRef,
     number,
     rewrite,
@@ -59,7 +60,8 @@ def indicator(subject: Expression, labels: tuple[str, ...]) -> Choose:
 
 
 def _cases(expression: Expression, model: Model) -> Iterator[tuple[tuple[Expression, ...], Expression]]:
-    choice = next((n for n in walk(expression) if isinstance(n, Choose) and has_parameters(n)), None)
+    choices = (n for n in walk(expression) if isinstance(n, Choose) and has_parameters(n))
+    choice = next((n for n in choices if not _inside(n, expression)), None)
     if choice is not None:
         for position, arm in enumerate(choice.arms):
             arms = tuple(replace(other, value=ONE if i == position else ZERO) for i, other in enumerate(choice.arms))
@@ -96,7 +98,20 @@ def _switches(node: Apply, whole: Expression, model: Model) -> bool:
     if any(isinstance(n, VariableRef) and model.variable(n.name).kind != "latent" for n in inside):
         return False
     bound = {n.binder for n in inside if isinstance(n, BinderRef)}
-    return not any(isinstance(n, Reduce) and n.binder in bound and node in walk(n.body) for n in walk(whole))
+    if any(isinstance(n, Reduce) and n.binder in bound and node in walk(n.body) for n in walk(whole)):
+        return False
+    return not _bound_by_table(bound, node, whole)
+
+
+def _inside(choice: Choose, whole: Expression) -> bool:
+    """Whether a choice looks at an axis of a vector or matrix that it stands in."""
+    bound = {n.binder for n in walk(choice.subjects) if isinstance(n, BinderRef)}
+    return _bound_by_table(bound, choice, whole)
+
+
+def _bound_by_table(bound: set[Binder], node: Expression, whole: Expression) -> bool:
+    tables = (n for n in walk(whole) if isinstance(n, Tabulate) and bound & set(n.binders))
+    return any(node in walk(table.body) for table in tables)
 
 
 def _put(expression: Expression, variable: VariableRef, value: Expression) -> Expression:

@@ -83,6 +83,8 @@ def simplex_rule(parameter: Parameter, own: list[Derived], model: Model) -> Cand
             return "the stationary law depends on it"
         if piece.piece.form == "arrays":
             return "its prior is about a whole vector or matrix"
+        if piece.piece.form == "gaussian":
+            return "it stands inside the mean or covariance of a normal law"
         if not _only_bare(piece, parameter.name):
             return "it enters through a predictor"
         symbols = [piece.atoms[i] for i in positions]
@@ -109,7 +111,9 @@ def closed_form_rule(parameter: Parameter, own: list[Derived], model: Model) -> 
     for piece in own:
         if piece.piece.form == "arrays":
             return "its prior is about a whole vector or matrix"
-        if not _only_bare(piece, parameter.name) or piece.piece.form in ("log-sum-exp", "gaussian"):
+        if piece.piece.form == "gaussian":
+            return ""
+        if not _only_bare(piece, parameter.name) or piece.piece.form == "log-sum-exp":
             return "it enters through a predictor"
         positions = piece.atoms_of(parameter.name)
         for i in positions:
@@ -224,6 +228,9 @@ def matrix_rule(parameter: Parameter, own: list[Derived], model: Model) -> Candi
     if not own or any(piece.piece.form != "gaussian" for piece in own):
         return ""
     vectors = [piece.piece.vector for piece in own if piece.piece.vector is not None]
+    if any(vector.by_parts for vector in vectors):
+        return "the mean or covariance of a normal law is an expression"
+    covariance = parameter.domain.kind == "covariance"
     for vector in vectors:
         part = vector.covariance if covariance else vector.mean
         if not isinstance(part, ParameterRef) or part.name != parameter.name:
@@ -273,7 +280,7 @@ def _iterative(
     depends: set[str] = set()
     for piece in own:
         members = [s for s, a in zip(piece.atoms, piece.piece.atoms, strict=True) if _in_group(a, group)]
-        quadratic = quadratic and piece.piece.form not in ("log-sum-exp", "stationary")
+        quadratic = quadratic and piece.piece.form not in ("log-sum-exp", "stationary", "gaussian")
         quadratic = quadratic and stays_quadratic(piece, group)
         depends |= whole_parameters(piece)
         quadratic = quadratic and not any(

@@ -149,7 +149,7 @@ def _end(node: tree.Expr, names: Names) -> Expression:
     return scalar(number(node, Scope(locals={}), names), node)
 
 
-def _labels(node: tree.IndexDecl, source: Labels | Range | Levels | Columns, names: Names) -> tuple[str, ...] | None:
+def _labels(node: tree.IndexDecl, source: object, names: Names) -> tuple[str, ...] | None:
     """The labels, where the model alone says them."""
     match source:
         case Labels(labels):

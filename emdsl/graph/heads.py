@@ -8,6 +8,7 @@ from emdsl.families.categorical import FINITE
 from emdsl.families.family import BINARY, Support, Value
 from emdsl.graph import functions
 from emdsl.graph.cases import label_set_of
+from emdsl.graph.counts import counted
 from emdsl.graph.domains import domain_of
 from emdsl.graph.expressions import is_word, resolve
 from emdsl.graph.failures import failure
@@ -69,7 +70,6 @@ def _drawn(names: Names, name: str, node: tree.LatentStmt | tree.ObservedStmt, p
     scope, _ = statement_scope(node, plate, names)
     found = support(first_law(node.law), scope, names)
     drawn = node.names
-    sets = _value_sets(found, drawn, scope.declared, node, names)
     domain = found.domain
     if node.domain is not None:
         written = domain_of(node.domain, names)
@@ -78,8 +78,10 @@ def _drawn(names: Names, name: str, node: tree.LatentStmt | tree.ObservedStmt, p
                 "index-set", f"the law of `{name}` gives {_of(domain)}, not values of `{node.domain.name}`", node.domain
             )
     kind: Kind = "latent" if isinstance(node, tree.LatentStmt) else "observed"
+    found = counted(found, name, node, names)
+    sets = _value_sets(found, drawn, scope.declared, node, names)
     return VariableHead(
-        name, kind, plate, _axes(node.axes, names), domain, node,
+        name, kind, plate, _axes(node.axes, names), found.domain, node,
         sets[drawn.index(name)], found.genotype, found.hidden, drawn if len(drawn) > 1 else (),
     )  # fmt: skip
 

@@ -150,6 +150,10 @@ class ArrayPrior:
 class Vector:
     """The parts of a Gaussian piece: the vector variable over `axis`, its mean (a partial parameter reference) and
     covariance.
+
+    Where these are expressions, or parameters that vary by row or are restricted, `mean_parts` and `covariance_parts`
+    are the addends of one element of each: pieces by row over the axis (twice for a covariance) and over what else they
+    are summed over, `log_density` being the addend itself. Without covariance parts closed forms update both.
     """
 
     axis: str
@@ -157,6 +161,13 @@ class Vector:
     mean: Expression
     covariance: Expression
     constant: Expression | None = None
+    mean_parts: tuple[Piece, ...] = ()
+    covariance_parts: tuple[Piece, ...] = ()
+
+    @property
+    def by_parts(self) -> bool:
+        """Whether mean and covariance are formulas."""
+        return bool(self.covariance_parts)
 
 
 Rule = Literal["simplex", "bound", "closed form", "linear", "matrix", "newton"]

@@ -54,11 +54,18 @@ class Columns:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """The values of a latent count: 0 to `top`. None: as far as it takes for what is left out to be negligible."""
+
+    top: Expression | None = None
+
+
+@dataclass(frozen=True)
 class IndexSet:
     """A finite set of labels that arrays are indexed by and finite variables take values in."""
 
     name: str
-    source: Labels | Range | Levels | Columns
+    source: Labels | Range | Levels | Columns | Counts
     description: str = ""
 
 
@@ -368,7 +375,7 @@ class Model:
 
 __all__ = [
     "ABOVE", "Arm", "BELOW", "BETWEEN", "Binder", "Branch", "CELL_SET", "CELL_SUFFIX", "CELLS", "Columns", "Constant",
-    "ConstantRef", "Cut", "Domain", "EMPTY", "Fact", "Factor", "Given", "Guard", "IndexSet", "Labels", "Levels", "Map",
-    "Model", "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range", "Report", "Sampler", "SEEN", "Variable",
-    "VariableRef", "Weight",
+    "ConstantRef", "Counts", "Cut", "Domain", "EMPTY", "Fact", "Factor", "Given", "Guard", "IndexSet", "Labels",
+    "Levels", "Map", "Model", "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range", "Report", "Sampler",
+    "SEEN", "Variable", "VariableRef", "Weight",
 ]  # fmt: skip

@@ -28,6 +28,7 @@ from emdsl.ir.expressions import (
 from emdsl.ir.model import (
     Branch,
     Columns,
+    Counts,
     Domain,
     Factor,
     Guard,
@@ -178,7 +179,7 @@ def _lines(model: Model) -> Iterator[str]:
         yield f"warning: {warning}"
 
 
-def _source(source: Labels | Range | Levels | Columns) -> str:
+def _source(source: Labels | Range | Levels | Columns | Counts) -> str:
     match source:
         case Labels(labels):
             return f"{{{', '.join(labels)}}}"
@@ -188,6 +189,8 @@ def _source(source: Labels | Range | Levels | Columns) -> str:
             return f"levels({', '.join(columns)}) of {', '.join(variables)}"
         case Columns(patterns):
             return f"columns({', '.join(patterns)})"
+        case Counts(top):
+            return f"counts 0..{'' if top is None else show(top)}"
         case _:
             assert_never(source)
 

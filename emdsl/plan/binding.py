@@ -19,6 +19,7 @@ from emdsl.plan.evaluation import JOINT, Evaluator, axis_of, early_units
 from emdsl.plan.layout import Axes, BoundPiece, layout
 from emdsl.plan.limits import check_array, check_table
 from emdsl.plan.named import POINT, ROW, START, Named, union
+from emdsl.plan.supports import exclude_impossible, seen_whole
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.pieces import PieceData, Slots
 from emdsl.runtime.problem import Array
@@ -70,6 +71,7 @@ class PieceBinder:
             addresses=addresses, slots=slots, homes=[self._home(atom) for atom in piece.atoms],
             knowns={k.symbol: self._known(k, axes, evaluator, by_row) for k in piece.knowns if not self._at_points(k)},
         )  # fmt: skip
+        exclude_impossible(piece, data, self.model)
         bound = BoundPiece(piece, level, axes, data)
         bound.by_position = piece.when != "always" and not self._of_hidden_chain(piece, pieces)
         bound.carrier = "coded" if coded and alone else ""
@@ -257,13 +259,14 @@ class PieceBinder:
             full = (*cells, *over)
             place, number = flat.aligned((*full, ROW)), value.aligned((*full, ROW))
             sizes = [len(self.bound.indexes[binder.index_set]) for binder in term.over]
-            extent = (*axes.shape(cells), *sizes)
-            place = np.broadcast_to(place, (*extent, place.shape[-1]))
+            # Axes that no index varies with keep length 1: formulas of the predictor are then evaluated once for them.
+            lead = place.shape[: len(cells)]
+            place = np.broadcast_to(place, (*lead, *sizes, place.shape[-1]))
             number = np.broadcast_to(number, (*number.shape[: len(cells)], *sizes, number.shape[-1]))
             # A value before the chain began: rows that have one do not count, but 0 times NaN would.
             number = np.nan_to_num(number, nan=0.0)
             width = int(np.prod(sizes))
-            positions.append(offset + place.reshape(*axes.shape(cells), width, place.shape[-1]))
+            positions.append(offset + place.reshape(*lead, width, place.shape[-1]))
             coefficients.append(number.reshape(*number.shape[: len(cells)], width, number.shape[-1]))
         by_row = any(place.shape[-1] > 1 for place in positions)
         joined = _concatenate(positions)
@@ -310,7 +313,8 @@ class PieceBinder:
             parts.append(Named((ROW,), self._position(level, piece)))
         parts += [Named((ROW,), ~early_units(plate, lag, self.bound, bound.level)) for plate, lag in piece.around]
         if piece.target is not None and bound.carrier != "coded" and self._is_data(piece.target):
-            seen = self._seen(piece.target)
+            vector = self._is_vector(piece.target)
+            seen = seen_whole(piece, self.plain, level) if vector else self._seen(piece.target)
             if seen is not None:
                 parts.append(seen)
         total = Named((), np.asarray(True))
@@ -351,10 +355,8 @@ class PieceBinder:
         if self.model.variable(target.name).between is not None:
             return None  # what its cells hold is a guard
         if not self._finite(target):
-            value = self.plain.value(target) if len(target.indices) == len(self._variable_axes(target)) else None
-            return (
-                None if value is None or not np.isnan(value.array).any() else Named(value.axes, ~np.isnan(value.array))
-            )
+            value = self.plain.value(target)
+            return None if not np.isnan(value.array).any() else Named(value.axes, ~np.isnan(value.array))
         code = self.plain.code(target)
         size = len(self.bound.indexes[self.plain.index_set(target)])
         seen = (code.array >= 0) & (code.array < size)
@@ -365,6 +367,10 @@ class PieceBinder:
                 f"coarse cells of `{target.name}`, whose law depends on other data, have no plan yet",
             )
         return None if seen.all() else Named(code.axes, seen)
+
+    def _is_vector(self, target: VariableRef) -> bool:
+        """Whether the law draws several columns together."""
+        return not self._finite(target) and len(target.indices) < len(self._variable_axes(target))
 
     def _variable_axes(self, reference: VariableRef) -> tuple[str, ...]:
         return self.model.variable(reference.name).axes
@@ -411,6 +417,8 @@ class PieceBinder:
                 bound.carrier = "affine"
         elif piece.form == "stationary":
             bound.carrier = "static"
+        elif piece.vector is not None and piece.vector.by_parts:
+            bound.carrier = "vector"
         else:
             bound.carrier = piece.form
 

@@ -194,7 +194,7 @@ def _reverse(node: Node) -> list[str]:
             return [f"S[{node.number}][..., {_rows(node)}] = weighted({a}, {_rows(node)}, {node.level}, b)"]
         case Quadratic():
             weights = f"weighted({a}, {_rows(node)}, {node.level}, b)"
-            return [f"S[{node.number}] += t[{node.number}].reverse({weights}, {_rows(node)})"]
+            return [f"t[{node.number}].collect(S[{node.number}], {weights}, {_rows(node)})"]
         case Potential():
             return [f"S[{node.number}][..., {_rows(node)}] = {a}"]
         case Indicator():

@@ -10,6 +10,7 @@ from emdsl.data.wording import count_of, plain
 from emdsl.ir.derivation import Derivation, Update
 from emdsl.ir.model import Factor, Map, Model, Parameter, Plate, Variable
 from emdsl.ir.show import show_domain
+from emdsl.plan.counts import NEGLECTED, counted_sets, counted_variables
 from emdsl.plan.posterior_plan import cost_lines, eliminations, plan_lines, planned, sizes_without_data
 from emdsl.plan.program import Program
 
@@ -36,6 +37,7 @@ def check_lines(derivation: Derivation, bound: Bound | None) -> list[str]:
     axes = {axis for item in posterior for axis in item.axes if "@" in axis}
     by_axis |= {axis: by_axis[axis.partition("@")[0]] for axis in axes}
     lines += _section("posterior (E-step)", plan_lines(posterior, by_axis))
+    lines += [_INDENT + line for line in _counts(model, bound)]
     if program is not None:
         lines += [_INDENT + line for line in cost_lines(program)]
     lines += _section("M-step, in this order", [line for item in derivation.updates for line in _update(item, model)])
@@ -43,6 +45,19 @@ def check_lines(derivation: Derivation, bound: Bound | None) -> list[str]:
         lines += _section("data", bound_summary(bound))
     warnings = [*model.warnings, *(bound.warnings if bound is not None else ())]
     return lines + _section("warnings", list(dict.fromkeys(warnings)))
+
+
+def _counts(model: Model, bound: Bound | None) -> Iterator[str]:
+    """How far the sums over latent counts go."""
+    sets = counted_sets(model)
+    for name, index_set in counted_variables(model).items():
+        top = "" if bound is None else f"0 to {len(bound.indexes[index_set]) - 1}"
+        if sets[index_set].top is not None:
+            yield f"{name}: summed over {top or 'the values that the model says'}, not renormalised"
+        else:
+            first = f"{top} at first, and " if top else ""
+            enough = f"as far as it takes to leave out less than {NEGLECTED:g} of posterior mass"
+            yield f"{name}: summed over {first}{enough}"
 
 
 def _section(title: str, lines: list[str]) -> list[str]:
@@ -117,7 +132,7 @@ def _statements(plate: str | None, model: Model) -> list[str]:
     for variable in model.variables:
         hidden_draw = variable.name in drawn or "." in variable.name
         if variable.plate == plate and variable.kind != "weight" and not hidden_draw:
-            lines.append(f"{variable.kind} {_law(variable, model)}{_values(variable)}")
+            lines.append(f"{variable.kind} {_law(variable, model)}{_values(variable, model)}")
     extra = [f for f in model.factors if f.plate == plate and f.target is None]
     lines += [f"factor {' '.join(factor.text.split())}" for factor in extra]
     return lines + [given.text for given in model.givens if given.plate == plate]
@@ -135,7 +150,9 @@ def _law(variable: Variable, model: Model) -> str:
     return f"{variable.name}{axes}"
 
 
-def _values(variable: Variable) -> str:
+def _values(variable: Variable, model: Model) -> str:
+    if variable.name in counted_variables(model):
+        return "   (a count)"
     if variable.values is None:
         return f"   ({show_domain(variable.domain)})"
     if variable.genotype:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from emdsl.plan.counts import counted_variables
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.program import Program
 from emdsl.runtime.problem import Array
@@ -22,8 +23,16 @@ def degenerate(program: Program, statistics: dict[str, Any]) -> str | None:
 
     Only densities can collapse: hidden values that select nothing continuous may be as rare as they like.
     """
-    dense = [item for item in program.pieces.values() if item.piece.continuous and item.axes.hidden]
-    for name, _, _ in program.latents:
+    enumerated = counted_variables(program.derivation.model)
+    # A value of a latent count has no density of its own: most of them are held by no unit.
+    dense = [
+        item
+        for item in program.pieces.values()
+        if item.piece.continuous
+        and item.axes.hidden
+        and not any(axis.partition("@")[0] in enumerated for axis in item.axes.hidden)
+    ]
+    for name, _, _ in program.drawn:
         need = max((_dimensions(item, program) for item in dense if name in item.axes.hidden), default=0)
         if not need:
             continue
@@ -41,6 +50,8 @@ def degenerate(program: Program, statistics: dict[str, Any]) -> str | None:
 def _dimensions(item: BoundPiece, program: Program) -> int:
     if item.carrier == "gaussian":
         return int(program.gaussians[item.piece.name].data.d)
+    if item.carrier == "vector":
+        return program.vectors[item.piece.name].d
     slots = [s.coefficients.shape[-2] for s in item.data.slots if s is not None]
     return max(1, *slots) if slots else 1
 
@@ -76,6 +87,8 @@ def _spreads(item: BoundPiece, program: Program, statistics: Array) -> Iterator[
             mean = first[held] / n[held][:, None]
             variance = np.diagonal(second[held], axis1=-2, axis2=-1) / n[held][:, None] - mean**2
             yield float(np.sqrt(np.maximum(variance, 0.0)).min())
+    elif item.carrier == "vector":
+        yield from program.vectors[item.piece.name].spreads(statistics)
     elif item.piece.shifts:
         square, linear, count = statistics[..., 0], statistics[..., 1], statistics[..., 2]
         held = count > 0

@@ -48,6 +48,7 @@ class Eliminator:
     maps: Sequence[BoundMap]
     random: bool = False
     integrals: Sequence[BoundIntegral] = ()
+    without_potential: frozenset[str] = frozenset()
     sizes: dict[str, int] = field(default_factory=dict)
     numbers: count[int] = field(default_factory=count)
     roles: dict[int, tuple[str, int]] = field(default_factory=dict)
@@ -85,7 +86,7 @@ class Eliminator:
                 coded.setdefault(key, []).append(piece)
             elif piece.carrier == "affine":
                 found.append(Affine(next(self.numbers), axes, level, True, piece.piece.name))
-            elif piece.carrier == "gaussian":
+            elif piece.carrier in ("gaussian", "vector"):
                 found.append(Quadratic(next(self.numbers), axes, level, True, piece.piece.name))
             elif piece.carrier in ("rows", "log-sum-exp"):
                 found.append(RowDensity(next(self.numbers), axes, level, True, piece.piece.name))
@@ -113,7 +114,7 @@ class Eliminator:
             for variable in self.model.variables:
                 if variable.kind != "latent" or variable.values is None or is_unseen(variable.name):
                     continue
-                if not variable.components:
+                if not variable.components and variable.name not in self.without_potential:
                     level = self._level_of(variable.plate)
                     axes = (START, variable.name) if START in self.sizes else (variable.name,)
                     found.append(Potential(next(self.numbers), axes, level, True, variable.name))

@@ -70,9 +70,10 @@ class BoundPiece:
     """One piece with everything that does not change during a fit.
 
     `carrier` says how it enters the E-step: `static` (no data), `affine` (statistics times eta), `coded` (tables by
-    code), `rows` (a density by row), `log-sum-exp`, `gaussian`, or not at all: `prior`, `arrays` (a prior that is a
-    function of whole arrays), `argument` (one element of such an array). `by_position`: a law for the first units of
-    chains, or the later ones, leaves out the other rows by itself; that of a hidden chain does not.
+    code), `rows` (a density by row), `log-sum-exp`, `gaussian`, `vector` (a normal law by formulas), or not at all:
+    `prior`, `arrays` (a prior that is a function of whole arrays), `argument` (one element of such an array).
+    `by_position`: a law for the first units of chains, or the later ones, leaves out the other rows by itself; that of
+    a hidden chain does not.
     """
 
     piece: Piece

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.arrays import element
@@ -12,19 +13,26 @@ from emdsl.ir.derivation import Piece
 from emdsl.ir.expressions import Binder, BinderRef, ParameterRef, Tabulate, VariableRef, walk
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.evaluation import Evaluator, axis_of
-from emdsl.plan.layout import Axes
+from emdsl.plan.layout import Axes, BoundPiece
 from emdsl.plan.named import POINT
-from emdsl.runtime.gaussian import GaussianData
+from emdsl.runtime.gaussian import GaussianData, GaussianTable
+from emdsl.runtime.gaussian_missing import PartlySeenTable, Pattern, patterns_of
 from emdsl.runtime.problem import Array, Theta
 from emdsl.runtime.scatter import Address
 from emdsl.runtime.stationary import StationaryPart
 
 
 class GaussianPiece:
-    """A Gaussian piece's data with the addresses of its mean and covariance."""
+    """A Gaussian piece's data with the addresses of its mean and covariance; `patterns` where cells are missing or rows
+    left out, `outside` the cells whose guards do not hold.
+    """
 
-    def __init__(self, data: GaussianData, mean: Address | Array, covariance: Address, mean_name: str) -> None:
+    def __init__(
+        self, data: GaussianData, mean: Address | Array, covariance: Address, mean_name: str,
+        patterns: tuple[Pattern, ...] | None = None, outside: NDArray[np.bool_] | None = None,
+    ) -> None:  # fmt: skip
         self.data, self.mean, self.covariance, self.mean_name = data, mean, covariance, mean_name
+        self.patterns, self.outside = patterns, outside
 
     def mean_of(self, theta: Theta) -> Array:
         """`(*hidden or 1s, d)`."""
@@ -36,22 +44,38 @@ class GaussianPiece:
         """`(*hidden or 1s, d, d)`."""
         return self.covariance.gather(np.asarray(theta[self.covariance.parameter]))
 
+    def table(self, theta: Theta, *, blank: bool) -> GaussianTable | PartlySeenTable:
+        """The piece at one theta; `blank`: without its log-density, so that missing cells are filled in by what all
+        rows show of their column (the first E-step of a random start).
+        """
+        data = self.data
+        if self.patterns is not None:
+            shape = (*data.hidden, data.d)
+            mean, covariance = np.zeros(data.d), np.eye(data.d)
+            if not blank:
+                mean = (self.mean_of(theta) - data.centre) / data.scale
+                covariance = self.covariance_of(theta) / (data.scale[:, None] * data.scale)
+            mean, covariance = np.broadcast_to(mean, shape), np.broadcast_to(covariance, (*shape, data.d))
+            return PartlySeenTable(data, self.patterns, mean, covariance, blank, self.outside)
+        eta = np.zeros((*data.hidden, data.monomials))
+        if not blank:
+            eta = data.eta(self.mean_of(theta), self.covariance_of(theta))
+            if self.outside is not None:
+                eta = np.where(self.outside[..., None], 0.0, eta)
+        return GaussianTable(data, eta)
 
-def bind_gaussian(piece: Piece, axes: Axes, binder: PieceBinder, weights: Array | None) -> GaussianPiece:
+
+def bind_gaussian(item: BoundPiece, binder: PieceBinder, weights: Array | None) -> GaussianPiece:
     """The columns of a vector observation, and the addresses of its mean and covariance. `weights` are those of its
     rows.
     """
-    vector = piece.vector
+    vector, axes = item.piece.vector, item.axes
     assert vector is not None
     values = np.asarray(binder.bound.values[vector.variable.name].array, dtype=np.float64)
-    if np.isnan(values).any():
-        raise EmmError(
-            "not-supported-yet",
-            f"missing cells in `{vector.variable.name}`, which has a multivariate law, have no plan yet",
-        )
-    centre = np.average(values, axis=1, weights=weights)
-    scale = np.sqrt(np.average((values - centre[:, None]) ** 2, axis=1, weights=weights))
-    scale = np.where(scale > 0, scale, 1.0)
+    shown = ~np.isnan(values)
+    if item.data.row_mask is not None:
+        shown = shown & item.data.row_mask
+    centre, scale = _pooled(values, shown, weights)
     evaluator = binder.plain
     constant = 0.0 if vector.constant is None else float(evaluator.value(vector.constant).array)
     rows, columns = Binder("vector 1", vector.axis), Binder("vector 2", vector.axis)
@@ -69,7 +93,18 @@ def bind_gaussian(piece: Piece, axes: Axes, binder: PieceBinder, weights: Array 
         mean = np.broadcast_to(known, (*(1,) * len(axes.hidden), len(values)))
     hidden = axes.shape(axes.hidden)
     data = GaussianData((values - centre[:, None]) / scale[:, None], centre, scale, hidden, constant)
-    return GaussianPiece(data, mean, covariance, name)
+    patterns = None if shown.all() else patterns_of(shown)
+    return GaussianPiece(data, mean, covariance, name, patterns, item.data.outside)
+
+
+def _pooled(values: Array, shown: NDArray[np.bool_], weights: Array | None) -> tuple[Array, Array]:
+    """Mean and standard deviation of what each column shows, `(d,)`; 0 and 1 where that is nothing."""
+    counted = shown * (1.0 if weights is None else weights)
+    total = np.maximum(counted.sum(axis=1), 1e-300)
+    centre = (counted * np.where(shown, values, 0.0)).sum(axis=1) / total
+    apart = np.where(shown, values - centre[:, None], 0.0)
+    scale = np.sqrt((counted * apart**2).sum(axis=1) / total)
+    return centre, np.where(scale > 0, scale, 1.0)
 
 
 def bind_hidden_gaussian(piece: Piece, axes: Axes, binder: PieceBinder, data: GaussianData) -> GaussianPiece:

@@ -7,7 +7,7 @@ a genotype: the adjoint of a potential is the (joint) posterior probability.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from emdsl.ir.derivation import Derivation
 from emdsl.ir.latents import is_continuous
 from emdsl.ir.model import Model, Variable
 from emdsl.plan.block_source import block_function
+from emdsl.plan.counts import counted_variables, raised, tail, warnings_of
 from emdsl.plan.elimination import Eliminator
 from emdsl.plan.nodes import Node, Potential, Power, Scan, in_order
 from emdsl.plan.program import Constants, Program, load_module
@@ -81,8 +82,16 @@ def posterior(derivation: Derivation, bound: Bound, theta: Theta, *, filtered: b
     weight. `filtered`: the probabilities are given a chain's units up to this one alone; the path stays that of the
     whole chain."""
     check_conditions(derivation.model, bound)
-    program = PosteriorProgram(derivation, bound)
-    return program.run(theta, filtered=filtered)
+    first = bound
+    while True:
+        program = PosteriorProgram(derivation, bound)
+        found, model = program.run(theta, filtered=filtered), program.derivation.model
+        own = {m.name: np.nan_to_num(m.probabilities) for m in found.marginals}
+        tails = tuple(tail(model, bound, name, own[name]) for name in counted_variables(model) if name in own)
+        wider = raised(bound, tails)
+        if wider is None:
+            return replace(found, notes=(*found.notes, *warnings_of(tails, first)))
+        bound = wider
 
 
 def reported(model: Model) -> tuple[Variable, ...]:

@@ -205,6 +205,8 @@ def _operations(program: Program, node: Node) -> int:
         case Take(pieces=names):
             return rows * width * program.pieces[names[0]].data.terms
         case Quadratic(piece=name):
+            if name in program.vectors:
+                return rows * width * program.vectors[name].d ** 2
             return rows * width * program.gaussians[name].data.monomials
         case RowDensity():
             return rows * width * 20

@@ -20,7 +20,7 @@ from emdsl.plan.layout import BoundPiece
 from emdsl.plan.named import START
 from emdsl.plan.program import Program
 from emdsl.plan.spaces import make_spaces
-from emdsl.plan.unseen import check_conditions, is_unseen
+from emdsl.plan.unseen import check_conditions
 from emdsl.runtime.assembly import Assembly, assemble_gradient
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.gaussian_part import GaussianPart
@@ -33,6 +33,7 @@ from emdsl.runtime.problem import Array, Expectation, Space, Theta
 from emdsl.runtime.random_start import draw_potentials
 from emdsl.runtime.rules import keep_fixed, share
 from emdsl.runtime.stationary import StationaryPart
+from emdsl.runtime.vector_density import VectorDensity
 
 #: Rows times starts up to which starts run as a batch: above it one start fills the machine by itself.
 MOST_BATCHED = 400_000
@@ -123,8 +124,8 @@ class BoundProblem:
 
     @property
     def has_latent(self) -> bool:
-        """Whether the model has hidden variables."""
-        return any(v.kind == "latent" and not is_unseen(v.name) for v in self.model.variables)
+        """Whether the model has hidden variables that a start can draw."""
+        return bool(self.program.drawn or self.program.integrals)
 
     @property
     def hidden_bounds(self) -> tuple[str, ...]:
@@ -161,7 +162,7 @@ class BoundProblem:
     def _draw(self, rng: np.random.Generator) -> tuple[dict[str, Array], tuple[Array, ...]]:
         levels = self.program.bound.levels
         parents, sizes = [level.parent for level in levels], [level.size for level in levels]
-        return draw_potentials(rng, self.program.latents, parents, sizes, dense=self._dense, chains=self._chains)
+        return draw_potentials(rng, self.program.drawn, parents, sizes, dense=self._dense, chains=self._chains)
 
     def rough(self) -> BoundProblem:
         """The same problem with at most two Newton steps in an M-step (a generalised EM algorithm)."""
@@ -374,9 +375,12 @@ class BoundProblem:
             offsets=self.program.layout.offsets,
         )
 
-    def _assemblies(self) -> list[Assembly | PointAssembly | StationaryPart | ArrayPart]:
-        found: list[Assembly | PointAssembly | StationaryPart | ArrayPart] = list(self.program.stationary.values())
+    def _assemblies(self) -> list[Assembly | PointAssembly | StationaryPart | ArrayPart | VectorDensity]:
+        found: list[Assembly | PointAssembly | StationaryPart | ArrayPart | VectorDensity] = list(
+            self.program.stationary.values()
+        )
         found += self._arrays.values()
+        found += self.program.vectors.values()
         for item in self.program.pieces.values():
             if item.carrier == "integral":
                 found.append(self._point_assembly(item))

@@ -16,6 +16,7 @@ from emdsl.ir.derivation import Derivation
 from emdsl.ir.identifiers import identifier
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.blocks import make_blocks
+from emdsl.plan.counts import counted_variables
 from emdsl.plan.elimination import Eliminator
 from emdsl.plan.integrals import bind_integral
 from emdsl.plan.latent_pieces import VectorPiece
@@ -39,12 +40,13 @@ from emdsl.plan.nodes import (
 from emdsl.plan.preparation import prepared
 from emdsl.plan.source import formula_source, program_source
 from emdsl.plan.unseen import is_unseen
+from emdsl.plan.vectors import bind_vector
 from emdsl.runtime.carriers import Block, RowTable
 from emdsl.runtime.functions import LOG_ZERO
-from emdsl.runtime.gaussian import GaussianTable
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE, extend_codes, extend_codes_reverse
 from emdsl.runtime.openings import FirstWindows
 from emdsl.runtime.problem import Array, Theta
+from emdsl.runtime.vector_density import VectorDensity, VectorTable
 
 #: A spread this many times below the pooled one is narrow: squares of standardised columns then lose half their digits.
 NARROW = 1e4
@@ -75,6 +77,7 @@ class Program:
         statements = (*derivation.maps, *observed_pairs(derivation.model))
         self.maps = {item.name: bind_map(item, derivation.model, bound) for item in statements}
         self.gaussians: dict[str, GaussianPiece] = {}
+        self.vectors: dict[str, VectorDensity] = {}
         self.stationary = {
             name: bind_stationary(item.piece, item.axes, binder)
             for name, item in self.pieces.items()
@@ -95,7 +98,8 @@ class Program:
         first = Eliminator(*arguments, integrals=inside)
         self.root = first.build()
         self.sizes = first.sizes
-        second = Eliminator(*arguments, random=True, integrals=inside)
+        counts = frozenset(counted_variables(derivation.model))
+        second = Eliminator(*arguments, random=True, integrals=inside, without_potential=counts)
         self.random_root = second.build()
         self.source = program_source(derivation, self.root, self.random_root)
         self.module = load_module(self.source)
@@ -115,6 +119,9 @@ class Program:
             for v in derivation.model.variables
             if v.kind == "latent" and v.values is not None and not v.components and not is_unseen(v.name)
         ]
+        #: Those that random starts draw: a count begins at its own law, a random one means nothing.
+        self.drawn = [item for item in self.latents if item[0] not in counts]
+        self._counted = {name for name, item in self.pieces.items() if counts & set(item.axes.hidden)}
         cells = max(self._cells(node) for node in self.nodes)
         #: Densities by row and element that one look at all continuous hidden variables takes.
         self.evaluations = sum(
@@ -140,9 +147,10 @@ class Program:
             if item.carrier == "integral":
                 continue
             if item.carrier == "gaussian":
-                self.gaussians[name] = bind_gaussian(
-                    item.piece, item.axes, self._binder, self._unit_weights(item.level)
-                )
+                self.gaussians[name] = bind_gaussian(item, self._binder, self._unit_weights(item.level))
+                continue
+            if item.carrier == "vector":
+                self.vectors[name] = bind_vector(item, self._binder, self.module)
                 continue
             if item.piece.form != "separable" or item.piece.prior:
                 continue
@@ -221,10 +229,20 @@ class Program:
 
     def etas(self, theta: Theta, v: Array) -> dict[str, Array]:
         """The eta table of each separable piece."""
-        tables = {name: function(theta, v, data) for name, function, data in self._etas}
+        tables = {name: self._possible(name, function(theta, v, data)) for name, function, data in self._etas}
         for name, part in self.stationary.items():
             tables[name] = part.table(theta)[..., None]
         return tables
+
+    def _possible(self, name: str, table: Array) -> Array:
+        """An eta table with the logarithm of 0 in the cells that are impossible."""
+        item = self.pieces[name]
+        if item.data.impossible is not None:
+            constant = next(j for j, term in enumerate(item.piece.terms) if term.statistic == "1")
+            mask = np.broadcast_to(item.data.impossible, table.shape[:-1])
+            table[mask] = 0.0
+            table[mask, constant] = LOG_ZERO
+        return table
 
     def expect(self, theta: Theta) -> tuple[Any, dict[str, Any]]:
         """The log-likelihood (one for each start of a batch) and the expected statistics of each piece, `(*cells,
@@ -253,13 +271,19 @@ class Program:
     def expect_random(
         self, theta: Theta, potentials: dict[str, Array], multiplier: tuple[Array, ...], rng: np.random.Generator
     ) -> dict[str, Any]:
-        """Expected statistics with all log-densities but structural zeros left out and random potentials in their
-        place.
+        """Expected statistics with all log-densities but structural zeros, and those in which counts occur, left out
+        and random potentials in their place.
         """
         with np.errstate(all="ignore"):
             v = self.vector(theta)
-            etas = {name: np.where(eta <= LOG_IMPOSSIBLE, LOG_ZERO, 0.0) for name, eta in self.etas(theta, v).items()}
-            tables = {n.number: self._table(n, theta, v, etas, blank=True, rng=rng) for n in self.random_nodes}
+            etas = {
+                name: eta if name in self._counted else np.where(eta <= LOG_IMPOSSIBLE, LOG_ZERO, 0.0)
+                for name, eta in self.etas(theta, v).items()
+            }
+            tables = {
+                n.number: self._table(n, theta, v, etas, blank=not self._counted & _pieces_of(n), rng=rng)
+                for n in self.random_nodes
+            }
             constants = Constants(self.random_constants)
             constants.size = self.random_constants.size
             for node in self.random_nodes:
@@ -304,11 +328,10 @@ class Program:
                 reduced = item.piece.form == "log-sum-exp"
                 return RowTable(item.data, density, theta, v, reduced, item.piece.sign, blank)
             case Quadratic():
-                item_ = self.gaussians[node.piece]
-                eta = np.zeros((*item_.data.hidden, item_.data.monomials))
-                if not blank:
-                    eta = item_.data.eta(item_.mean_of(theta), item_.covariance_of(theta))
-                return GaussianTable(item_.data, eta)
+                if node.piece not in self.vectors:
+                    return self.gaussians[node.piece].table(theta, blank=blank)
+                law = self.vectors[node.piece]
+                return VectorTable(np.zeros((*law.hidden, law.x.shape[1])) if blank else law.densities(theta, v))
         return None
 
     def _is_narrow(self, name: str, etas: dict[str, Array]) -> bool:
@@ -377,7 +400,7 @@ class Program:
             case Table() | Take():
                 return np.zeros_like(tables[node.number])
             case Quadratic():
-                return np.zeros_like(tables[node.number].eta)
+                return tables[node.number].accumulator()
             case RowDensity() if node.piece in self.integrals:
                 integral = self.integrals[node.piece]
                 return np.empty((*integral.hidden, integral.units))
@@ -402,8 +425,10 @@ class Program:
                 case Take():
                     for name in node.pieces:
                         found[name] = self._uncoded(name, sums[node.number], tables[node.number])
-                case RowDensity() | Quadratic():
+                case RowDensity():
                     found[node.piece] = sums[node.number]
+                case Quadratic():
+                    found[node.piece] = self._inside(node.piece, tables[node.number].expected(sums[node.number]))
         return found
 
     def _spread(self, name: str, counts: Array) -> Array:
@@ -423,6 +448,10 @@ class Program:
     def _inside(self, name: str, statistics: Array) -> Array:
         outside = self.pieces[name].data.outside
         return statistics if outside is None else np.where(outside[..., None], 0.0, statistics)
+
+
+def _pieces_of(node: Node) -> set[str]:
+    return {*getattr(node, "pieces", ()), getattr(node, "piece", "")}
 
 
 def load_module(source: str) -> ModuleType:

@@ -15,6 +15,7 @@ from emdsl.plan.formulas import (
     update_function,
 )
 from emdsl.plan.nodes import Node
+from emdsl.plan.vectors import parts_of
 
 HEADER = '''"""EM for the model {name}: generated from its derivation, do not edit."""
 
@@ -90,6 +91,9 @@ def program_source(derivation: Derivation, root: Node, random_root: Node) -> str
             sections.append([title, *density_function(piece)])
         if piece.form in ("separable", "rows", "log-sum-exp"):
             sections.append(derivative_functions(piece))
+        for number, (part, _) in enumerate(parts_of(piece)):
+            sections.append([*([title] if number == 0 else []), *density_function(part)])
+            sections.append(derivative_functions(part))
     pieces = {piece.name: piece for piece in derivation.pieces}
     for update in derivation.updates:
         if update.rule in ("simplex", "bound", "closed form"):

@@ -20,6 +20,7 @@ from emdsl.runtime.carriers import Block
 from emdsl.runtime.matrix_terms import ArrayPart
 from emdsl.runtime.matrix_updates import gaussian_gradient
 from emdsl.runtime.problem import Array, Theta
+from emdsl.runtime.vector_density import VectorDensity
 
 if TYPE_CHECKING:
     from emdsl.plan.problem import BoundProblem
@@ -75,7 +76,14 @@ def _by_unit(problem: BoundProblem, theta: Theta, v: Array, out: Array) -> dict[
         by_points = _at_points(problem, tables, statistics, block)
         statistics.update(by_points)
         for item in parts:
-            item.gradient(theta, v, statistics[item.data.name], out[unit])
+            found = statistics[item.data.name]
+            if isinstance(item, VectorDensity):
+                # Its statistics are weights by row, which only the rows of this unit have got.
+                own = np.zeros(found.shape)
+                rows = block.rows[program.pieces[item.data.name].level]
+                own[..., rows] = found[..., rows]
+                found = own
+            item.gradient(theta, v, found, out[unit])
         for name, piece in program.gaussians.items():
             _add_gaussian(problem, piece, statistics[name], theta, out[unit])
         for name in by_row & set(statistics):

@@ -194,7 +194,8 @@ class Fit:
     def _indexes(self) -> Mapping[str, tuple[str, ...]]:
         """The labels of the index sets that the model declares (binary variables have one of their own)."""
         indexes = self.outcome.bound.indexes
-        named = (item.name for item in self.outcome.model.index_sets if item.name != CELL_SET)
+        left_out = (CELL_SET, *self.outcome.bound.counts)
+        named = (item.name for item in self.outcome.model.index_sets if item.name not in left_out)
         return {name: indexes[name] for name in named if name in indexes}
 
     def summary(self, *, everything: bool = True, warnings: bool = True) -> str:

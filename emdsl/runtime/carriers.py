@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.runtime.chains import ChainLayout
+from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.kernels import log_sum_exp, take_log, take_log_reverse
 from emdsl.runtime.pieces import PieceData
 from emdsl.runtime.problem import Array, Theta
@@ -136,6 +137,8 @@ class RowTable:
             return np.zeros(shape)
         full = (*view.cells, view.rows)
         values = np.broadcast_to(self.density(self.theta, self.v, view), full)
+        if view.impossible is not None:
+            values = np.where(view.impossible, LOG_ZERO, values)
         elements = view.elements
         if self.reduced:
             values = self.sign * log_sum_exp(np.array(values), (len(view.cells) - 1,))[0]
@@ -147,4 +150,5 @@ class RowTable:
         if elements:
             first = len(view.hidden)
             values = values.sum(axis=tuple(range(first, first + len(elements))))
-        return np.array(values)
+        # Impossible is finite, as in eta tables: what is added to it or multiplied with it later stays a number.
+        return np.maximum(values, LOG_ZERO)

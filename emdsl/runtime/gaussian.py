@@ -55,7 +55,7 @@ class GaussianData:
         shape = np.broadcast_shapes(m.shape[:-1], c.shape[:-2])
         m = np.broadcast_to(m, (*shape, self.d))
         c = np.broadcast_to(c, (*shape, self.d, self.d))
-        chol, proper = _factors(c)
+        chol, proper = cholesky_where_possible(c)
         root = np.linalg.solve(chol, np.broadcast_to(np.eye(self.d), c.shape))
         precision = np.swapaxes(root, -1, -2) @ root
         logdet = 2 * np.log(np.diagonal(chol, axis1=-2, axis2=-1)).sum(axis=-1)
@@ -95,7 +95,7 @@ class GaussianData:
         return n, first * self.scale + n[..., None] * self.centre
 
 
-def _factors(matrices: Array) -> tuple[Array, NDArray[np.bool_] | None]:
+def cholesky_where_possible(matrices: Array) -> tuple[Array, NDArray[np.bool_] | None]:
     """Cholesky factors, and which matrices have one (None: all); the others get the identity."""
     try:
         return np.asarray(np.linalg.cholesky(matrices), dtype=np.float64), None
@@ -117,6 +117,18 @@ class GaussianTable:
     data: GaussianData
     eta: Array
     kept: Array | None = None
+
+    def accumulator(self) -> Array:
+        """What `collect` adds to."""
+        return np.zeros_like(self.eta)
+
+    def collect(self, sums: Array, adjoint: Array, rows: slice) -> None:
+        """Adds the expected monomials of some rows; follows `forward` of the same rows."""
+        sums += self.reverse(adjoint, rows)
+
+    def expected(self, sums: Array) -> Array:
+        """Expected monomials `(*hidden, monomials)` of all rows."""
+        return sums
 
     def forward(self, rows: slice) -> Array:
         """Log-densities `(*hidden, rows)`."""

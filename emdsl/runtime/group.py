@@ -15,6 +15,7 @@ from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.integrals.assembly import PointAssembly
 from emdsl.runtime.problem import Array, Theta
 from emdsl.runtime.stationary import StationaryPart
+from emdsl.runtime.vector_density import VectorDensity
 
 #: Newton steps in one M-step; the next M-step goes on where this one stopped (a generalised EM algorithm).
 MOST_STEPS = 12
@@ -32,7 +33,7 @@ class Group:
     """
 
     coordinates: Coordinates
-    assemblies: Sequence[Assembly | PointAssembly | StationaryPart]
+    assemblies: Sequence[Assembly | PointAssembly | StationaryPart | VectorDensity]
     offsets: Mapping[str, int]
     quadratic: bool
     most_steps: int = MOST_STEPS

@@ -16,8 +16,8 @@ from emdsl.runtime.scatter import Address
 class Slots:
     """A predictor as `sum over slots of coefficient * parameter element`.
 
-    `positions` are `(*cells, slots)` places in the vector of all parameters (`(*cells, slots, rows)` if `by_row`),
-    `coefficients` `(*cells or 1s, slots, rows or 1)`.
+    `positions` are `(*cells or 1s, slots)` places in the vector of all parameters (`(*cells or 1s, slots, rows)` if
+    `by_row`), `coefficients` `(*cells or 1s, slots, rows or 1)`.
     """
 
     positions: NDArray[np.intp]
@@ -30,7 +30,7 @@ class Slots:
         return all(size == 1 for size in self.coefficients.shape[:-2])
 
     def predict(self, v: Array) -> Array:
-        """The predictor, `(*cells, rows or 1)`."""
+        """The predictor, `(*cells or 1s, rows or 1)`."""
         if self.by_row:
             return np.asarray((v[self.positions] * self.coefficients).sum(axis=-2))
         values = v[self.positions]
@@ -51,7 +51,9 @@ class PieceData:
 
     `by_row`: its formulas are evaluated row by row (then every array has a row axis last). `rows` is their number.
     `row_mask` `(*elements, rows)` is true where the piece applies. `outside` `(*cells)` is true where its guards do
-    not hold. `statistics` `(elements * terms, rows)`, or with codes `(elements, terms, rows)`.
+    not hold; `impossible` `(*cells)` (with rows or 1 last if `by_row`) where a hidden number and data exclude each
+    other, so that the probability is 0. `statistics` `(elements * terms, rows)`, or with codes `(elements, terms,
+    rows)`.
     """
 
     name: str
@@ -67,6 +69,7 @@ class PieceData:
     shifts: dict[str, Array] = field(default_factory=dict)
     outside: NDArray[np.bool_] | None = None
     row_mask: NDArray[np.bool_] | None = None
+    impossible: NDArray[np.bool_] | None = None
     statistics: Array | None = None
     code: NDArray[np.intp] | None = None
     sets: NDArray[np.bool_] | None = None
@@ -186,5 +189,6 @@ class PieceData:
             slots=[None if item is None else item.at(rows) for item in self.slots],
             knowns={name: cut(value) for name, value in self.knowns.items()},
             row_mask=None if self.row_mask is None else cut(self.row_mask),
+            impossible=None if self.impossible is None else cut(self.impossible),
             rows=len(range(*rows.indices(self.rows))),
         )

@@ -14,6 +14,7 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.arrays import element
 from emdsl.ir.expressions import Binder, BinderRef, Expression, Number, VariableRef, rewrite
 from emdsl.ir.model import Branch, Factor, Map, Model, Variable
+from emdsl.plan.counts import HIGHEST, counted_sets, counted_variables
 from emdsl.plan.named import ROW, Named, combine
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.problem import Theta
@@ -23,6 +24,16 @@ from emdsl.simulate.truncated import redrawn
 
 #: What the probabilities of a finite law may miss 1 by.
 MISS = 1e-6
+#: What the values of a latent count may leave out: more than the rounding of their sum.
+LEFT_OUT = 1e-11
+
+
+class TopTooLow(Exception):
+    """The values of a latent count end too early at these parameters; `index_set` is theirs."""
+
+    def __init__(self, index_set: str) -> None:
+        super().__init__(index_set)
+        self.index_set = index_set
 
 
 @dataclass(frozen=True)
@@ -110,6 +121,7 @@ class Drawer:
     def _finite(self, factor: Factor, units: Codes) -> None:
         targets = self.targets(factor)
         shares = self.probabilities(factor, units, targets)
+        self._check_top(factor, shares)
         elements = [len(self.bound.indexes[binder.index_set]) for binder in ordered_elements(factor)]
         values = shares.shape[len(elements) + 1 :]
         ends = cumulated(shares.reshape(*shares.shape[: len(elements) + 1], -1), factor)
@@ -117,6 +129,21 @@ class Drawer:
         code = np.minimum((uniform[..., None] >= ends).sum(axis=-1), ends.shape[-1] - 1)
         for target, codes in zip(targets, np.unravel_index(code, values), strict=True):
             self._store(self.model.variable(target.name), codes, units)
+
+    def _check_top(self, factor: Factor, shares: NDArray[np.float64]) -> None:
+        """Raises `TopTooLow` where a latent count without a bound goes beyond the values at hand."""
+        assert factor.target is not None
+        name = factor.target.name
+        index_set = counted_variables(self.model).get(name)
+        if index_set is None or counted_sets(self.model)[index_set].top is not None:
+            return
+        if not (shares.sum(axis=-1) > 1.0 - LEFT_OUT).all():
+            if len(self.bound.indexes[index_set]) > HIGHEST:
+                raise EmmError(
+                    "cannot-simulate", f"`{name}` takes values beyond {HIGHEST} at these parameters",
+                    help="give its law a bound: up to …",
+                )  # fmt: skip
+            raise TopTooLow(index_set)
 
     # --- numbers ------------------------------------------------------------------------------------------------------
 

@@ -282,6 +282,38 @@ def relapses() -> list[Row]:
     return rows
 
 
+def point_counts() -> list[Row]:
+    """120 sites, three surveys each: animals ~ Poisson(exp(1.3 + 0.5 forest)), each counted with logit -0.4 - 0.7
+    wind."""
+    rng = np.random.default_rng(2101)
+    rows: list[Row] = []
+    for site in range(1, 121):
+        forest = round(float(rng.normal()), 3)
+        animals = rng.poisson(np.exp(1.3 + 0.5 * forest))
+        for survey in range(1, 4):
+            wind = round(float(rng.normal()), 3)
+            counted = int(rng.binomial(animals, 1 / (1 + np.exp(0.4 + 0.7 * wind))))
+            rows.append((site, survey, forest, wind, counted))
+    return rows
+
+
+def heights() -> list[Row]:
+    """90 children at four ages of their own: serially correlated deviations (sd 3, 0.7 a year), errors (sd 1); each
+    visit after the first missed with chance 0.2."""
+    rng = np.random.default_rng(2102)
+    rows: list[Row] = []
+    for child in range(1, 91):
+        boy = bool(rng.random() < 0.5)
+        age = np.round(2 + np.cumsum(rng.uniform(0.5, 1.5, 4)), 2)
+        apart = np.abs(age[:, None] - age)
+        law = 9 * 0.7**apart + np.eye(4)
+        height = (79 + 6.2 * age if boy else 77 + 6.4 * age) + np.linalg.cholesky(law) @ rng.normal(size=4)
+        missed = rng.random(4) < np.array([0, 0.2, 0.2, 0.2])
+        cells = ["" if gone else f"{value:.1f}" for gone, value in zip(missed, height, strict=True)]
+        rows.append((child, "boy" if boy else "girl", *age, *cells))
+    return rows
+
+
 def write(name: str, header: tuple[str, ...], rows: list[Row]) -> None:
     """One CSV file next to this one."""
     with (HERE / name).open("w", newline="", encoding="utf-8") as file:
@@ -315,6 +347,8 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "group_sizes.csv": (("water", "size", "count"), group_sizes),
     "relapses.csv": (("time", "relapse"), relapses),
     "clicks.csv": (("user", "click", "page"), clicks),
+    "point_counts.csv": (("site", "survey", "forest", "wind", "counted"), point_counts),
+    "heights.csv": (("child", "sex", *(f"{name}_{k}" for name in ("age", "height") for k in range(1, 5))), heights),
 }
 
 if __name__ == "__main__":

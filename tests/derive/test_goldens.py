@@ -17,7 +17,7 @@ GOLDEN = Path(__file__).with_name("golden")
 NAMES = (
     "peppered_moth", "linkage", "linkage_coarse", "gaussian_mixture", "univariate_mixture", "regression_mixture",
     "regression_mixture_shared_slope", "poisson_mixture", "logistic_regression", "earthquakes", "subject_classes",
-    "mixture_of_experts",
+    "mixture_of_experts", "n_mixture", "serial_growth",
 )  # fmt: skip
 
 

@@ -155,6 +155,17 @@ def _zero_inflated(values: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+_MEASURES = ("logOzone", "SolarR", "Wind", "Temp")
+
+
+def _joint_normal(values: Any) -> dict[str, Any]:
+    by_measure = [dict(zip(_MEASURES, row, strict=True)) for row in values["cov"]]
+    return {
+        "mu": dict(zip(_MEASURES, values["mean"], strict=True)),
+        "Sigma": dict(zip(_MEASURES, by_measure, strict=True)),
+    }
+
+
 SHIPPED = (
     Case("peppered_moth", "peppered_moth.csv", "moths_hwe", _both(_alleles)),
     Case("abo", "abo.csv", "abo_hardyweinberg", _both(_alleles)),
@@ -167,6 +178,7 @@ SHIPPED = (
     Case("logistic_regression", "birthwt.csv", "logistic_birthwt", _both(_logistic)),
     Case("earthquakes", "earthquakes.csv", "hmm_earthquakes", _chain, "k2_free"),
     Case("earthquakes_stationary", "earthquakes.csv", "hmm_earthquakes", _both(_stationary_chain), "k2_stationary"),
+    Case("airquality", "airquality.csv", "mvn_airquality", _both(_joint_normal)),
 )
 
 VARIANT_CASES = (

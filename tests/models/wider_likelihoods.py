@@ -11,6 +11,7 @@ from scipy.special import i0e, logsumexp
 
 from tests.models.direct_maximisation import Array, Block, Optimum, Point, maximise
 from tests.models.likelihoods import TWO, columns, log_normal, numbers
+from tests.models.vector_and_count_likelihoods import n_mixture, serial_growth
 
 
 def answers(name: str, *wanted: str) -> Array:
@@ -376,6 +377,6 @@ WIDER: dict[str, Callable[[], Optimum]] = {
     for function in (
         mn_inbreeding, transcripts, haplotypes, latent_classes, crime, abo_prior, record_linkage, naive_bayes, dina,
         noise_component, von_mises_mixture, ordinal_mixture, speed, casino, latent_transition, dawid_skene, occupancy,
-        markov_mixture, segregation,
+        markov_mixture, segregation, n_mixture, serial_growth,
     )
 }  # fmt: skip

@@ -1,0 +1,65 @@
+"""Mean vectors and covariance matrices of normal laws that are expressions: one element of each, cut into addends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import sympy as sp
+
+from emdsl.derive.conversion import convert
+from emdsl.derive.printing import source
+from emdsl.derive.splitting import split_branch
+from emdsl.derive.symbols import Symbols
+from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.arrays import element
+from emdsl.ir.derivation import Piece, Vector
+from emdsl.ir.expressions import Binder, BinderRef, Expression, ParameterRef, VariableRef, walk
+from emdsl.ir.model import Branch, Model
+
+
+def with_parts(vector: Vector, model: Model, common: dict[str, Any]) -> Vector:
+    """The vector with the addends of its mean and covariance, unless both are parameters that closed forms update."""
+    if model.variable(vector.variable.name).kind == "latent":
+        return vector  # a hidden vector is integrated over, by parameters of its own
+    if _closes(vector.mean, "real", 1, model) and _closes(vector.covariance, "covariance", 2, model):
+        return vector
+    row, column = Binder(f"{vector.axis} 1", vector.axis), Binder(f"{vector.axis} 2", vector.axis)
+    return replace(
+        vector,
+        mean_parts=tuple(_parts(vector.mean, (row,), model, common)),
+        covariance_parts=tuple(_parts(vector.covariance, (row, column), model, common)),
+    )
+
+
+def _closes(array: Expression, domain: str, axes: int, model: Model) -> bool:
+    """Whether an argument is a whole slice of a parameter, told by what is hidden alone; a mean may be constant."""
+    if domain == "real" and not any(isinstance(node, ParameterRef | VariableRef) for node in walk(array)):
+        return True
+    if not isinstance(array, ParameterRef):
+        return False
+    parameter = model.parameter(array.name)
+    data = any(isinstance(n, VariableRef) and model.variable(n.name).kind != "latent" for n in walk(array.indices))
+    across = {plate.over for plate in model.plates if plate.over is not None}
+    by_column = any(isinstance(node, BinderRef) and node.binder in across for node in walk(array.indices))
+    whole = len(array.indices) == len(parameter.array_axes) - axes
+    return parameter.domain.kind == domain and whole and not data and not by_column
+
+
+def _parts(array: Expression, binders: tuple[Binder, ...], model: Model, common: dict[str, Any]) -> Iterator[Piece]:
+    body = element(array, tuple(BinderRef(binder) for binder in binders))
+    data = frozenset(v.name for v in model.variables if v.kind != "latent")
+    for part in split_branch(Branch((), body), model):
+        if part.reduced is not None:
+            raise EmmError(
+                "not-supported-yet", "a softmax inside the mean or covariance of a normal law has no plan yet"
+            )
+        symbols = Symbols(model, data)
+        value = convert(part.expression, symbols, linear=False)
+        atoms = tuple(symbols.atom_symbols)
+        yield Piece(
+            form="rows", atoms=tuple(symbols.atoms), knowns=tuple(symbols.knowns), log_density=source(value),
+            gradient=tuple(source(sp.diff(value, atom)) for atom in atoms),
+            **{**common, "elements": (*binders, *part.binders), "guards": part.guards, "target": None},
+        )  # fmt: skip
