@@ -178,7 +178,8 @@ def test_a_float_column_of_whole_numbers_prints_as_integers() -> None:
 
 def test_at_prediction_an_unseen_level_is_an_error_that_names_the_cell(tmp_path: Path) -> None:
     """`levels` is frozen in the fit."""
-    model = emdsl.loads("""
+    model = emdsl.loads(
+        """
 index k = levels
 param p : simplex[k]
 param q[k] : unit
@@ -186,7 +187,8 @@ for each row:
     latent z ~ Bernoulli(1/2)
     observed g ~ Categorical(p)
     observed y ~ Bernoulli(where(z == 1, 1/3, q[g]))
-""".lstrip())
+""".lstrip()
+    )
     fit = model.fit({"g": ["a", "b", "a"], "y": [0, 1, 1]}, se="none", starts=1)
     new = tmp_path / "new.csv"
     new.write_text("g,y\na,1\nc,0\n", encoding="utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,7 @@ UNIFORM = "model M\nparam a : real\nparam b : real\nfor each row:\n    observed 
 
 
 def test_a_uniform_law_has_the_extremes_as_bounds() -> None:
-    fit = emdsl.loads(UNIFORM).fit(TABLE)
+    fit: Any = emdsl.loads(UNIFORM).fit(TABLE)
     u = np.array(TABLE["u"])
     assert fit.converged and fit.parameters == 2
     assert (fit.params["a"], fit.params["b"]) == (u.min(), u.max())
@@ -38,7 +40,7 @@ def test_the_derivation_says_so() -> None:
 
 def test_a_pareto_law() -> None:
     text = "model M\nparam k : positive\nparam m : positive\nfor each row:\n    observed p ~ Pareto(k, m)\n"
-    fit = emdsl.loads(text).fit(TABLE)
+    fit: Any = emdsl.loads(text).fit(TABLE)
     p = np.array(TABLE["p"])
     shape = N / np.log(p / p.min()).sum()
     assert fit.converged
@@ -47,7 +49,7 @@ def test_a_pareto_law() -> None:
 
 
 def test_rows_of_weight_0_do_not_count() -> None:
-    fit = emdsl.loads(UNIFORM).fit(TABLE, weight="w")
+    fit: Any = emdsl.loads(UNIFORM).fit(TABLE, weight="w")
     counted = np.array(TABLE["u"])[np.array(TABLE["w"]) > 0]
     assert (fit.params["a"], fit.params["b"]) == (counted.min(), counted.max())
 
@@ -60,7 +62,7 @@ for each row:
     input g : g
     observed u ~ Uniform(0, b[g])
 """
-    fit = emdsl.loads(text).fit(TABLE)
+    fit: Any = emdsl.loads(text).fit(TABLE)
     u, group = np.array(TABLE["u"]), np.array(TABLE["g"])
     assert fit.params["b"] == {label: u[group == label].max() for label in ("g0", "g1", "g2")}
 
@@ -75,9 +77,9 @@ for each row:
     observed e ~ Shifted(rate, start)
 """
     e = np.array(TABLE["e"])
-    fit = emdsl.loads(text).fit(TABLE)
+    fit: Any = emdsl.loads(text).fit(TABLE)
     assert fit.params == pytest.approx({"rate": 1 / (e.mean() - e.min()), "start": e.min()}, rel=1e-9)
-    held = emdsl.loads(text).fit(TABLE, fix={"start": 1.0})
+    held: Any = emdsl.loads(text).fit(TABLE, fix={"start": 1.0})
     assert held.params == pytest.approx({"rate": 1 / (e.mean() - 1), "start": 1.0}, rel=1e-9)
     assert held.parameters == 1
 
@@ -96,7 +98,7 @@ for each row:
         noise -> Uniform(a, b)
         peak -> Normal(m, s)
 """
-    fit = emdsl.loads(text).fit(TABLE, starts=5)
+    fit: Any = emdsl.loads(text).fit(TABLE, starts=5)
     v = np.array(TABLE["v"])
     p = fit.params
     assert (p["a"], p["b"]) == (v.min(), v.max())

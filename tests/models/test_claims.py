@@ -23,7 +23,7 @@ def said(fit: Any) -> str:
 
 @pytest.mark.parametrize("x", [ODD, EVEN], ids=["odd", "even"])
 def test_a_laplace_location_is_certified_at_the_median(x: np.ndarray) -> None:
-    fit = emdsl.loads(LAPLACE).fit({"x": x.tolist()})
+    fit: Any = emdsl.loads(LAPLACE).fit({"x": x.tolist()})
     scale = np.abs(x - np.median(x)).mean()
     assert fit.converged
     assert fit.loglik == pytest.approx(-len(x) * (np.log(2 * scale) + 1), abs=1e-8)
@@ -45,7 +45,7 @@ for each row:
 """
     z = RNG.normal(size=41)
     x = 1 + 2 * z + ODD / 3
-    fit = emdsl.loads(text).fit({"x": x.tolist(), "z": z.tolist()})
+    fit: Any = emdsl.loads(text).fit({"x": x.tolist(), "z": z.tolist()})
     # The optimum passes through two of the points: all lines through two points are tried.
     best = np.inf
     for i in range(41):
@@ -57,7 +57,7 @@ for each row:
 
 @pytest.mark.parametrize("x", [[2.0] * 20, [3.0]], ids=["constant", "one row"])
 def test_data_without_spread_get_one_clear_sentence(x: list[float]) -> None:
-    fit = emdsl.loads(NORMAL).fit({"x": x})
+    fit: Any = emdsl.loads(NORMAL).fit({"x": x})
     assert not fit.converged
     why = "where the likelihood grows without limit: the data do not vary enough to estimate it"
     assert fit.warnings == (f"the next step sets s to 0, {why}",)
@@ -65,9 +65,9 @@ def test_data_without_spread_get_one_clear_sentence(x: list[float]) -> None:
 
 def test_an_infinite_prior_density_at_a_bound_is_no_mode() -> None:
     text = HEAD + "param p : unit ~ Beta(0.5, 0.5)\nfor each row:\n    observed y ~ Bernoulli(p)\n"
-    fit = emdsl.loads(text).fit({"y": [0] * 30})
+    fit: Any = emdsl.loads(text).fit({"y": [0] * 30})
     assert not fit.converged and "grows without limit" in said(fit)
-    both = emdsl.loads(text).fit({"y": [0] * 15 + [1] * 15})
+    both: Any = emdsl.loads(text).fit({"y": [0] * 15 + [1] * 15})
     assert both.converged and both.params["p"] == pytest.approx(0.5)
 
 
@@ -82,7 +82,7 @@ for each row:
     observed x ~ Normal(m + q[g], 1)
 """
     x = RNG.normal(size=60)
-    fit = emdsl.loads(text).fit({"x": x.tolist(), "g": [f"g{k % 3}" for k in range(60)]})
+    fit: Any = emdsl.loads(text).fit({"x": x.tolist(), "g": [f"g{k % 3}" for k in range(60)]})
     assert not fit.converged and fit.iterations < 500
     assert "t is running into a bound where the likelihood grows without limit" in said(fit)
 
@@ -97,13 +97,13 @@ for each row:
     latent z ~ Categorical(w)
     observed x ~ Normal(m[z], s[z])
 """
-    fit = emdsl.loads(text).fit({"x": [1.0, 1.0, 1.0, 2.0, 2.0, 3.0]}, starts=5)
+    fit: Any = emdsl.loads(text).fit({"x": [1.0, 1.0, 1.0, 2.0, 2.0, 3.0]}, starts=5)
     assert not fit.converged and "degenerate optimum" in said(fit)
 
 
 def test_rounding_that_hides_the_maximum_is_told() -> None:
     text = HEAD + "param a : positive\nparam b : positive\nfor each row:\n    observed x ~ InverseGamma(a, b)\n"
-    fit = emdsl.loads(text).fit({"x": (10 + 1e-4 * RNG.normal(size=60)).tolist()})
+    fit: Any = emdsl.loads(text).fit({"x": (10 + 1e-4 * RNG.normal(size=60)).tolist()})
     assert not fit.converged and "rounding moves the log-likelihood" in said(fit)
 
 
@@ -118,7 +118,7 @@ for each row:
     observed x ~ Normal(m[z], s)
 """
     bimodal = np.concatenate([RNG.normal(-3, 1, 30), RNG.normal(3, 1, 30)])
-    fit = emdsl.loads(text).fit({"x": bimodal.tolist()}, starts=1)
+    fit: Any = emdsl.loads(text).fit({"x": bimodal.tolist()}, starts=1)
     # Either it finds its way off the saddle, or it does not say that it converged.
     if fit.converged:
         assert fit.params["m"]["1"] != pytest.approx(fit.params["m"]["2"], abs=1.0)

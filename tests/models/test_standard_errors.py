@@ -6,6 +6,7 @@ The references are closed forms, or finite differences of likelihoods written wi
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def sandwich(per_unit: Callable[[Array], Array], at: Array, weights: Array) -> A
 
 
 def test_weights_that_are_not_whole_numbers_get_the_sandwich() -> None:
-    fit = emdsl.loads(NORMAL).fit(TABLE, weight="w")
+    fit: Any = emdsl.loads(NORMAL).fit(TABLE, weight="w")
     mean = W @ X / W.sum()
     spread = np.sqrt(W @ (X - mean) ** 2 / W.sum())
     assert fit.to_dict()["se_method"] == "sandwich"
@@ -67,19 +68,19 @@ def test_weights_that_are_not_whole_numbers_get_the_sandwich() -> None:
 
 def test_whole_weights_count_units() -> None:
     counts = RNG.integers(1, 4, 80)
-    counted = emdsl.loads(NORMAL).fit({**TABLE, "n": counts.tolist()}, weight="n", se="sandwich")
-    repeated = emdsl.loads(NORMAL).fit({"x": np.repeat(X, counts).tolist()}, se="sandwich")
+    counted: Any = emdsl.loads(NORMAL).fit({**TABLE, "n": counts.tolist()}, weight="n", se="sandwich")
+    repeated: Any = emdsl.loads(NORMAL).fit({"x": np.repeat(X, counts).tolist()}, se="sandwich")
     assert counted.se["s"] == pytest.approx(repeated.se["s"], rel=1e-7)
     assert emdsl.loads(NORMAL).fit({**TABLE, "n": counts.tolist()}, weight="n").to_dict()["se_method"] == "observed"
 
 
 @pytest.mark.parametrize("weight", [None, "v"])
 def test_the_sandwich_is_by_outermost_unit(weight: str | None) -> None:
-    fit = emdsl.loads(POISSON).fit(TABLE, se="sandwich", weight=weight)
+    fit: Any = emdsl.loads(POISSON).fit(TABLE, se="sandwich", weight=weight)
     weights = np.ones(16) if weight is None else np.array(TABLE["v"], dtype=float)[::5]
 
     def by_site(u: Array) -> Array:
-        return np.bincount(SITES, poisson.logpmf(COUNTS, np.exp(u[0] + u[1] * X)))
+        return np.asarray(np.bincount(SITES, poisson.logpmf(COUNTS, np.exp(u[0] + u[1] * X))), dtype=float)
 
     at = np.array([fit.params["a"], fit.params["b"]])
     assert [fit.se["a"], fit.se["b"]] == pytest.approx(sandwich(by_site, at, weights).tolist(), rel=1e-4)
@@ -95,7 +96,7 @@ for each row:
     observed z2 ~ Normal(m[z], 1)
 order k by m
 """
-    fit = emdsl.loads(text).fit(TABLE, se="opg", starts=5)
+    fit: Any = emdsl.loads(text).fit(TABLE, se="opg", starts=5)
 
     def per_row(u: Array) -> Array:
         return np.logaddexp(np.log(u[0]) + norm.logpdf(PEAKS, u[1], 1), np.log1p(-u[0]) + norm.logpdf(PEAKS, u[2], 1))
@@ -115,7 +116,7 @@ def test_units_of_one_chain_have_no_scores_of_their_own() -> None:
 
 
 def test_the_bootstrap_is_over_units_drawn_with_replacement() -> None:
-    fit = emdsl.loads(NORMAL).fit(TABLE, se="bootstrap", bootstrap_repeats=60, seed=3)
+    fit: Any = emdsl.loads(NORMAL).fit(TABLE, se="bootstrap", bootstrap_repeats=60, seed=3)
     drawn = [np.random.default_rng([3, 7, k]).multinomial(80, np.full(80, 1 / 80)) for k in range(60)]
     means = np.array([w @ X / 80 for w in drawn])
     spreads = np.array([np.sqrt(w @ (X - m) ** 2 / 80) for w, m in zip(drawn, means, strict=True)])
@@ -127,7 +128,7 @@ def test_the_bootstrap_is_over_units_drawn_with_replacement() -> None:
 
 
 def test_profile_intervals_of_a_normal_sample() -> None:
-    fit = emdsl.loads(NORMAL).fit(TABLE, interval="profile", level=0.9)
+    fit: Any = emdsl.loads(NORMAL).fit(TABLE, interval="profile", level=0.9)
     n, mean, spread, quantile = 80, X.mean(), X.std(), chi2.ppf(0.9, 1)
     half = spread * np.sqrt(np.expm1(quantile / n))
     assert fit.interval["m"] == pytest.approx([mean - half, mean + half], rel=1e-6)
@@ -149,7 +150,7 @@ for each row:
     observed z2 ~ Normal(m[z], 1)
 order k by m
 """
-    fit = emdsl.loads(text).fit(TABLE, interval="profile", starts=5)
+    fit: Any = emdsl.loads(text).fit(TABLE, interval="profile", starts=5)
 
     def profile(p: float) -> float:
         def cost(u: Array) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ for each row:
 
 
 def test_an_element_that_no_row_touches_has_no_estimate() -> None:
-    fit = emdsl.loads(MEANS).fit(TABLE)
+    fit: Any = emdsl.loads(MEANS).fit(TABLE)
     x, k = np.array(TABLE["x"]), np.array(TABLE["k"])
     assert fit.converged and fit.parameters == 3
     assert fit.params["q"]["d"] is None and fit.se["q"]["d"] is None
@@ -47,13 +48,13 @@ def test_an_element_that_no_row_touches_has_no_estimate() -> None:
 
 
 def test_a_prior_touches() -> None:
-    fit = emdsl.loads(MEANS.replace("param q[h] : real", "param q[h] : real ~ Normal(2, 1)")).fit(TABLE)
+    fit: Any = emdsl.loads(MEANS.replace("param q[h] : real", "param q[h] : real ~ Normal(2, 1)")).fit(TABLE)
     assert fit.parameters == 4 and fit.params["q"]["d"] == pytest.approx(2.0)
 
 
 def test_rows_of_weight_0_touch_nothing() -> None:
     weights = [0 if label == "b" else 1 for label in TABLE["k"]]
-    fit = emdsl.loads(MEANS).fit({**TABLE, "w": weights}, weight="w")
+    fit: Any = emdsl.loads(MEANS).fit({**TABLE, "w": weights}, weight="w")
     assert fit.parameters == 2 and fit.params["q"]["b"] is None
 
 
@@ -66,7 +67,7 @@ for each row:
     input k : h
     observed g ~ Categorical(p[k])
 """
-    fit = emdsl.loads(text).fit(TABLE)
+    fit: Any = emdsl.loads(text).fit(TABLE)
     assert fit.params["p"]["d"] == {"g0": None, "g1": None} and fit.parameters == 3
 
 
@@ -76,7 +77,7 @@ def test_elements_of_a_simplex_are_held_and_the_rest_scaled(tmp_path: Path) -> N
     model = emdsl.loads(SHARES)
     counts = {label: TABLE["marker"].count(label) for label in set(TABLE["marker"])}
     read = read_assignments(['p["rs1.2"]=0.1'], model.compiled.model, "--fix")
-    fit = model.fit(TABLE, fix=read)
+    fit: Any = model.fit(TABLE, fix=read)
     rest = counts["rs 3"] + counts["x=y"]
     assert fit.params["p"]["rs1.2"] == 0.1 and fit.parameters == 1
     assert fit.params["p"]["rs 3"] == pytest.approx(0.9 * counts["rs 3"] / rest)
@@ -84,7 +85,7 @@ def test_elements_of_a_simplex_are_held_and_the_rest_scaled(tmp_path: Path) -> N
     file = tmp_path / "fix.json"
     file.write_text(json.dumps({"p": whole}), encoding="utf-8")
     for given in ({"p": whole}, {"p": [0.3, 0.2, 0.5]}, file):
-        held = model.fit(TABLE, fix=given)
+        held: Any = model.fit(TABLE, fix=given)
         assert held.params["p"] == pytest.approx(whole) and held.parameters == 0
         assert held.loglik == pytest.approx(sum(counts[label] * np.log(whole[label]) for label in whole))
 
@@ -99,7 +100,7 @@ for each row:
     observed x ~ Normal(m[z], 0.5)
 """
     init = {"p": {"1": 0.3}, "m": {"1": -0.4, "2": 0.7}}
-    fit = emdsl.loads(text).fit(TABLE, init=init, max_iter=0)
+    fit: Any = emdsl.loads(text).fit(TABLE, init=init, max_iter=0)
     x = np.array(TABLE["x"])
     by_hand = 0.3 * np.exp(-2 * (x + 0.4) ** 2) + 0.7 * np.exp(-2 * (x - 0.7) ** 2)
     assert fit.loglik == pytest.approx(np.log(by_hand / np.sqrt(0.5 * np.pi)).sum(), abs=1e-9)

@@ -92,8 +92,6 @@ def test_filtered_beside_smoothed(files: list[str], capsys: pytest.CaptureFixtur
     assert [row["viterbi(z)"] for row in table] == ["low", "high", "high", "high"]
 
 
-
-
 def test_forms(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", *files, "--format", "table", "--ahead", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -266,9 +266,10 @@ def test_labels_through_maps_and_genotypes() -> None:
                 {"g": ["C/T", None, "_/T"]})  # fmt: skip
     found = one(predicted(seen, {"p": np.array([0.1, 0.9])}), "g")
     assert found.labels == ("C/C", "C/T", "T/T") and found.expected is None
-    assert pytest.approx(
-        np.array([[0.0, 1.0, 0.0], [0.01, 0.18, 0.81], [0.0, 0.18 / 0.99, 0.81 / 0.99]])
-    ) == found.probabilities.T
+    assert (
+        pytest.approx(np.array([[0.0, 1.0, 0.0], [0.01, 0.18, 0.81], [0.0, 0.18 / 0.99, 0.81 / 0.99]]))
+        == found.probabilities.T
+    )
 
 
 def test_the_empty_cell_of_an_item_is_told_by_the_others() -> None:

@@ -32,7 +32,10 @@ def test_an_element_is_read(text: str, name: str, labels: tuple[str, ...]) -> No
 @pytest.mark.parametrize(
     "element",
     [
-        Element("tau"), Element("p", ("C",)), Element("p", ("rs1.2", "b")), Element("p", ('say "x" \\',)),
+        Element("tau"),
+        Element("p", ("C",)),
+        Element("p", ("rs1.2", "b")),
+        Element("p", ('say "x" \\',)),
         Element("μ", ("é_1",)),
     ],
 )

@@ -75,8 +75,7 @@ def test_multinomial() -> None:
 
 def test_own_family_draws_by_its_sample() -> None:
     rayleigh = (
-        "family Rayleigh(scale : positive) for x : positive:\n"
-        "    logpdf = log(x) - 2*log(scale) - x^2/(2*scale^2)\n"
+        "family Rayleigh(scale : positive) for x : positive:\n    logpdf = log(x) - 2*log(scale) - x^2/(2*scale^2)\n"
     )
     model = "param t : positive\nfor each r:\n    observed x ~ Rayleigh(t)\n"
     found = drawn(f"{rayleigh}    sample = scale*sqrt(2*exponential)\n{model}", params={"t": 3})
