@@ -106,6 +106,9 @@ def _check_statements(declared: Model, model: Model) -> None:
         what = f"of a model with hidden arrays ({', '.join(gone)})"
     elif any(variable.joint and variable.kind == "observed" for variable in declared.variables):
         what = "of variables that are drawn jointly"
+    elif any(variable.truncated is not None or variable.cut is not None for variable in declared.variables):
+        # What a family declares is of the whole law: its mean is not that of what is left of it.
+        what = "of variables that are censored, grouped or truncated"
     if what:
         raise EmmError("not-supported-yet", f"predictions {what} cannot be made yet")
 

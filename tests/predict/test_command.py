@@ -207,6 +207,19 @@ def test_continuous_hidden_variables_are_refused(tmp_path: Path, capsys: pytest.
     assert "error[not-supported-yet]: the posterior of continuous hidden variables (u) has no table yet" in err
 
 
+@pytest.mark.parametrize("modifier", ["truncated to (1, inf)", "censored above unless event"])
+def test_laws_of_which_a_part_is_seen_are_refused(
+    modifier: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, data, params = tmp_path / "m.emm", tmp_path / "d.csv", tmp_path / "p.json"
+    text = f"param r : positive\nfor each row:\n    observed y ~ Gamma(2, r) {modifier}\n"
+    model.write_text(text, encoding="utf-8")
+    params.write_text(json.dumps({"r": 1.0}), encoding="utf-8")
+    data.write_text("y,event\n1.5,1\n2,1\n", encoding="utf-8")
+    err = refused(capsys, str(model), str(data), "--params", str(params))
+    assert "predictions of variables that are censored, grouped or truncated cannot be made yet" in err
+
+
 WITHOUT_AHEAD = {
     "no-chain": ("param m : real\nfor each row:\n    observed y ~ Normal(m, 1)\n", {"y": [1.0]}),
     "several-chains": (
