@@ -26,7 +26,7 @@ KERNELS: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("gamma", "positive", frozenset({"log(u)", "u"})),
     ("inverse gamma", "positive", frozenset({"log(u)", "1/u"})),
     ("generalised inverse Gaussian", "positive", frozenset({"log(u)", "u", "1/u"})),
-    ("beta", "unit", frozenset({"log(u)", "log(1 - u)"})),
+    ("beta", "unit", frozenset({"log(u)", "log1p(-u)"})),
 )
 SECONDS_A_KERNEL = 2.0
 
@@ -143,7 +143,7 @@ def _functions(log_density: sp.Expr, symbol: sp.Symbol) -> set[str] | None:
             continue
         if part.free_symbols != {symbol}:
             return None
-        found.add(source(part.subs(symbol, u)))
+        found.add(source(part.subs(symbol, u)).replace(" ", ""))
     return found
 
 

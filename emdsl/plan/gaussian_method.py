@@ -161,6 +161,10 @@ class GaussianEvidence:
             found[piece.name] = piece.posterior(mean, covariance, share, by_row=by_row)
         return found
 
+    def moments(self) -> tuple[Array, Array]:
+        """Posterior means and variances, `(d, *cells, units)`."""
+        return self.law.mean, self.law.spread**2
+
 
 @dataclass(frozen=True)
 class DrawnEvidence:
@@ -182,3 +186,7 @@ class DrawnEvidence:
             share = piece.rows.of_integral(weights)[..., None, :]
             found[piece.name] = piece.statistics(points, np.broadcast_to(share, points.shape[1:]))
         return found
+
+    def moments(self) -> tuple[Array, Array]:
+        """A draw is no posterior."""
+        raise AssertionError("random starts have no posterior")

@@ -39,6 +39,10 @@ class Evidence(Protocol):
         """For each piece what the M-step takes, with posterior weights `(*cells, units)` of the cells."""
         ...
 
+    def moments(self) -> tuple[Array, Array]:
+        """Posterior means and variances of all hidden numbers in each cell, `(d, *cells, units)`."""
+        ...
+
 
 class Method(Protocol):
     """How an integral is taken."""
@@ -65,11 +69,24 @@ class BoundIntegral:
     units: int
     pieces: tuple[AnyPiece, ...]
     method: Method
+    layout: Layout | None = None
 
     @property
     def name(self) -> str:
         """What its node and its statistics go by."""
         return "integral:" + ",".join(self.integral.latents)
+
+    def by_step(self, values: Array) -> Array:
+        """Values by unit for each unit that pieces are summed to: of a chain its steps."""
+        return values if self.layout is not None else self.pieces[0].rows.of_integral(values)
+
+    def places(self, name: str, units: int) -> tuple[Any, ...]:
+        """Where the moments of a variable stand, as an index of `(d, units)` that gives `(elements, units)`."""
+        if self.layout is not None:
+            elements = np.arange(int(np.prod(self.layout.shapes[name])))[:, None]
+            return 0, self.layout.place(name, np.arange(units), elements)
+        order = order_of(self.pieces)
+        return ([slot for (other, _, _), slot in sorted(order.items()) if other == name],)
 
 
 def bind_integral(
@@ -128,7 +145,7 @@ def _crossed(
     method = GaussianMethod(found, laws, ties) if integral.method == "gaussian" else _sampled(
         integral, found, laws, ties, binder
     )  # fmt: skip
-    return BoundIntegral(integral, 0, (), (), 1, found, method)
+    return BoundIntegral(integral, 0, (), (), 1, found, method, layout)
 
 
 def _sampled(
@@ -186,10 +203,7 @@ def _method(
 ) -> Method:  # fmt: skip
     model, bound = binder.model, binder.bound
     _, steps = levels
-    order: dict[Site, int] = {}
-    for piece in pieces:
-        for name, element, _ in piece.sites:
-            order.setdefault((name, element, 0), len(order))
+    order = order_of(pieces)
     shape = (len(order), *hidden, bound.levels[steps].size)
     own_laws = tuple(_is_own_law(piece, integral) for piece in pieces)
     if integral.method == "kernel":
@@ -204,6 +218,15 @@ def _method(
     slots = tuple(tuple(order[site] for site in piece.sites) for piece in pieces)
     kinds = tuple(model.variable(name).domain.kind for name, _, _ in order)
     return QuadratureUnits(pieces, slots, shape, own_laws, kinds, integral.latents, FIRST_COUNT * bound.nodes)
+
+
+def order_of(pieces: Sequence[AnyPiece]) -> dict[Site, int]:
+    """The place of each hidden number among those of a unit, or of a step of a chain."""
+    order: dict[Site, int] = {}
+    for piece in pieces:
+        for name, element, _ in piece.sites:
+            order.setdefault((name, element, 0), len(order))
+    return order
 
 
 def _is_own_law(piece: AnyPiece, integral: Integral) -> bool:

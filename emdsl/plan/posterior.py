@@ -6,7 +6,7 @@ a genotype: the adjoint of a potential is the (joint) posterior probability.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,7 +21,8 @@ from emdsl.ir.model import Model, Variable
 from emdsl.plan.block_source import block_function
 from emdsl.plan.counts import counted_variables, raised, tail, warnings_of
 from emdsl.plan.elimination import Eliminator
-from emdsl.plan.nodes import Node, Potential, Power, Scan, in_order
+from emdsl.plan.hidden_numbers import HiddenNumber, gridded_number, infinite_notes, integrated_numbers, is_on_grid
+from emdsl.plan.nodes import Node, Potential, Power, RowDensity, Scan, in_order
 from emdsl.plan.program import Constants, Program, load_module
 from emdsl.plan.source import HEADER
 from emdsl.plan.unseen import check_conditions, is_unseen
@@ -71,10 +72,13 @@ class Marginal:
 
 @dataclass(frozen=True)
 class Posterior:
-    """The marginals of all hidden variables in the order of declaration, and what a reader must know of them."""
+    """The marginals of all finite hidden variables in the order of declaration, the continuous ones, and what a reader
+    must know of them.
+    """
 
     marginals: tuple[Marginal, ...]
     notes: tuple[str, ...] = ()
+    numbers: tuple[HiddenNumber, ...] = ()
 
 
 def posterior(derivation: Derivation, bound: Bound, theta: Theta, *, filtered: bool = False) -> Posterior:
@@ -103,13 +107,14 @@ def reported(model: Model) -> tuple[Variable, ...]:
     )  # fmt: skip
 
 
-def check_finite(model: Model) -> None:
-    """Raises `not-supported-yet` where something hidden is no label: its posterior is no table of probabilities."""
+def check_finite(model: Model, what: str, place: str = "", help: str = "") -> None:
+    """Raises `not-supported-yet` where something hidden is no label; `what` cannot be had of it."""
     names = [variable.name for variable in model.variables if is_continuous(variable)]
     if names:
         raise EmmError(
-            "not-supported-yet", f"the posterior of continuous hidden variables ({', '.join(names)}) has no table yet"
-        )
+            "not-supported-yet", f"{what} continuous hidden variables ({', '.join(names)}) cannot be made yet",
+            place=place, help=help,
+        )  # fmt: skip
 
 
 @dataclass
@@ -150,14 +155,16 @@ class PosteriorProgram(Program):
     """The program of a model on its data, with what the posterior needs beside the log-evidence."""
 
     def __init__(self, derivation: Derivation, bound: Bound, joint: tuple[Joint, ...] = ()) -> None:
-        check_finite(derivation.model)
         super().__init__(derivation, bound)
+        self.declared = derivation.model
         model, bound = self.derivation.model, self.bound
         pairs = tuple(
             (v.name, v.plate, v.components) for v in model.variables if v.kind == "latent" and v.components
         )  # fmt: skip
         pieces, maps = list(self.pieces.values()), list(self.maps.values())
-        root = PosteriorEliminator(model, bound, pieces, maps, joint=(*pairs, *joint)).build()
+        root = PosteriorEliminator(
+            model, bound, pieces, maps, joint=(*pairs, *joint), integrals=self.inside
+        ).build()  # fmt: skip
         self.posterior_nodes = in_order(root)
         self.posterior_constants = self._constants(root)
         source = "\n".join([HEADER.format(name="posterior"), "", *block_function(root, "sweep")])
@@ -173,11 +180,23 @@ class PosteriorProgram(Program):
             scans = self._scans(paths.found)
         if filtered:
             shares = self.shares(theta, filtered=True)
-        marginals = {v.name: self._marginal(v, shares[v.name]) for v in reported(self.derivation.model)}
+        finite = [v for v in reported(self.derivation.model) if v.values is not None and not is_on_grid(v)]
+        marginals = {v.name: self._marginal(v, shares[v.name]) for v in finite}
         followed, notes = self._paths(scans, shares)
         for name, path in followed.items():
             marginals[name] = _with_path(marginals[name], path)
-        return Posterior(tuple(marginals.values()), (*notes, *_impossible(marginals, self.bound)))
+        numbers = self._numbers(shares)
+        said = (*notes, *_impossible(marginals, self.bound), *infinite_notes(numbers))
+        return Posterior(tuple(marginals.values()), said, tuple(numbers.values()))
+
+    def _numbers(self, shares: Mapping[str, Array]) -> dict[str, HiddenNumber]:
+        """The continuous hidden variables, integrated or summed over nodes."""
+        found = {item.name: item for item in self.hidden_numbers}
+        for variable in self.derivation.model.variables:
+            if is_on_grid(variable):
+                level = next(n for n, item in enumerate(self.bound.levels) if item.plate == variable.plate)
+                found[variable.name] = gridded_number(variable, level, shares[variable.name], self.bound)
+        return found
 
     # --- probabilities ------------------------------------------------------------------------------------------------
 
@@ -196,6 +215,10 @@ class PosteriorProgram(Program):
             return self._shares(theta)
 
     def _check_filter(self) -> None:
+        check_finite(
+            self.declared, "filters of", "--filtered",
+            "leave out --filtered: what is hidden is then known from the whole chain",
+        )  # fmt: skip
         for node in self.posterior_nodes:
             if isinstance(node, Scan) and (node.axes or node.memory > 1):
                 what = f"under {', '.join(node.axes)}" if node.axes else "that looks back more than one unit"
@@ -219,7 +242,21 @@ class PosteriorProgram(Program):
             if isinstance(node, Potential):
                 total = sums[node.number].sum(axis=tuple(range(len(node.axes))))
                 found[node.latent] = sums[node.number] / total
+        self.hidden_numbers = tuple(self._integrated(theta, v, tables, sums))
         return found
+
+    def _integrated(
+        self, theta: Theta, v: Array, tables: Mapping[int, Any], sums: Mapping[int, Any]
+    ) -> Iterator[HiddenNumber]:
+        """The numbers of every integral, over the posterior of its cells."""
+        model, bound = self.derivation.model, self.bound
+        for node in self.posterior_nodes:
+            if isinstance(node, RowDensity) and node.piece in self.integrals:
+                yield from integrated_numbers(
+                    self.integrals[node.piece], tables[node.number], sums[node.number], model, bound
+                )
+        for integral in self.whole:
+            yield from integrated_numbers(integral, integral.method.evidence(theta, v), np.ones(1), model, bound)
 
     def _evidence_only(self, nodes: tuple[Node, ...]) -> Constants:
         """The bound data with potentials of 0, outermost weights of 1, and no weight inside that is 0."""

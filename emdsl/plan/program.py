@@ -94,12 +94,12 @@ class Program:
         arguments = (derivation.model, bound, list(self.pieces.values()), list(self.maps.values()))
         #: Integrals across the whole data set: their evidence is a number, and no hidden variable is around them.
         self.whole = tuple(item for item in self.integrals.values() if item.level == 0)
-        inside = tuple(item for item in self.integrals.values() if item.level > 0)
-        first = Eliminator(*arguments, integrals=inside)
+        self.inside = tuple(item for item in self.integrals.values() if item.level > 0)
+        first = Eliminator(*arguments, integrals=self.inside)
         self.root = first.build()
         self.sizes = first.sizes
         counts = frozenset(counted_variables(derivation.model))
-        second = Eliminator(*arguments, random=True, integrals=inside, without_potential=counts)
+        second = Eliminator(*arguments, random=True, integrals=self.inside, without_potential=counts)
         self.random_root = second.build()
         self.source = program_source(derivation, self.root, self.random_root)
         self.module = load_module(self.source)

@@ -41,7 +41,7 @@ class KernelUnits:
             # Points near the posterior keep the digits of the coefficients.
             place = self._typical(means)
             self.scale = np.where(np.isfinite(place) & (place > 0), place, 1.0)
-        return KernelEvidence(self, value, means)
+        return KernelEvidence(self, value, means, found[1:])
 
     def _typical(self, means: Array) -> Array:
         """A typical value: the mean of the logarithm is a function of every kernel."""
@@ -69,11 +69,12 @@ class KernelUnits:
 
 @dataclass(frozen=True)
 class KernelEvidence:
-    """The evidence `(*cells, units)` and the means of the kernel's functions at one theta."""
+    """The evidence `(*cells, units)`, and the means and coefficients of the kernel's functions, at one theta."""
 
     units: KernelUnits
     value: Array
     means: Array
+    coefficients: Array
 
     def forward(self, rows: slice) -> Array:
         """Log-evidence of some units."""
@@ -84,3 +85,8 @@ class KernelEvidence:
         points = self.units._points()
         share = weights(self.means, points, self.units.form) * weights_[..., None, :]
         return {piece.name: piece.statistics(points[None], share) for piece in self.units.pieces}
+
+    def moments(self) -> tuple[Array, Array]:
+        """Posterior means and variances, `(1, *cells, units)`."""
+        mean, variance = self.units.form.moments(self.coefficients)
+        return mean[None], variance[None]

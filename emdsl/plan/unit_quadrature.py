@@ -140,6 +140,11 @@ class QuadratureEvidence:
         pairs = zip(self.units.pieces, self.units.slots, strict=True)
         return {piece.name: piece.statistics(self.points[list(slots)], share) for piece, slots in pairs}
 
+    def moments(self) -> tuple[Array, Array]:
+        """Posterior means and variances, `(d, *cells, units)`, from the shares of the nodes."""
+        mean = (self.points * self.share).sum(axis=-2)
+        return mean, ((self.points - mean[..., None, :]) ** 2 * self.share).sum(axis=-2)
+
 
 def _value(x: Array, kind: str) -> Array:
     if kind == "positive":

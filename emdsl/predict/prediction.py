@@ -61,7 +61,7 @@ def predict(
     """The prediction for every unit, seen or not. `level` is that of the intervals; `filtered`: what is hidden in a
     chain is known from its units up to this one alone."""
     declared = derivation.model
-    check_finite(declared)
+    check_finite(declared, "predictions with")
     derivation, bound = prepared(derivation, bound)
     _check_statements(declared, derivation.model)
     predictor = Predictor(derivation.model, bound, theta, level)

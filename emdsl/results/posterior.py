@@ -1,7 +1,8 @@
 """The posterior of what is hidden as tables: one for each plate that hidden variables live in, one row for each unit.
 
 A hidden variable `z` gives the columns `z` (its most probable value), `P(z=a)` for each of its values, `mean(z)` where
-these are numbers, and, in a chain, `viterbi(z)`, its value on the most probable path.
+these are numbers, and, in a chain, `viterbi(z)`, its value on the most probable path. A hidden number `u` gives
+`mean(u)` and `sd(u)`; one outside plates has a table of its own, one row for each element.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from emdsl.data.reading import read_table
 from emdsl.data.wording import did_you_mean, plain
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
+from emdsl.plan.hidden_numbers import HiddenNumber
 from emdsl.plan.posterior import Marginal, Posterior
+from emdsl.results.hidden_numbers import element_table, number_columns
 
 if TYPE_CHECKING:
     from emdsl.compiler import CompiledModel, FitRequest
@@ -65,17 +68,26 @@ def posterior_tables(model: Model, bound: Bound, posterior: Posterior) -> dict[s
     The columns that tell units apart come first: those of the outer plates, and the number of the row.
     """
     tables: dict[str, Columns] = {}
+    order_of = {variable.name: place for place, variable in enumerate(model.variables)}
+    outside = [item for item in posterior.numbers if not item.level]
+    tables.update((item.name, element_table(item, model)) for item in outside)
     for number, level in enumerate(bound.levels):
-        found = [marginal for marginal in posterior.marginals if marginal.level == number]
+        items = (*posterior.marginals, *(item for item in posterior.numbers if item.level))
+        found = sorted((item for item in items if item.level == number), key=lambda item: order_of.get(item.name, -1))
         if not found:
             continue
         order = np.argsort(first_rows(model, bound, number), kind="stable")
         columns = {name: cells(values[order]) for name, values in identity(model, bound, number).items()}
         for marginal in found:
-            for name, values in _columns(marginal).items():
+            for name, values in columns_of(marginal).items():
                 columns[free_name(name, columns)] = cells(values[order])
         tables[level.plate or ""] = columns
     return tables
+
+
+def columns_of(item: Marginal | HiddenNumber) -> dict[str, NDArray[Any]]:
+    """The columns of one hidden variable, in the order of the units."""
+    return number_columns(item) if isinstance(item, HiddenNumber) else _columns(item)
 
 
 def _columns(marginal: Marginal) -> dict[str, NDArray[Any]]:

@@ -14,12 +14,14 @@ from emdsl.runtime.problem import Array
 @dataclass(frozen=True)
 class Kernel:
     """One kernel. `functions` are its `t_j` by their text; `integrate` takes the coefficients `(j, ...)` and gives the
-    log-integral and the means of the functions (NaN and minus infinity where it has no finite integral); `draw` gives
-    one value for each; `nodes` are points relative to the scale of `u` at which log-densities are to be known.
+    log-integral and the means of the functions (NaN and minus infinity where it has no finite integral); `moments` gives
+    mean and variance of `u`, which may be infinite; `draw` gives one value for each; `nodes` are points relative to the
+    scale of `u` at which log-densities are to be known.
     """
 
     functions: dict[str, Callable[[Array], Array]]
     integrate: Callable[[Array], tuple[Array, Array]]
+    moments: Callable[[Array], tuple[Array, Array]]
     draw: Callable[[np.random.Generator, Array], Array]
     nodes: tuple[float, ...]
     bounded: bool = False
@@ -66,6 +68,33 @@ def _generalised_inverse_gaussian(a: Array) -> tuple[Array, Array]:
     return np.log(2.0) + base + p * np.log(ratio), np.stack([mean_log, up * ratio, down / ratio])
 
 
+def _gamma_moments(a: Array) -> tuple[Array, Array]:
+    shape, rate = _proper(a[0] + 1.0), _proper(-a[1])
+    return shape / rate, shape / rate**2
+
+
+def _inverse_gamma_moments(a: Array) -> tuple[Array, Array]:
+    shape, scale = _proper(-a[0] - 1.0), _proper(-a[1])
+    mean = np.where(shape > 1.0, scale / (shape - 1.0), np.where(np.isnan(shape), np.nan, np.inf))
+    return mean, np.where(shape > 2.0, mean**2 / (shape - 2.0), np.where(np.isnan(shape), np.nan, np.inf))
+
+
+def _beta_moments(a: Array) -> tuple[Array, Array]:
+    p, q = _proper(a[0] + 1.0), _proper(a[1] + 1.0)
+    return p / (p + q), p * q / ((p + q) ** 2 * (p + q + 1.0))
+
+
+def _generalised_moments(a: Array) -> tuple[Array, Array]:
+    """`E[u^k] = (b / a)^(k/2) K_{p+k}(2 w) / K_p(2 w)` (Jorgensen 1982)."""
+    from scipy.special import kve
+
+    p, rate, scale = a[0] + 1.0, _proper(-a[1]), _proper(-a[2])
+    w, ratio = 2 * np.sqrt(rate * scale), np.sqrt(scale / rate)
+    base = kve(p, w)
+    mean = ratio * kve(p + 1.0, w) / base
+    return np.asarray(mean), np.asarray(ratio**2 * kve(p + 2.0, w) / base - mean**2)
+
+
 def _proper(x: Array) -> Array:
     return np.asarray(np.where(x > 0, x, np.nan))
 
@@ -108,12 +137,17 @@ def _log_rest(u: Array) -> Array:
 
 #: By the name that the derivation gives: functions in the order of their text sorted.
 KERNELS: dict[str, Kernel] = {
-    "gamma": Kernel({"log(u)": _log, "u": _identity}, _gamma, _draw_gamma, (0.5, 1.0, 2.0)),
-    "inverse gamma": Kernel({"log(u)": _log, "1/u": _reciprocal}, _inverse_gamma, _draw_inverse_gamma, (0.5, 1.0, 2.0)),
-    "beta": Kernel({"log(u)": _log, "log(1 - u)": _log_rest}, _beta, _draw_beta, (0.2, 0.5, 0.8), bounded=True),
+    "gamma": Kernel({"log(u)": _log, "u": _identity}, _gamma, _gamma_moments, _draw_gamma, (0.5, 1.0, 2.0)),
+    "inverse gamma": Kernel(
+        {"log(u)": _log, "1/u": _reciprocal}, _inverse_gamma, _inverse_gamma_moments, _draw_inverse_gamma,
+        (0.5, 1.0, 2.0),
+    ),
+    "beta": Kernel(
+        {"log(u)": _log, "log1p(-u)": _log_rest}, _beta, _beta_moments, _draw_beta, (0.2, 0.5, 0.8), bounded=True
+    ),
     "generalised inverse Gaussian": Kernel(
-        {"log(u)": _log, "u": _identity, "1/u": _reciprocal}, _generalised_inverse_gaussian, _draw_generalised,
-        (0.4, 0.8, 1.5, 3.0),
+        {"log(u)": _log, "u": _identity, "1/u": _reciprocal}, _generalised_inverse_gaussian, _generalised_moments,
+        _draw_generalised, (0.4, 0.8, 1.5, 3.0),
     ),
 }  # fmt: skip
 

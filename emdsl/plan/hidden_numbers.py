@@ -1,0 +1,86 @@
+"""What the data say of continuous hidden variables: mean and standard deviation of each number, unit by unit.
+
+Given the finite hidden variables around it, a number has the law that its integral holds (normal, of a kernel, or
+shares at nodes). Averaged over their posterior its variance is the mean of the variances within the cells and the
+variance of the means between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from emdsl.data.bound import Bound
+from emdsl.ir.grids import index_set_of
+from emdsl.ir.model import Model, Variable
+from emdsl.plan.integrals import BoundIntegral, Evidence
+from emdsl.runtime.problem import Array
+
+
+@dataclass(frozen=True)
+class HiddenNumber:
+    """The posterior of one continuous hidden variable: `mean` and `sd` are `(elements, units)`, `elements` the labels
+    of each, `()` of a variable that is no array. NaN where the data are impossible, or where there is no finite moment.
+    """
+
+    name: str
+    level: int
+    elements: tuple[tuple[str, ...], ...]
+    mean: Array
+    sd: Array
+
+
+def is_on_grid(variable: Variable) -> bool:
+    """Whether the values of a variable are nodes that stand for a continuous one."""
+    return variable.values == index_set_of(variable.name)
+
+
+def integrated_numbers(
+    integral: BoundIntegral, evidence: Evidence, cells: Array, model: Model, bound: Bound
+) -> Iterator[HiddenNumber]:
+    """The numbers of one integral; `cells` `(*cells, units)` is proportional to the posterior of what is around it."""
+    mean, variance = mixed(*evidence.moments(), integral.by_step(_shares(integral, cells)))
+    sd = np.sqrt(np.maximum(variance, 0.0))
+    for name in integral.integral.latents:
+        variable = model.variable(name)
+        level = next(number for number, item in enumerate(bound.levels) if item.plate == variable.plate)
+        elements = tuple(product(*(bound.indexes[axis] for axis in variable.axes)))
+        places = integral.places(name, bound.levels[level].size)
+        yield HiddenNumber(name, level, elements, _finite(mean[places]), _finite(sd[places]))
+
+
+def mixed(mean: Array, variance: Array, shares: Array) -> tuple[Array, Array]:
+    """Mean and variance `(d, units)` of a mixture over cells of laws with these, `(d, *cells, units)`."""
+    axes = tuple(range(1, mean.ndim - 1))
+    total = (shares * mean).sum(axis=axes)
+    between = (mean - total.reshape(len(total), *(1,) * len(axes), -1)) ** 2
+    return total, (shares * (variance + between)).sum(axis=axes)
+
+
+def gridded_number(variable: Variable, level: int, shares: Array, bound: Bound) -> HiddenNumber:
+    """A number that is summed over nodes, from the posterior `(nodes, units)` of these."""
+    assert variable.values is not None
+    nodes = np.array([float(label) for label in bound.indexes[variable.values]])
+    mean = nodes @ shares
+    variance = ((nodes[:, None] - mean) ** 2 * shares).sum(axis=0)
+    return HiddenNumber(variable.name, level, ((),), mean[None], np.sqrt(variance)[None])
+
+
+def infinite_notes(numbers: Mapping[str, HiddenNumber]) -> Iterator[str]:
+    """A note for each variable some of whose moments are not finite although its units are possible."""
+    for item in numbers.values():
+        count = int((np.isnan(item.sd) & ~np.isnan(item.mean)).any(axis=0).sum())
+        if count:
+            yield f"the posterior of {item.name} has no finite variance in {count} of {item.sd.shape[-1]} units"
+
+
+def _shares(integral: BoundIntegral, cells: Array) -> Array:
+    axes = tuple(range(len(integral.hidden)))
+    return np.asarray(cells / cells.sum(axis=axes)) if axes else np.ones(integral.units)
+
+
+def _finite(values: Array) -> Array:
+    return np.where(np.isfinite(values), values, np.nan)
