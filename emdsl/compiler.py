@@ -25,6 +25,7 @@ from emdsl.plan.anchoring import Echo, agreeing_labels, echoes, relabelled
 from emdsl.plan.arrange import arrange, held_in_place, report_values
 from emdsl.plan.counts import counted_sets, cut_off, raised, tails_of_statistics, warnings_of, with_top
 from emdsl.plan.given import given_arrays
+from emdsl.plan.methods import with_plan
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
 from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, samplers
@@ -56,6 +57,7 @@ class FitRequest:
     tol: float = 1e-10
     max_iter: int = 10_000
     accelerate: str = "auto"
+    plan: str = "auto"
     se: str = "auto"
     level: float = 0.95
     interval: str = "wald"
@@ -184,6 +186,9 @@ class CompiledModel:
 
     def fit(self, data: Any, request: FitRequest) -> FitOutcome:
         """The whole road from a table to estimates."""
+        if request.plan != "auto":
+            planned = replace(self, derivation=with_plan(self.derivation, request.plan))
+            return planned.fit(data, replace(request, plan="auto"))
         with _places(self):
             table = read_table(data, request.na)
             bound = bind(self.model, table, bind_options(request))

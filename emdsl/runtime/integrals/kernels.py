@@ -14,9 +14,9 @@ from emdsl.runtime.problem import Array
 @dataclass(frozen=True)
 class Kernel:
     """One kernel. `functions` are its `t_j` by their text; `integrate` takes the coefficients `(j, ...)` and gives the
-    log-integral and the means of the functions (NaN and minus infinity where it has no finite integral); `moments` gives
-    mean and variance of `u`, which may be infinite; `draw` gives one value for each; `nodes` are points relative to the
-    scale of `u` at which log-densities are to be known.
+    log-integral and the means of the functions (NaN and minus infinity where it has no finite integral); `moments`
+    gives mean and variance of `u`, which may be infinite; `draw` gives one value for each; `nodes` are points relative
+    to the scale of `u` at which log-densities are to be known.
     """
 
     functions: dict[str, Callable[[Array], Array]]

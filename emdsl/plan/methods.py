@@ -1,0 +1,54 @@
+"""How integrals over continuous hidden variables are to be taken, where the user says so (`--plan`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.derivation import Derivation, Integral
+from emdsl.ir.model import Model
+
+#: Methods that are exact but for rounding.
+CLOSED = ("gaussian", "kernel")
+
+
+def with_plan(derivation: Derivation, plan: str) -> Derivation:
+    """The derivation with its integrals taken as `plan` says: `auto`, `exact` (closed integrals or none at all) or
+    `quadrature` (adaptive nodes even where an integral is closed, so that the two can be compared).
+
+    Raises `not-exact` and `no-quadrature`.
+    """
+    match plan:
+        case "exact":
+            for integral in derivation.integrals:
+                _check_closed(integral)
+        case "quadrature":
+            model = derivation.model
+            return replace(derivation, integrals=tuple(_by_quadrature(item, model) for item in derivation.integrals))
+    return derivation
+
+
+def _check_closed(integral: Integral) -> None:
+    if integral.method in CLOSED:
+        return
+    how = "over a grid of nodes" if integral.method == "grid" else "by adaptive quadrature"
+    raise EmmError(
+        "not-exact", f"the integral over {_names(integral)} has no closed form; it is taken {how}",
+        place="--plan", help="--plan auto",
+    )  # fmt: skip
+
+
+def _by_quadrature(integral: Integral, model: Model) -> Integral:
+    if integral.method not in CLOSED:
+        return integral
+    plates = {model.variable(name).plate for name in integral.latents}
+    if integral.lag or len(plates) > 1 or None in plates:
+        raise EmmError(
+            "no-quadrature", f"the hidden numbers {_names(integral)} are tied from unit to unit, and a grid of nodes is for one unit",
+            place="--plan", help="--plan auto",
+        )  # fmt: skip
+    return replace(integral, method="quadrature", kernel="", basis=())
+
+
+def _names(integral: Integral) -> str:
+    return ", ".join(f"`{name}`" for name in integral.latents)

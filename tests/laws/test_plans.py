@@ -1,0 +1,86 @@
+"""`--plan`: closed integrals and quadrature agree; what cannot be had is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import emdsl
+from emdsl.diagnostics.errors import EmmError
+
+EFFECTS = """
+param mu : real
+param tau : positive
+param sigma : positive
+for each g:
+    latent u ~ Normal(0, tau)
+    for each row:
+        observed y ~ Normal(mu + u, sigma)
+"""
+PUMPS = """
+param a : positive
+param b : positive
+for each pump:
+    input t : positive
+    latent u ~ Gamma(a, b)
+    observed y ~ Poisson(u*t)
+"""
+VOLATILITY = """
+param a : positive
+param s : positive
+for each row:
+    latent u ~ InverseGamma(a, a)
+    observed y ~ Normal(0, s*sqrt(u))
+"""
+SHARES = """
+param a : positive
+param b : positive
+for each ward:
+    latent u ~ Beta(a, b)
+    observed y ~ Binomial(12, u)
+"""
+RNG = np.random.default_rng(3)
+DATA: dict[str, dict[str, Any]] = {
+    EFFECTS: {"g": np.repeat(np.arange(6), 4), "y": np.repeat(RNG.normal(0, 2, 6), 4) + RNG.normal(5, 1, 24)},
+    PUMPS: {"t": np.array([94.0, 16, 63, 126, 5, 31, 1, 1, 2, 10]), "y": [5, 1, 5, 14, 3, 19, 1, 1, 4, 22]},
+    VOLATILITY: {"y": RNG.standard_t(5, 40)},
+    SHARES: {"y": [2, 5, 9, 4, 3, 7, 6, 1]},
+}
+
+
+@pytest.mark.parametrize("text", DATA, ids=["effects", "gamma", "inverse gamma", "beta"])
+def test_closed_integrals_are_those_that_quadrature_finds(text: str) -> None:
+    model = emdsl.loads(text)
+    closed = model.fit(DATA[text], plan="exact", se="none")
+    again = model.fit(DATA[text], plan="quadrature", se="none", init=closed.params, starts=1)
+    assert closed.converged
+    assert again.loglik == pytest.approx(closed.loglik, abs=1e-5)
+    for name, value in closed.params.items():
+        assert again.params[name] == pytest.approx(value, rel=2e-3)
+
+
+def refused(text: str, data: dict[str, Any], plan: str) -> EmmError:
+    with pytest.raises(EmmError) as caught:
+        emdsl.loads(text).fit(data, plan=plan)
+    return caught.value
+
+
+def test_what_has_no_closed_integral_is_not_exact() -> None:
+    text = "param b : real\nparam t : positive\nfor each row:\n    latent u ~ {}\n    observed y ~ Poisson(exp(b + u))\n"
+    found = refused(text.format("Normal(0, t)"), {"y": [1, 2]}, "exact")
+    assert (found.code, found.message) == (
+        "not-exact", "the integral over `u` has no closed form; it is taken by adaptive quadrature"
+    )  # fmt: skip
+    found = refused(text.format("Normal(0, 1)").replace("b + u", "b + t*u"), {"y": [1, 2]}, "exact")
+    assert found.message == "the integral over `u` has no closed form; it is taken over a grid of nodes"
+
+
+def test_chains_are_not_for_quadrature() -> None:
+    text = "param q : positive\nfor each row in sequence:\n    latent u ~ Normal(0, 1) first, Normal(prev(u), q) after\n"
+    text += "    observed y ~ Normal(u, 1)\n"
+    found = refused(text, {"y": [1.0, 2.0]}, "quadrature")
+    assert found.code == "no-quadrature"
+    assert found.help == "--plan auto"
+    assert refused(text, {"y": [1.0, 2.0]}, "monte-carlo").code == "not-available"
