@@ -13,7 +13,7 @@ from emdsl.derive.steps import derivation_steps
 from emdsl.derive.updates import derive_updates
 from emdsl.derive.verify import FAILED, verify
 from emdsl.diagnostics.errors import EmmError
-from emdsl.ir.derivation import Derivation, Step
+from emdsl.ir.derivation import Derivation, Integral, Step
 from emdsl.ir.identifiers import distinct
 from emdsl.ir.model import Factor, Model
 
@@ -33,13 +33,14 @@ def derive(model: Model) -> Derivation:
     pieces = [replace(p, piece=replace(p.piece, name=name)) for p, name in zip(pieces, names, strict=True)]
     densities = [piece for piece in pieces if not piece.piece.argument]
     candidates = verified_updates(densities, model)
+    found = (*integrals(model, densities), *on_nodes(original, grids, densities))
     return Derivation(
         model=original,
         pieces=tuple(piece.piece for piece in pieces),
         maps=model.maps,
         updates=tuple(candidate.update for candidate in candidates),
-        steps=_steps(model, densities, candidates),
-        integrals=(*integrals(model, densities), *on_nodes(original, grids, densities)),
+        steps=_steps(model, densities, candidates, found),
+        integrals=found,
         gridded=model if grids else None,
     )
 
@@ -55,11 +56,13 @@ def _in_time(factor: Factor, model: Model) -> list[Derived]:
         ) from None  # fmt: skip
 
 
-def _steps(model: Model, pieces: list[Derived], candidates: tuple[Candidate, ...]) -> tuple[Step, ...]:
+def _steps(
+    model: Model, pieces: list[Derived], candidates: tuple[Candidate, ...], found: tuple[Integral, ...]
+) -> tuple[Step, ...]:
     """The derivation to read; a formula too long to be put in readable form does not keep anybody from the fit."""
     try:
         with deadline(SECONDS_TO_WRITE):
-            return derivation_steps(model, pieces, candidates)
+            return derivation_steps(model, pieces, candidates, found)
     except DeadlineExceeded:
         said = f"the formulas of this model are too long to be written out in {SECONDS_TO_WRITE:g} seconds"
         return (Step("complete-data log-likelihood", model.name, "", "", said),)

@@ -299,14 +299,15 @@ def _newton_in_one(
 def _derivatives(piece: Derived, i: int, new: frozenset[str], reading: Reading) -> list[str]:
     """What one unit and cell adds to gradient and Hessian, in one atom (and it with every later one of the piece)."""
     names = reading.names(piece, new)
-    weight = reading.posterior_weight(scope_of(piece.piece, reading.model), {})
+    scope = scope_of(piece.piece, reading.model)
+    weight = reading.posterior_weight(scope, {})
     atom = names[piece.atoms[i]]
     gradient = sp.diff(piece.quantity, piece.atoms[i])
     if piece.piece.form == "log-sum-exp" and piece.piece.reduced is not None:
         index = piece.piece.reduced
         inner = plain(reading.shown(piece, piece.quantity), names)
         sign = "-" if piece.piece.sign < 0 else ""
-        slope = product(weight, "pi", _factor(reading, piece, tidy(gradient), names))
+        slope = product(weight, *reading.mean(scope, "pi", _factor(reading, piece, tidy(gradient), names)))
         share = f"exp({inner})/sum({index.name} in {index.index_set}: exp({inner}))"
         return [f"dQ/d{atom} = {sign}{slope} with pi = {share}"]
     lines = [f"dQ/d{atom} = {_signed(weight, tidy(gradient), piece, names, reading)}"]
@@ -322,7 +323,8 @@ def _signed(weight: str, value: Any, piece: Derived, names: Mapping[Any, str], r
     number, rest = value.as_coeff_Mul()
     sign = "-" if number < 0 else ""
     above, below = sp.fraction(abs(number))
-    return sign + product(str(above), weight, _factor(reading, piece, rest, names), f"1/{below}" if below != 1 else "")
+    mean = reading.mean(scope_of(piece.piece, reading.model), _factor(reading, piece, rest, names))
+    return sign + product(str(above), weight, *mean, f"1/{below}" if below != 1 else "")
 
 
 __all__ = ["gaussian_step", "group_step", "residual"]

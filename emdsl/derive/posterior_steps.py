@@ -88,10 +88,11 @@ class Inside:
     looks_at: frozenset[str] = frozenset()
 
 
-def posterior_steps(model: Model, reading: Reading) -> Iterator[Step]:
-    """One step for the hidden variables of each plate, innermost plate first."""
+def posterior_steps(model: Model, reading: Reading, known: Sequence[Law]) -> Iterator[Step]:
+    """One step for the finite hidden variables of each plate, innermost plate first. `known` are the laws, those of
+    continuous hidden variables integrated out.
+    """
     inner = Inside()
-    known = laws(model)
     for plate in [*reversed(model.plates), None]:
         name = plate.name if plate is not None else None
         own = [law for law in known if law.plate == name]

@@ -5,13 +5,14 @@ A sum over hidden values carries the posterior weight `w[z]`; a pure count of un
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import sympy as sp
 
-from emdsl.derive.notation import pattern, plain, product, readable, reference, wrapped
+from emdsl.derive.notation import pattern, plain, product, readable, reference, unwrapped, wrapped
 from emdsl.derive.pieces import Derived
 from emdsl.derive.simplification import reads_backwards
 from emdsl.ir.derivation import Atom, Design, Piece
@@ -26,6 +27,7 @@ from emdsl.ir.expressions import (
     number,
     walk,
 )
+from emdsl.ir.latents import is_continuous
 from emdsl.ir.model import Guard, Model
 
 _ONE = number(1)
@@ -38,7 +40,8 @@ class Scope:
     `units` is what a row is ("" for a prior), `hidden` the hidden variables of the cell, `elements` its bound indices,
     `data` the observed variables that index parameters. `within` says to which values one of the first two is held,
     `given` is what must hold of the data or of several variables together. `weights` are the columns that count
-    a unit, `own_weights` those of them that no hidden variable's posterior weight holds already.
+    a unit, `own_weights` those of them that no hidden variable's posterior weight holds already. `averaged` are the
+    continuous hidden variables: a sum holds the posterior mean of what depends on them.
     """
 
     units: str
@@ -49,6 +52,7 @@ class Scope:
     given: tuple[str, ...]
     weights: tuple[str, ...]
     own_weights: tuple[str, ...]
+    averaged: tuple[str, ...] = ()
 
     @property
     def cell(self) -> tuple[str, ...]:
@@ -58,7 +62,9 @@ class Scope:
 
 def scope_of(piece: Piece, model: Model) -> Scope:
     """The scope of a piece, read off what its formulas look at."""
-    hidden = _hidden(piece, model)
+    every = _hidden_references(piece, model)
+    finite = {node for node in every if not is_continuous(model.variable(node.name))}
+    hidden = _in_order(finite, model)
     data = {
         reference(r): None
         for p in walk((tuple(atom.terms for atom in piece.atoms), piece.vector))
@@ -76,26 +82,31 @@ def scope_of(piece: Piece, model: Model) -> Scope:
         else:
             given.append(text)
     weights = () if piece.prior else weight_names(piece.plate, model)
-    plates = {model.variable(node.name).plate for node in _hidden_references(piece, model)}
+    plates = {model.variable(node.name).plate for node in finite}
     held = max((len(weight_names(plate, model)) for plate in plates), default=0)
     return Scope(
-        units=_units(piece), hidden=hidden, elements=tuple(b.name for b in piece.elements), data=tuple(data),
+        units=_units(piece, later=finite != every), hidden=hidden, elements=tuple(b.name for b in piece.elements), data=tuple(data),
         within=within, given=tuple(given), weights=weights, own_weights=weights[held:],
+        averaged=tuple(dict.fromkeys(node.name for node in _ordered(every - finite, model))),
     )  # fmt: skip
 
 
-def _units(piece: Piece) -> str:
+def _units(piece: Piece, later: bool) -> str:
+    """What a row is; `later`: where no index `prev(z)` says that the first units are left out, this does."""
     if piece.plate is None:
         return ""
     if piece.when == "first":
         return f"first {piece.plate}" if piece.lag == 1 else f"first {piece.lag} of {piece.plate}"
-    return piece.plate
+    return f"later {piece.plate}" if later and piece.when == "after" else piece.plate
 
 
-def _hidden(piece: Piece, model: Model) -> tuple[str, ...]:
+def _in_order(references: set[VariableRef], model: Model) -> tuple[str, ...]:
+    return tuple(map(reference, _ordered(references, model)))
+
+
+def _ordered(references: set[VariableRef], model: Model) -> list[VariableRef]:
     order = {variable.name: at for at, variable in enumerate(model.variables)}
-    found = sorted(_hidden_references(piece, model), key=lambda node: (order[node.name], -node.lag))
-    return tuple(map(reference, found))
+    return sorted(references, key=lambda node: (order[node.name], -node.lag))
 
 
 def _hidden_references(piece: Piece, model: Model) -> set[VariableRef]:
@@ -181,7 +192,15 @@ class Reading:
         base = _free(("m", "eta", "predictor", "linear_predictor"), taken)
         found = dict.fromkeys(atom.terms for piece in self.pieces for atom in piece.piece.atoms if atom.is_predictor)
         several = len(found) > 1
+        hidden = {v.name for v in model.variables if is_continuous(v)}
         self._predictors = {terms: f"{base}{at}" if several else base for at, terms in enumerate(found, start=1)}
+        #: Predictors that hold continuous hidden variables, and the vector of coefficients of such a predictor.
+        self._averaged = {
+            name
+            for terms, name in self._predictors.items()
+            if any(isinstance(node, VariableRef) and node.name in hidden for node in walk(terms))
+        }
+        self._averaged |= {"d"} if self._averaged else set()
         self.forward = _free(("a", "alpha", "forward"), taken)
         self.backward = _free(("b", "beta", "backward"), taken)
         self.chance = _free(("P", "Pr", "probability"), taken)
@@ -306,13 +325,24 @@ class Reading:
         free = [axis for axis in (*scope.hidden, *scope.elements) if axis not in fixed]
         return [*filter(None, [scope.units]), *(scope.within.get(axis, axis) for axis in free)]
 
+    def mean(self, scope: Scope, *factors: str) -> tuple[str, ...]:
+        """The factors; where they depend on continuous hidden variables, the posterior mean of their product, `E[...]`,
+        given the finite ones of the cell.
+        """
+        text = product(*factors)
+        words = set(re.findall(r"[^\W\d]\w*", text))
+        if not words & {*scope.averaged, *(self._averaged if scope.averaged else ())}:
+            return factors
+        given = f" | {', '.join(scope.hidden)}" if scope.hidden else ""
+        return (f"E[{unwrapped(text)}{given}]",)
+
     def sum_text(self, scope: Scope, fixed: Mapping[str, str], *factors: str) -> str:
         """`sum(point, z: w[z]*body)`, over everything that is not fixed; the factors are as `wrapped` gives them."""
         ranges = self._ranges(scope, fixed)
         marked = [*(fixed[axis] for axis in scope.data if axis in fixed), *_beyond(scope, fixed), *scope.given]
         marked += [scope.within[axis] for axis in scope.hidden if axis in fixed and axis in scope.within]
         flag = f"1{{{', '.join(marked)}}}" if marked else ""
-        inner = product(self.posterior_weight(scope, fixed), flag, *factors)
+        inner = product(self.posterior_weight(scope, fixed), flag, *self.mean(scope, *factors))
         return f"sum({', '.join(ranges)}: {inner})" if ranges else inner
 
 

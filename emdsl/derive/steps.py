@@ -10,17 +10,20 @@ import sympy as sp
 
 from emdsl.derive.candidate import Candidate
 from emdsl.derive.group_steps import residual
+from emdsl.derive.integral_steps import integral_steps, integrated_laws
 from emdsl.derive.notation import is_sum, joined, plain, product, readable, reference, wrapped
 from emdsl.derive.pieces import Derived
 from emdsl.derive.posterior_steps import law_text, posterior_steps
 from emdsl.derive.scopes import Reading, scope_of
 from emdsl.derive.selection_steps import selection_steps
 from emdsl.derive.update_steps import update_step
-from emdsl.ir.derivation import Design, Step, Vector
+from emdsl.ir.derivation import Design, Integral, Step, Vector
 from emdsl.ir.model import Factor, Map, Model
 
 
-def derivation_steps(model: Model, pieces: Sequence[Derived], candidates: Sequence[Candidate]) -> tuple[Step, ...]:
+def derivation_steps(
+    model: Model, pieces: Sequence[Derived], candidates: Sequence[Candidate], found: Sequence[Integral] = ()
+) -> tuple[Step, ...]:
     """The whole derivation. Every formula is one line (or several) of plain text that stands by itself.
 
     Rules, in order: `complete-data log-likelihood`, `log-density`, `predictor`, `prior`, `separation`, `posterior`,
@@ -38,7 +41,8 @@ def derivation_steps(model: Model, pieces: Sequence[Derived], candidates: Sequen
         *_density_steps(reading),
         *_predictor_steps(reading),
         *_separation_steps(reading),
-        *posterior_steps(model, reading),
+        *integral_steps(found, reading),
+        *posterior_steps(model, reading, integrated_laws(found, model)),
         *selection_steps(model, reading),
         *_statistic_steps(reading),
         *expected,

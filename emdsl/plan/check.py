@@ -11,6 +11,7 @@ from emdsl.ir.derivation import Derivation, Update
 from emdsl.ir.model import Factor, Map, Model, Parameter, Plate, Variable
 from emdsl.ir.show import show_domain
 from emdsl.plan.counts import NEGLECTED, counted_sets, counted_variables
+from emdsl.plan.integral_lines import integral_lines
 from emdsl.plan.posterior_plan import cost_lines, eliminations, plan_lines, planned, sizes_without_data
 from emdsl.plan.program import Program
 
@@ -25,8 +26,8 @@ def check_lines(derivation: Derivation, bound: Bound | None) -> list[str]:
     model = derivation.model
     program = None if bound is None else Program(derivation, bound)
     sizes: Mapping[str, int | None] = sizes_without_data(model)
-    if bound is not None:
-        sizes = {name: len(labels) for name, labels in bound.indexes.items()}
+    if program is not None:
+        sizes = {name: len(labels) for name, labels in program.bound.indexes.items()}
     lines = [f"model {model.name}" + (f": {model.description}" if model.description else "")]
     lines += _section("parameters", _parameters(model, sizes))
     lines += _section("plates", _plates(model))
@@ -36,7 +37,9 @@ def check_lines(derivation: Derivation, bound: Bound | None) -> list[str]:
     by_axis = {v.name: None if v.axes else sizes.get(v.values) for v in hidden.variables if v.values is not None}
     axes = {axis for item in posterior for axis in item.axes if "@" in axis}
     by_axis |= {axis: by_axis[axis.partition("@")[0]] for axis in axes}
-    lines += _section("posterior (E-step)", plan_lines(posterior, by_axis))
+    integrals = list(integral_lines(derivation, program))
+    summed = plan_lines(posterior, by_axis) if posterior or not integrals else []
+    lines += _section("posterior (E-step)", integrals + summed)
     lines += [_INDENT + line for line in _counts(model, bound)]
     if program is not None:
         lines += [_INDENT + line for line in cost_lines(program)]

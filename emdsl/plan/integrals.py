@@ -76,6 +76,11 @@ class BoundIntegral:
         """What its node and its statistics go by."""
         return "integral:" + ",".join(self.integral.latents)
 
+    @property
+    def size(self) -> int:
+        """Hidden numbers of one unit, or of one step of a chain."""
+        return len(order_of(self.pieces))
+
     def by_step(self, values: Array) -> Array:
         """Values by unit for each unit that pieces are summed to: of a chain its steps."""
         return values if self.layout is not None else self.pieces[0].rows.of_integral(values)

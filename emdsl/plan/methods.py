@@ -44,7 +44,8 @@ def _by_quadrature(integral: Integral, model: Model) -> Integral:
     plates = {model.variable(name).plate for name in integral.latents}
     if integral.lag or len(plates) > 1 or None in plates:
         raise EmmError(
-            "no-quadrature", f"the hidden numbers {_names(integral)} are tied from unit to unit, and a grid of nodes is for one unit",
+            "no-quadrature", f"the hidden numbers {_names(integral)} are tied from unit to unit, and a grid of nodes "
+            "is for one unit",
             place="--plan", help="--plan auto",
         )  # fmt: skip
     return replace(integral, method="quadrature", kernel="", basis=())

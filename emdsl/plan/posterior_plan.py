@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from emdsl.data.bound import Bound
 from emdsl.data.wording import count_of
-from emdsl.ir.derivation import Derivation, Piece
+from emdsl.ir.derivation import Derivation, Integral, Piece
 from emdsl.ir.expressions import ConstantRef, Expression, Number, VariableRef, walk
 from emdsl.ir.model import Labels, Model, Range
 from emdsl.plan.evaluation import axis_of
@@ -58,16 +58,27 @@ def eliminations(derivation: Derivation) -> list[Elimination]:
     """The plan as the model's structure gives it, innermost plate first, sizes unknown."""
     model = derivation.model
     scopes: dict[str | None, list[set[str]]] = {}
+    integrated = [item for item in derivation.integrals if item.method != "grid"]
+    continuous = {name for item in integrated for name in item.latents}
+    inside = {name for item in integrated for name in item.pieces}
     for piece in derivation.pieces:
-        if not piece.prior:
+        if not piece.prior and piece.name not in inside:
             scopes.setdefault(piece.plate, []).append(_hidden(piece, model))
-    for item in model.maps:
-        scopes.setdefault(item.plate, []).append(_hidden_in(item.value, model))
+    for item in integrated:
+        own = _union([_hidden(piece, model) for piece in derivation.pieces if piece.name in item.pieces])
+        left = {axis for axis in own if axis.partition("@")[0] not in continuous}
+        scopes.setdefault(_home(item, model), []).append(left)
+    for map_ in model.maps:
+        scopes.setdefault(map_.plate, []).append(_hidden_in(map_.value, model))
     found: list[Elimination] = []
     outer: list[set[str]] = []
     for plate in [*(item.name for item in reversed(model.plates)), None]:
         tables = [scope for scope in [*scopes.get(plate, []), *outer] if scope]
-        latents = [v.name for v in model.variables if v.kind == "latent" and v.plate == plate and not v.components]
+        latents = [
+            v.name
+            for v in model.variables
+            if v.kind == "latent" and v.plate == plate and not v.components and v.name not in continuous
+        ]
         lagged = {axis for scope in tables for axis in scope if "@" in axis and axis.partition("@")[0] in latents}
         looked_back_at = {axis.partition("@")[0] for axis in lagged}
         beside = _beside(derivation, looked_back_at)
@@ -91,6 +102,16 @@ def _beside(derivation: Derivation, chain: set[str]) -> set[str]:
     laws = [p for p in derivation.pieces if p.target is not None and p.target.name in chain and p.when != "always"]
     looked_at = {axis for piece in laws for axis in _hidden(piece, derivation.model) if "@" not in axis}
     return {name for name in looked_at if derivation.model.variable(name).values is not None}
+
+
+def _home(integral: Integral, model: Model) -> str | None:
+    """The plate of the units of an integral: around a chain; None where it is across the whole data set."""
+    plates = {model.variable(name).plate for name in integral.latents}
+    if len(plates) > 1:
+        return None
+    (plate,) = plates
+    parent = {item.name: item.parent for item in model.plates}
+    return parent[plate] if integral.lag and plate is not None else plate
 
 
 def _joint(name: str, tables: Sequence[set[str]]) -> int:
@@ -178,9 +199,10 @@ def cost_lines(program: Program) -> list[str]:
     """The largest table, the operations of an E-step, and the memory that the data take."""
     largest = max(_width(program, node) for node in program.nodes)
     block = max((size for item in program.blocks for size in item.n), default=0)
+    beside = " beside the integrals" if program.integrals else ""
     return [
         f"largest table: {count_of(largest, 'number')} a unit",
-        f"one E-step: about {_short(2 * sum(_operations(program, node) for node in program.nodes))} operations",
+        f"one E-step: about {_short(2 * sum(_operations(program, node) for node in program.nodes))} operations{beside}",
         f"memory: {_bytes(_held(program))} for the data, {_bytes(8 * largest * block)} for the largest array",
         f"{count_of(len(program.blocks), 'block')} of at most {count_of(block, 'row')}",
     ]

@@ -72,7 +72,7 @@ def posterior_tables(model: Model, bound: Bound, posterior: Posterior) -> dict[s
     outside = [item for item in posterior.numbers if not item.level]
     tables.update((item.name, element_table(item, model)) for item in outside)
     for number, level in enumerate(bound.levels):
-        items = (*posterior.marginals, *(item for item in posterior.numbers if item.level))
+        items: list[Marginal | HiddenNumber] = [*posterior.marginals, *(n for n in posterior.numbers if n.level)]
         found = sorted((item for item in items if item.level == number), key=lambda item: order_of.get(item.name, -1))
         if not found:
             continue

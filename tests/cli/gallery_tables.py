@@ -126,7 +126,41 @@ def own_family(rng: np.random.Generator) -> Table:
     return table(y=rng.rayleigh(np.where(component(rng, 0.6, 500), 1, 5)))
 
 
+def random_intercepts(rng: np.random.Generator) -> Table:
+    group, x = np.repeat(np.arange(60), 8), rng.normal(size=480)
+    return table(group=group, x=x, y=rng.normal(2 + 0.5 * x + np.repeat(rng.normal(0, 1.5, 60), 8), 0.8))
+
+
+def factor_analysis(rng: np.random.Generator) -> Table:
+    h = rng.normal(size=600)
+    return table(**{name: rng.normal(1 + load * h, 0.7) for name, load in zip("abcd", (1, 0.8, 0.6, 1.2), strict=True)})
+
+
+def item_response(rng: np.random.Generator) -> Table:
+    theta = rng.normal(size=1500)
+    chances = {f"q{k}": logistic(1.3 * theta - b) for k, b in enumerate((-1, -0.5, 0, 0.5, 1))}
+    return table(**{name: (rng.random(1500) < chance).astype(int) for name, chance in chances.items()})
+
+
+def local_level(rng: np.random.Generator) -> Table:
+    return table(y=rng.normal(50 + np.cumsum(rng.normal(0, 1, 400)), 2))
+
+
+def robust_regression(rng: np.random.Generator) -> Table:
+    x = rng.normal(size=400)
+    return table(x=x, y=1 + 2 * x + 0.5 * rng.standard_t(4, 400))
+
+
 EXAMPLES = {
+    "random-intercepts": Example(
+        random_intercepts, {"b0": (2, 0.6), "b1": (0.5, 0.12), "tau": (1.5, 0.45), "sigma": (0.8, 0.1)}
+    ),
+    "factor-analysis": Example(
+        factor_analysis, {"nu.a": (1, 0.2), "load.a.1": (1, 0.15), "load.c.1": (0.6, 0.15), "psi.b": (0.7, 0.1)}
+    ),
+    "item-response": Example(item_response, {"a.q0": (1.3, 0.4), "b.q2": (0, 0.25), "b.q4": (1, 0.3)}),
+    "local-level": Example(local_level, {"q": (1, 0.4), "r": (2, 0.3)}),
+    "robust-regression": Example(robust_regression, {"b0": (1, 0.1), "b1": (2, 0.1), "sigma": (0.5, 0.08)}),
     "mixture": Example(
         mixture,
         {"share.1": (0.4, 0.08), "mu.1": (0, 0.3), "mu.2": (4, 0.4), "sigma.1": (0.8, 0.2), "sigma.2": (1.5, 0.25)},

@@ -76,7 +76,7 @@ def test_options_reach_the_request(stub: CompiledStub, tmp_path: Path) -> None:
         set={"K": "3", "L": "1/2"}, const={"Q": "q.csv"}, columns={"dim": ("a", "b,c", "d")},
         map={"y": "out come", "y[a,b,c]": "x"}, weight="w", na=(".", "-9"),
         init={"p": {"C": 0.2}, "mu": {"waiting": 3.0}}, fix={"tau": 1.0}, starts=9, seed=3, tol=1e-6, max_iter=77,
-        accelerate="anderson", se="louis", level=0.9,
+        accelerate="anderson", se="louis", level=0.9, plan="exact",
     )  # fmt: skip
 
 

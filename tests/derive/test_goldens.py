@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from emdsl.ir.derivation import Derivation
+from tests.derive.hidden import HIDDEN
 from tests.derive.models import USER_FAMILY, derived, shipped
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -19,6 +20,7 @@ NAMES = (
     "regression_mixture_shared_slope", "poisson_mixture", "logistic_regression", "earthquakes", "subject_classes",
     "mixture_of_experts", "n_mixture", "serial_growth",
 )  # fmt: skip
+TEXTS = {"user_family": USER_FAMILY, **HIDDEN}
 
 
 def lines(derivation: Derivation) -> Iterator[str]:
@@ -33,18 +35,18 @@ def lines(derivation: Derivation) -> Iterator[str]:
 
 def texts() -> dict[str, str]:
     """The text of each golden, derived now."""
-    found = {name: shipped(name) for name in NAMES} | {"user_family": derived(USER_FAMILY)}
+    found = {name: shipped(name) for name in NAMES} | {name: derived(text) for name, text in TEXTS.items()}
     return {name: "\n".join(lines(derivation)) for name, derivation in found.items()}
 
 
-@pytest.mark.parametrize("name", [*NAMES, "user_family"])
+@pytest.mark.parametrize("name", [*NAMES, *TEXTS])
 def test_the_derivation_is_as_written_down(name: str) -> None:
-    derivation = derived(USER_FAMILY) if name == "user_family" else shipped(name)
+    derivation = derived(TEXTS[name]) if name in TEXTS else shipped(name)
     assert "\n".join(lines(derivation)) == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
 
 
 def test_every_text_has_its_model() -> None:
-    assert {path.stem for path in GOLDEN.glob("*.txt")} == {*NAMES, "user_family"}
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == {*NAMES, *TEXTS}
 
 
 if __name__ == "__main__":

@@ -204,7 +204,7 @@ def test_continuous_hidden_variables_are_refused(tmp_path: Path, capsys: pytest.
     params.write_text(json.dumps({"mu": 1.0}), encoding="utf-8")
     data.write_text("g,y\n1,1\n1,2\n", encoding="utf-8")
     err = refused(capsys, str(model), str(data), "--params", str(params))
-    assert "error[not-supported-yet]: the posterior of continuous hidden variables (u) has no table yet" in err
+    assert "error[not-supported-yet]: predictions with continuous hidden variables (u) cannot be made yet" in err
 
 
 @pytest.mark.parametrize("modifier", ["truncated to (1, inf)", "censored above unless event"])

@@ -1,0 +1,205 @@
+"""How the posterior of continuous hidden variables comes about, to read: one step for each integral, with its law in
+formulas where it is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import sympy as sp
+
+from emdsl.derive.notation import plain, readable, unwrapped
+from emdsl.derive.pieces import Derived
+from emdsl.derive.posterior_steps import Law, laws
+from emdsl.derive.scopes import Reading
+from emdsl.ir.derivation import Integral, Step
+from emdsl.ir.expressions import VariableRef
+from emdsl.ir.model import Model
+
+#: The law of each kernel: its name and arguments as functions of the coefficients of the kernel's functions, and the
+#: texts of these functions of `u`.
+_LAWS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "gamma": ("Gamma", ("log(u)", "u")),
+    "inverse gamma": ("InverseGamma", ("log(u)", "1/u")),
+    "beta": ("Beta", ("log(u)", "log(1 - u)")),
+    "generalised inverse Gaussian": ("GeneralisedInverseGaussian", ("log(u)", "u", "1/u")),
+}
+METHODS = {
+    "gaussian": "jointly normal, integrated in closed form",
+    "kernel": "conjugate, integrated in closed form",
+    "grid": "summed over one grid of nodes for all units",
+    "quadrature": "integrated by adaptive Gauss-Hermite quadrature around the mode of each unit",
+}
+
+
+def integral_steps(found: Sequence[Integral], reading: Reading) -> Iterator[Step]:
+    """One step for each integral."""
+    for integral in found:
+        yield _step(integral, reading)
+
+
+def _step(integral: Integral, reading: Reading) -> Step:
+    model, names = reading.model, ", ".join(integral.latents)
+    before = f"f({names} | data) is proportional to {_joint(integral, model)}"
+    notes = [METHODS[integral.method]]
+    after = ""
+    match integral.method:
+        case "kernel":
+            after = _kernel_law(integral, reading)
+        case "gaussian":
+            after = _normal_law(integral, reading)
+            notes.append(_system(integral, model))
+        case "grid":
+            notes.append(f"from here on {names} takes the values of the nodes, like any finite hidden variable")
+        case "quadrature":
+            after = f"E[t({names})] = sum over nodes of share*t(node), the shares those of the log-joint at the nodes"
+    around = [v.name for v in model.variables if v.kind == "latent" and v.values is not None and not v.components]
+    if around and integral.method != "grid":
+        notes.append(f"for each value of {', '.join(around)} that its laws look at")
+    if integral.method != "grid":
+        notes.append("E[...] is the mean over this law")
+    return Step("posterior", names, before, after, "\n".join(notes))
+
+
+def integrated_laws(found: Sequence[Integral], model: Model) -> tuple[Law, ...]:
+    """The laws of a model with continuous hidden variables integrated out: one law for each integral takes the place of
+    those that it is over.
+    """
+    kept = list(laws(model))
+    for integral in found:
+        hidden = set(integral.latents)
+        if integral.method == "grid":
+            continue
+        own = [law for law in kept if {name for name, _ in law.looks_at} & hidden]
+        kept = [law for law in kept if law not in own]
+        seen = frozenset(at for law in own for at in law.looks_at if at[0] not in hidden)
+        plate = _home(integral, model)
+        if integral.lag and plate is None:
+            chain = next(iter({model.variable(name).plate for name in hidden}))
+            plate = next(item.parent for item in model.plates if item.name == chain)
+        text = f"integral({', '.join(integral.latents)}: {_joint(integral, model)})"
+        kept.append(Law(text, plate, "always", seen))
+    return tuple(kept)
+
+
+def _system(integral: Integral, model: Model) -> str:
+    if integral.lag:
+        return "one block-tridiagonal system along each chain, solved by cyclic reduction"
+    plates = {model.variable(name).plate for name in integral.latents}
+    if len(plates) > 1 or None in plates:
+        return "one system across the whole data set: the largest group is eliminated, the rest is dense"
+    (plate,) = plates
+    return f"one small system in each {plate}"
+
+
+def _home(integral: Integral, model: Model) -> str | None:
+    plates = {model.variable(name).plate for name in integral.latents}
+    return plates.pop() if len(plates) == 1 and not integral.lag else None
+
+
+def _inside(plate: str | None, home: str | None, model: Model) -> list[str]:
+    """The plates from `home` (outside) down to `plate`."""
+    parent = {item.name: item.parent for item in model.plates}
+    found: list[str] = []
+    while plate is not None and plate != home:
+        found = [plate, *found]
+        plate = parent[plate]
+    return found
+
+
+def _joint(integral: Integral, model: Model) -> str:
+    hidden, home = set(integral.latents), _home(integral, model)
+    texts = []
+    for law in laws(model):
+        if not {name for name, _ in law.looks_at} & hidden:
+            continue
+        plates = _inside(law.plate, home, model)
+        text = f"{law.text} in the first" if law.when == "first" else law.text
+        if law.when != "always":
+            plates[-1:] = [f"{'first' if law.when == 'first' else 'later'} {law.plate}"] if plates else []
+        texts.append(f"prod({', '.join(plates)}: {law.text})" if plates else text)
+    return "*".join(dict.fromkeys(texts))
+
+
+# --- closed laws ------------------------------------------------------------------------------------------------------
+
+
+def _kernel_law(integral: Integral, reading: Reading) -> str:
+    """`u | data ~ Gamma(...)`, from the coefficients of the kernel's functions in the pieces' log-densities."""
+    (name,) = integral.latents
+    law, texts = _LAWS[integral.kernel]
+    u = sp.Symbol(name, positive=True)
+    functions = {
+        "log(u)": sp.log(u), "u": u, "1/u": 1 / u, "log(1 - u)": sp.log(1 - u),
+    }  # fmt: skip
+    totals = {text: sp.Integer(0) for text in texts}
+    for piece, log_density in _log_densities(integral, reading, u):
+        for text, value in _coefficients(log_density, {t: functions[t] for t in texts}, u).items():
+            totals[text] += _summed(value, piece, integral, reading)
+    a = [totals[text] for text in texts]
+    shapes = {
+        "gamma": (a[0] + 1, -a[1]), "inverse gamma": (-a[0] - 1, -a[1]), "beta": (a[0] + 1, a[1] + 1),
+    }.get(integral.kernel)  # fmt: skip
+    if shapes is None:
+        power, rate, scale = reading.plain(a[0]), reading.plain(-a[1]), reading.plain(-a[2])
+        kernel = f"{name}^({power})*exp(-({rate})*{name} - ({scale})/{name})"
+        return f"f({name} | data) is proportional to {kernel}: a generalised inverse Gaussian law"
+    return f"{name} | data ~ {law}({', '.join(reading.plain(argument) for argument in shapes)})"
+
+
+def _log_densities(integral: Integral, reading: Reading, u: Any) -> Iterator[tuple[Derived, Any]]:
+    (name,) = integral.latents
+    written = readable(VariableRef(name))
+    for piece in reading.pieces:
+        if piece.piece.name in integral.pieces:
+            shown = reading.display(piece, piece.raw, reading.names(piece))
+            yield piece, sp.expand_log(shown.xreplace({written: u}), force=True)
+
+
+def _coefficients(log_density: Any, functions: Mapping[str, Any], u: Any) -> dict[str, Any]:
+    """The coefficient of each function; terms without `u` are left out."""
+    found: dict[str, Any] = {}
+    for term in sp.Add.make_args(log_density):
+        number, part = term.as_independent(u, as_Add=False)
+        if part == 1:
+            continue
+        match_ = next((text for text, function in functions.items() if sp.simplify(part / function).is_number), None)
+        if match_ is None:
+            inner = _coefficients(sp.expand(part), functions, u)
+            for text, value in inner.items():
+                found[text] = found.get(text, sp.Integer(0)) + number * value
+            continue
+        found[match_] = found.get(match_, sp.Integer(0)) + number * sp.simplify(part / functions[match_])
+    return found
+
+
+def _summed(value: Any, piece: Derived, integral: Integral, reading: Reading) -> Any:
+    """A coefficient summed over the elements of its piece and the units inside those of the integral."""
+    model = reading.model
+    ranges = _inside(piece.piece.plate, _home(integral, model), model)
+    ranges += [binder.name for binder in piece.piece.elements]
+    if value == 0 or not ranges:
+        return value
+    sign = -1 if value.could_extract_minus_sign() else 1
+    text = f"sum({', '.join(ranges)}: {unwrapped(reading.plain(sign * value))})"
+    return sign * sp.Symbol(text, positive=True)
+
+
+def _normal_law(integral: Integral, reading: Reading) -> str:
+    names = ", ".join(integral.latents)
+    general = (
+        f"{names} | data is normal: its precision is minus the matrix of second derivatives of the log-joint,\n"
+        "its mean is where the gradient is 0"
+    )
+    if len(integral.latents) > 1 or integral.lag or reading.model.variable(names).axes:
+        return general
+    u = sp.Symbol(names, real=True)
+    precision = linear = sp.Integer(0)
+    for piece, log_density in _log_densities(integral, reading, u):
+        if not log_density.has(u):
+            return general
+        slope = sp.diff(log_density, u)
+        precision += _summed(sp.factor(-sp.diff(slope, u)), piece, integral, reading)
+        linear += _summed(sp.factor(slope.subs(u, 0)), piece, integral, reading)
+    variance = f"1/({reading.plain(precision)})"
+    return f"{names} | data ~ Normal(v*({unwrapped(plain(linear, reading.displayed))}), sqrt(v))\nv = {variance}"
