@@ -24,12 +24,14 @@ _LAWS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "beta": ("Beta", ("log(u)", "log(1 - u)")),
     "generalised inverse Gaussian": ("GeneralisedInverseGaussian", ("log(u)", "u", "1/u")),
 }
+
 METHODS = {
     "gaussian": "jointly normal, integrated in closed form",
     "kernel": "conjugate, integrated in closed form",
     "grid": "summed over one grid of nodes for all units",
     "quadrature": "integrated by adaptive Gauss-Hermite quadrature around the mode of each unit",
 }
+SIMULATED = "integrated by simulation: importance sampling around the mode"
 
 
 def integral_steps(found: Sequence[Integral], reading: Reading) -> Iterator[Step]:
@@ -41,7 +43,8 @@ def integral_steps(found: Sequence[Integral], reading: Reading) -> Iterator[Step
 def _step(integral: Integral, reading: Reading) -> Step:
     model, names = reading.model, ", ".join(integral.latents)
     before = f"f({names} | data) is proportional to {_joint(integral, model)}"
-    notes = [METHODS[integral.method]]
+    simulated = integral.method == "quadrature" and _home(integral, model) is None
+    notes = [SIMULATED if simulated else METHODS[integral.method]]
     after = ""
     match integral.method:
         case "kernel":
@@ -51,6 +54,8 @@ def _step(integral: Integral, reading: Reading) -> Step:
             notes.append(_system(integral, model))
         case "grid":
             notes.append(f"from here on {names} takes the values of the nodes, like any finite hidden variable")
+        case "quadrature" if simulated:
+            after = f"E[t({names})] = sum over draws of share*t(draw), the shares those of the importance weights"
         case "quadrature":
             after = f"E[t({names})] = sum over nodes of share*t(node), the shares those of the log-joint at the nodes"
     around = [v.name for v in model.variables if v.kind == "latent" and v.values is not None and not v.components]

@@ -85,7 +85,8 @@ def scope_of(piece: Piece, model: Model) -> Scope:
     plates = {model.variable(node.name).plate for node in finite}
     held = max((len(weight_names(plate, model)) for plate in plates), default=0)
     return Scope(
-        units=_units(piece, later=finite != every), hidden=hidden, elements=tuple(b.name for b in piece.elements), data=tuple(data),
+        units=_units(piece, later=finite != every), hidden=hidden,
+        elements=tuple(b.name for b in piece.elements), data=tuple(data),
         within=within, given=tuple(given), weights=weights, own_weights=weights[held:],
         averaged=tuple(dict.fromkeys(node.name for node in _ordered(every - finite, model))),
     )  # fmt: skip

@@ -10,6 +10,7 @@ from emdsl.ir.derivation import Derivation, Integral
 from emdsl.ir.grids import index_set_of
 from emdsl.ir.model import Model
 from emdsl.plan.integrals import BoundIntegral
+from emdsl.plan.monte_carlo import MonteCarlo
 from emdsl.plan.program import Program
 from emdsl.plan.unit_quadrature import FIRST_COUNT
 
@@ -44,6 +45,8 @@ def _method(integral: Integral, model: Model) -> str:
             return f"conjugate, integrated in closed form {where}; its posterior is a {integral.kernel} law"
         case "grid":
             return "no closed form; its own law is a fixed normal: summed over one grid of nodes for all units"
+        case "quadrature" if integral.lag or where.startswith("across"):
+            return "no closed form; Monte Carlo: importance sampling around the mode"
         case "quadrature":
             return f"no closed form; adaptive Gauss-Hermite quadrature {where}"
 
@@ -51,6 +54,8 @@ def _method(integral: Integral, model: Model) -> str:
 def _cost(integral: BoundIntegral, bound: Bound) -> str:
     model_level = bound.levels[integral.level]
     around = f" for each of {count_of(_cells(integral), 'cell')} of {', '.join(integral.axes)}" if integral.axes else ""
+    if isinstance(integral.method, MonteCarlo):
+        return "draws are doubled until the log-likelihood is known well enough"
     if integral.layout is not None:
         number = integral.layout.numbering
         return f"{count_of(number.size, 'hidden number')}, {number.rest} of them in the dense system"

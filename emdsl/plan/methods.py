@@ -31,7 +31,7 @@ def with_plan(derivation: Derivation, plan: str) -> Derivation:
 def _check_closed(integral: Integral) -> None:
     if integral.method in CLOSED:
         return
-    how = "over a grid of nodes" if integral.method == "grid" else "by adaptive quadrature"
+    how = "over a grid of nodes" if integral.method == "grid" else "by quadrature or simulation"
     raise EmmError(
         "not-exact", f"the integral over {_names(integral)} has no closed form; it is taken {how}",
         place="--plan", help="--plan auto",

@@ -145,6 +145,13 @@ class SampledEvidence:
             found[piece.name] = piece.statistics(points, np.broadcast_to(share, points.shape[1:]))
         return found
 
+    def moments(self) -> tuple[Array, Array]:
+        """Posterior means and variances, `(d, *cells, units)`, from the shares of the draws."""
+        alone = self.share.shape[-1] == 1
+        share = self.share if alone else self.method.pieces[0].rows.of_integral(self.share)
+        mean = (self.draws * share).sum(axis=-2)
+        return mean, ((self.draws - mean[..., None, :]) ** 2 * share).sum(axis=-2)
+
     @property
     def variance(self) -> float:
         """The simulation variance of the log-likelihood of all units, by pairs of draws (delta method)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ RNG = np.random.default_rng(5)
 GROUP = np.repeat(np.arange(6), 4)
 EFFECT = np.repeat(RNG.normal(0, 2, 6), 4)
 PLATES = "index plate = levels\nparam mu : real\nparam tau : positive\nparam sigma : positive\n"
-CASES = {
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "one system in each unit": (
         "param mu : real\nparam tau : positive\nparam sigma : positive\nfor each g:\n    latent u ~ Normal(0, tau)\n"
         "    for each row:\n        observed y ~ Normal(mu + u, sigma)\n",
@@ -40,7 +41,7 @@ CASES = {
     "a grid": (
         "index item = columns\nparam a[item] : real\nparam b[item] : real\nfor each person:\n"
         "    latent h ~ Normal(0, 1)\n    observed y[item] ~ Bernoulli(logistic(a[item]*h - b[item]))\n",
-        dict(zip(("p", "q", "r", "s"), (RNG.normal(0, 1, 80) + RNG.logistic(size=(4, 80)) > 0).astype(int), strict=True)),
+        dict(zip("pqrs", (RNG.normal(0, 1, 80) + RNG.logistic(size=(4, 80)) > 0).astype(int), strict=True)),
     ),
     "quadrature": (
         "param b : real\nparam tau : positive\nfor each g:\n    latent u ~ Normal(0, tau)\n    for each row:\n"
