@@ -16,13 +16,12 @@ from emdsl.ir.derivation import Integral, Step
 from emdsl.ir.expressions import VariableRef
 from emdsl.ir.model import Model
 
-#: The law of each kernel: its name and arguments as functions of the coefficients of the kernel's functions, and the
-#: texts of these functions of `u`.
-_LAWS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "gamma": ("Gamma", ("log(u)", "u")),
-    "inverse gamma": ("InverseGamma", ("log(u)", "1/u")),
-    "beta": ("Beta", ("log(u)", "log(1 - u)")),
-    "generalised inverse Gaussian": ("GeneralisedInverseGaussian", ("log(u)", "u", "1/u")),
+#: The functions of `u` that span each kernel.
+_FUNCTIONS: Mapping[str, tuple[str, ...]] = {
+    "gamma": ("log(u)", "u"),
+    "inverse gamma": ("log(u)", "1/u"),
+    "beta": ("log(u)", "log(1 - u)"),
+    "generalised inverse Gaussian": ("log(u)", "u", "1/u"),
 }
 
 METHODS = {
@@ -132,7 +131,7 @@ def _joint(integral: Integral, model: Model) -> str:
 def _kernel_law(integral: Integral, reading: Reading) -> str:
     """`u | data ~ Gamma(...)`, from the coefficients of the kernel's functions in the pieces' log-densities."""
     (name,) = integral.latents
-    law, texts = _LAWS[integral.kernel]
+    texts = _FUNCTIONS[integral.kernel]
     u = sp.Symbol(name, positive=True)
     functions = {
         "log(u)": sp.log(u), "u": u, "1/u": 1 / u, "log(1 - u)": sp.log(1 - u),
@@ -149,6 +148,7 @@ def _kernel_law(integral: Integral, reading: Reading) -> str:
         power, rate, scale = reading.plain(a[0]), reading.plain(-a[1]), reading.plain(-a[2])
         kernel = f"{name}^({power})*exp(-({rate})*{name} - ({scale})/{name})"
         return f"f({name} | data) is proportional to {kernel}: a generalised inverse Gaussian law"
+    law = integral.kernel.title().replace(" ", "")  # as the language writes it
     return f"{name} | data ~ {law}({', '.join(reading.plain(argument) for argument in shapes)})"
 
 

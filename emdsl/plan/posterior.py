@@ -22,6 +22,7 @@ from emdsl.plan.block_source import block_function
 from emdsl.plan.counts import counted_variables, raised, tail, warnings_of
 from emdsl.plan.elimination import Eliminator
 from emdsl.plan.hidden_numbers import HiddenNumber, gridded_number, infinite_notes, integrated_numbers, is_on_grid
+from emdsl.plan.monte_carlo import MonteCarlo
 from emdsl.plan.nodes import Node, Potential, Power, RowDensity, Scan, in_order
 from emdsl.plan.program import Constants, Program, load_module
 from emdsl.plan.source import HEADER
@@ -186,8 +187,15 @@ class PosteriorProgram(Program):
         for name, path in followed.items():
             marginals[name] = _with_path(marginals[name], path)
         numbers = self._numbers(shares)
-        said = (*notes, *_impossible(marginals, self.bound), *infinite_notes(numbers))
+        said = (*notes, *_impossible(marginals, self.bound), *infinite_notes(numbers), *self._simulated())
         return Posterior(tuple(marginals.values()), said, tuple(numbers.values()))
+
+    def _simulated(self) -> Iterator[str]:
+        """A note for each integral whose posterior is known but for the error of a simulation."""
+        for integral in self.integrals.values():
+            if isinstance(integral.method, MonteCarlo):
+                names = ", ".join(integral.integral.latents)
+                yield f"the posterior of {names} is simulated, by {2 * integral.method.pairs} weighted draws"
 
     def _numbers(self, shares: Mapping[str, Array]) -> dict[str, HiddenNumber]:
         """The continuous hidden variables, integrated or summed over nodes."""

@@ -28,7 +28,7 @@ def test_options_reach_the_request() -> None:
     assert fit_request(model(), given) == FitRequest(
         set={"K": 5}, columns={"dim": ("a",), "other": ("b", "c")}, map={"y": "outcome"}, weight="w", na=(".",),
         init={"tau": 1.0}, fix={"p": {"C": 0.5}}, starts=4, seed=3, tol=0.0, max_iter=5, accelerate="none", se="sem",
-        level=0.9, const={"Q": "q.csv"},
+        level=0.9, const={"Q": "q.csv"}, plan="exact",
     )  # fmt: skip
 
 
