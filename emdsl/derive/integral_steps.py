@@ -207,4 +207,5 @@ def _normal_law(integral: Integral, reading: Reading) -> str:
         precision += _summed(sp.factor(-sp.diff(slope, u)), piece, integral, reading)
         linear += _summed(sp.factor(slope.subs(u, 0)), piece, integral, reading)
     variance = f"1/({reading.plain(precision)})"
-    return f"{names} | data ~ Normal(v*({unwrapped(plain(linear, reading.displayed))}), sqrt(v))\nv = {variance}"
+    mean = f"v*({unwrapped(plain(linear, reading.displayed))})"
+    return f"{names} | data is normal with mean {mean} and variance v\nv = {variance}"
