@@ -21,8 +21,10 @@ from emdsl.ir.model import Model, Variable
 from emdsl.plan.block_source import block_function
 from emdsl.plan.counts import counted_variables, raised, tail, warnings_of
 from emdsl.plan.elimination import Eliminator
+from emdsl.plan.loading import load_module
 from emdsl.plan.nodes import Node, Potential, Power, Scan, in_order
-from emdsl.plan.program import Constants, Program, load_module
+from emdsl.plan.program import Constants, Program
+from emdsl.plan.pruning import Choice
 from emdsl.plan.source import HEADER
 from emdsl.plan.unseen import check_conditions, is_unseen
 from emdsl.runtime.carriers import times_weight
@@ -149,15 +151,17 @@ def _times_weight(table: Array, weights: Array) -> Array:
 class PosteriorProgram(Program):
     """The program of a model on its data, with what the posterior needs beside the log-evidence."""
 
-    def __init__(self, derivation: Derivation, bound: Bound, joint: tuple[Joint, ...] = ()) -> None:
+    def __init__(
+        self, derivation: Derivation, bound: Bound, joint: tuple[Joint, ...] = (), prune: Choice = "auto"
+    ) -> None:
         check_finite(derivation.model)
-        super().__init__(derivation, bound)
+        super().__init__(derivation, bound, prune=prune)
         model, bound = self.derivation.model, self.bound
         pairs = tuple(
             (v.name, v.plate, v.components) for v in model.variables if v.kind == "latent" and v.components
         )  # fmt: skip
         pieces, maps = list(self.pieces.values()), list(self.maps.values())
-        root = PosteriorEliminator(model, bound, pieces, maps, joint=(*pairs, *joint)).build()
+        root = PosteriorEliminator(model, bound, pieces, maps, passes=self.passes, joint=(*pairs, *joint)).build()
         self.posterior_nodes = in_order(root)
         self.posterior_constants = self._constants(root)
         source = "\n".join([HEADER.format(name="posterior"), "", *block_function(root, "sweep")])
