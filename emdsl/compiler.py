@@ -25,6 +25,7 @@ from emdsl.plan.anchoring import Echo, agreeing_labels, echoes, relabelled
 from emdsl.plan.arrange import arrange, held_in_place, report_values
 from emdsl.plan.counts import counted_sets, cut_off, raised, tails_of_statistics, warnings_of, with_top
 from emdsl.plan.given import given_arrays
+from emdsl.plan.merging import merged_units
 from emdsl.plan.methods import with_plan
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
@@ -39,6 +40,10 @@ from emdsl.runtime.uncertainty import delta_method
 if TYPE_CHECKING:
     from emdsl.plan.posterior import Posterior
     from emdsl.predict.prediction import Prediction
+
+
+#: Standard errors that need the units one by one.
+BY_UNIT = ("opg", "sandwich", "bootstrap")
 
 
 @dataclass(frozen=True)
@@ -178,11 +183,15 @@ class CompiledModel:
             )
 
     def problem(self, bound: Bound, request: FitRequest) -> BoundProblem:
-        """Bound data to a program that can be fitted."""
+        """Bound data to a program that can be fitted; units that show the same are counted where that pays."""
         fix = given_arrays(self.model, bound, request.fix, "fix")
         init = given_arrays(self.model, bound, request.init, "init")
+        counted = bound if request.se in BY_UNIT else merged_units(self.model, bound)
         with np.errstate(all="ignore"):  # numbers near the end of their range; what comes of them is looked at later
-            return BoundProblem(self.derivation, bound, fix, init)
+            problem = BoundProblem(self.derivation, counted, fix, init)
+            if counted is not bound and samplers(problem):  # what is simulated for one unit would count for many
+                problem = BoundProblem(self.derivation, bound, fix, init)
+            return problem
 
     def fit(self, data: Any, request: FitRequest) -> FitOutcome:
         """The whole road from a table to estimates."""
@@ -202,7 +211,7 @@ class CompiledModel:
                 except FitError as error:
                     error = _about_counts(error, self.model, bound)
                     if isinstance(error.state, FitState):
-                        message = self._explained(error, table, problem, request)
+                        message = self._explained(error, table, bound, problem, request)
                         raise FitError(message, self._outcome(bound, error.state, request)) from error
                     raise
                 return self._outcome(bound, state, request)
@@ -228,7 +237,9 @@ class CompiledModel:
         said = f"{bound.nodes} times as many nodes as usual still move the log-likelihood by {moved:.2g}"
         return replace(state, converged=False, warnings=(*state.warnings, said))
 
-    def _explained(self, error: FitError, table: Table, problem: BoundProblem, request: FitRequest) -> str:
+    def _explained(
+        self, error: FitError, table: Table, bound: Bound, problem: BoundProblem, request: FitRequest
+    ) -> str:
         """What a failed fit says; where the data are impossible at the start, with the rows. Raises `impossible-data`
         where no parameters can help.
         """
@@ -238,7 +249,7 @@ class CompiledModel:
         state = error.state
         if state.iterations or state.loglik != -np.inf:
             return error.message
-        parts = Parts(self.derivation, table, problem.program.bound, bind_options(request))
+        parts = Parts(self.derivation, table, bound, bind_options(request))
         found = impossible_rows(parts, problem.spaces, state.theta)
         if found is None:
             return error.message

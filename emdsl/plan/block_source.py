@@ -10,12 +10,14 @@ from emdsl.plan.nodes import (
     Add,
     Affine,
     FirstRows,
+    Fused,
     Indicator,
     LogSumExp,
     Node,
     Opening,
     Potential,
     Power,
+    PrunedLogSumExp,
     Quadratic,
     RowDensity,
     Scan,
@@ -28,7 +30,10 @@ from emdsl.plan.nodes import (
 )
 
 #: Nodes whose array nobody else holds, so that a sum may be formed in place.
-_FRESH = (Affine, Take, RowDensity, Quadratic, LogSumExp, SegmentSum, Power, Scan, FirstRows, Opening, Unseen)
+_FRESH = (
+    Affine, Take, Fused, RowDensity, Quadratic, LogSumExp, PrunedLogSumExp, SegmentSum, Power, Scan, FirstRows, Unseen,
+    Opening,
+)  # fmt: skip
 
 
 def block_function(root: Node, name: str) -> list[str]:
@@ -46,7 +51,7 @@ def block_function(root: Node, name: str) -> list[str]:
     given: set[int] = set()  # nodes whose adjoint another user has passed on already
     several = any(START in node.axes for node in nodes)
     for node in reversed(nodes):
-        if several and isinstance(node, Affine | Take | RowDensity | Quadratic) and START not in node.axes:
+        if several and isinstance(node, Affine | Take | Fused | RowDensity | Quadratic) and START not in node.axes:
             continue  # no parameter occurs in it, so nothing waits for its statistics
         lines += [f"    {line}" for line in _reverse(node)]
         if isinstance(node, Add | Scan | Opening):
@@ -74,6 +79,8 @@ def _forward(node: Node) -> list[str]:
             return [f"{n} = affine(t[{node.number}], c[{node.number}], {_rows(node)}){_comment(node)}"]
         case Take():
             return [f"{n} = take(t[{node.number}], c[{node.number}], {_rows(node)}){_comment(node)}"]
+        case Fused():
+            return [f"{n} = take_fused(t[{node.number}], c[{node.number}], {_rows(node)}){_comment(node)}"]
         case Indicator():
             return [f"{n} = take_log(c[{node.number}].table, c[{node.number}].code[:, {_rows(node)}]){_comment(node)}"]
         case RowDensity():
@@ -85,6 +92,8 @@ def _forward(node: Node) -> list[str]:
         case LogSumExp():
             over = tuple(node.source.axes.index(axis) for axis in node.over)
             return [f"{n}, s{node.number} = log_sum_exp(n{node.source.number}, {over}){_comment(node)}"]
+        case PrunedLogSumExp():
+            return _pruned(node)
         case Power():
             unit = "" if node.source.rows else "[..., None]"
             weights = f"c[{node.number}][{_rows(node.source)}]"
@@ -173,6 +182,34 @@ def _emission(node: Scan) -> str:
     return emission if node.memory == 1 else f"window_emissions({emission}, w{node.number})"
 
 
+def _pruned(node: PrunedLogSumExp) -> list[str]:
+    tables = [_aligned(f"n{item.number}", item, (*node.axes, *_own(node, item)), False) for item in node.inputs]
+    listed = ", ".join(tables) + ("," if len(tables) == 1 else "")
+    arguments = f"({listed}), c[{node.number}], {_rows(node)}"
+    return [f"n{node.number}, s{node.number} = pruned_log_sum_exp({arguments}){_comment(node)}"]
+
+
+def _own(node: PrunedLogSumExp, item: Node) -> tuple[str, ...]:
+    """The variables of a pruned sum that one of its inputs looks at."""
+    return tuple(axis for axis in node.over if axis in item.axes)
+
+
+def _pruned_reverse(node: PrunedLogSumExp) -> list[str]:
+    number, lines = node.number, []
+    lines.append(f"d = pruned_log_sum_exp_reverse(s{number}, a{number}, c[{number}], {_rows(node)}, b)")
+    for place, item in enumerate(node.inputs):
+        # Back from the axes of the sum: those that the input lacks have length 1.
+        full = (*node.axes, *_own(node, item))
+        kept = [axis for axis in full if axis in item.axes]
+        absent = tuple(k for k, axis in enumerate(full) if axis not in item.axes)
+        text = f"d[{place}]" + (f".squeeze({absent})" if absent else "")
+        order = [kept.index(axis) for axis in item.axes]
+        if order != sorted(order):
+            text += f".transpose({', '.join(map(str, [*order, len(order)] if item.rows else order))})"
+        lines.append(f"a{item.number} = {text}")
+    return lines
+
+
 def _product(axes: Sequence[str]) -> str:
     return " * ".join(f"c.size[{axis!r}]" for axis in axes) or "1"
 
@@ -190,6 +227,8 @@ def _reverse(node: Node) -> list[str]:
             return [f"S[{node.number}] += affine_reverse({a}, c[{node.number}], {_rows(node)}, b)"]
         case Take():
             return [f"take_reverse({a}, c[{node.number}], {_rows(node)}, b, S[{node.number}])"]
+        case Fused():
+            return [f"take_fused_reverse({a}, c[{node.number}], {_rows(node)}, b, S[{node.number}])"]
         case RowDensity():
             return [f"S[{node.number}][..., {_rows(node)}] = weighted({a}, {_rows(node)}, {node.level}, b)"]
         case Quadratic():
@@ -203,6 +242,8 @@ def _reverse(node: Node) -> list[str]:
             return []
         case LogSumExp():
             return [f"a{node.source.number} = log_sum_exp_reverse(s{node.number}, {a})"]
+        case PrunedLogSumExp():
+            return _pruned_reverse(node)
         case Power():
             total = "" if node.source.rows else ".sum(axis=-1)"
             return [f"a{node.source.number} = ({a} * c[{node.number}][{_rows(node.source)}]){total}"]

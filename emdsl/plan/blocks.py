@@ -12,9 +12,9 @@ from emdsl.runtime.carriers import Block
 from emdsl.runtime.chains import ChainLayout, chain_layout
 
 #: Numbers in the largest array of a block: half a megabyte.
-BLOCK_NUMBERS = 1 << 15
-#: Rows of a block at least, however large their tables.
-FEWEST_ROWS = 64
+BLOCK_NUMBERS = 1 << 16
+#: Rows of a block at least, unless their tables hold more numbers than this.
+FEWEST_ROWS, MOST_NUMBERS = 64, 4_000_000
 #: Rows of a block of chains: a step of a scan costs the same for one chain as for hundreds.
 SCAN_ROWS = 20_000
 
@@ -26,7 +26,7 @@ def make_blocks(bound: Bound, cells: int, scans: set[int]) -> list[Block]:
     levels = bound.levels
     outer = levels[1].size if len(levels) > 1 else 1
     rows_of = _ends(bound)
-    wanted = max(FEWEST_ROWS, BLOCK_NUMBERS // max(cells, 1))
+    wanted = max(fewest_rows(cells), BLOCK_NUMBERS // max(cells, 1))
     if scans:
         wanted = max(wanted, SCAN_ROWS)
     cuts = [0]
@@ -39,6 +39,11 @@ def make_blocks(bound: Bound, cells: int, scans: set[int]) -> list[Block]:
     else:
         cuts.append(outer)
     return [_block(bound, begin, end, scans) for begin, end in pairwise(cuts)]
+
+
+def fewest_rows(cells: int) -> int:
+    """Rows that a block has at least, with tables of so many cells for one row."""
+    return min(FEWEST_ROWS, max(1, MOST_NUMBERS // max(cells, 1)))
 
 
 def one_block_a_unit(bound: Bound, scans: set[int]) -> Iterator[Block]:

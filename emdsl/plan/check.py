@@ -12,6 +12,7 @@ from emdsl.ir.model import Factor, Map, Model, Parameter, Plate, Variable
 from emdsl.ir.show import show_domain
 from emdsl.plan.counts import NEGLECTED, counted_sets, counted_variables
 from emdsl.plan.integral_lines import integral_lines
+from emdsl.plan.merging import merged_units
 from emdsl.plan.posterior_plan import cost_lines, eliminations, plan_lines, planned, sizes_without_data
 from emdsl.plan.program import Program
 
@@ -24,7 +25,8 @@ def check_lines(derivation: Derivation, bound: Bound | None) -> list[str]:
     Raises EmmError where the model has no plan for these data.
     """
     model = derivation.model
-    program = None if bound is None else Program(derivation, bound)
+    counted = None if bound is None else merged_units(model, bound)
+    program = None if counted is None else Program(derivation, counted)
     sizes: Mapping[str, int | None] = sizes_without_data(model)
     if program is not None:
         sizes = {name: len(labels) for name, labels in program.bound.indexes.items()}
@@ -42,7 +44,7 @@ def check_lines(derivation: Derivation, bound: Bound | None) -> list[str]:
     lines += _section("posterior (E-step)", integrals + summed)
     lines += [_INDENT + line for line in _counts(model, bound)]
     if program is not None:
-        lines += [_INDENT + line for line in cost_lines(program)]
+        lines += [_INDENT + line for line in (*_counted(bound, counted), *cost_lines(program))]
     lines += _section("M-step, in this order", [line for item in derivation.updates for line in _update(item, model)])
     if bound is not None:
         lines += _section("data", bound_summary(bound))
@@ -61,6 +63,12 @@ def _counts(model: Model, bound: Bound | None) -> Iterator[str]:
             first = f"{top} at first, and " if top else ""
             enough = f"as far as it takes to leave out less than {NEGLECTED:g} of posterior mass"
             yield f"{name}: summed over {first}{enough}"
+
+
+def _counted(bound: Bound | None, counted: Bound | None) -> list[str]:
+    if bound is None or counted is None or counted is bound:
+        return []
+    return [f"rows that show the same are counted: {counted.levels[1].size} of {bound.levels[1].size} are distinct"]
 
 
 def _section(title: str, lines: list[str]) -> list[str]:

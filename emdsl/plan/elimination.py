@@ -11,6 +11,7 @@ from itertools import count
 from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
+from emdsl.plan.fusing import shared_codes
 from emdsl.plan.integrals import BoundIntegral
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.limits import check_table
@@ -20,12 +21,14 @@ from emdsl.plan.nodes import (
     Add,
     Affine,
     FirstRows,
+    Fused,
     Indicator,
     LogSumExp,
     Node,
     Opening,
     Potential,
     Power,
+    PrunedLogSumExp,
     Quadratic,
     RowDensity,
     Scan,
@@ -34,8 +37,24 @@ from emdsl.plan.nodes import (
     Take,
     Unseen,
 )
+from emdsl.plan.pruning import Choice, Pruning
 from emdsl.plan.unseen import is_unseen
+from emdsl.runtime.fused import FusedCodes
 from emdsl.runtime.openings import OpeningPart, label_before, lag_of, window_axes
+
+#: The pieces of each of several tables by code.
+Names = tuple[tuple[str, ...], ...]
+
+
+@dataclass
+class Passes:
+    """What has been decided before tables are summed: hidden variables whose states are listed, and tables by code that
+    share joint codes (None where they do not; filled in when they are first asked for).
+    """
+
+    prunings: Sequence[Pruning] = ()
+    fuse: Choice = "auto"
+    joint: dict[Names, FusedCodes | None] = field(default_factory=dict)
 
 
 @dataclass
@@ -49,6 +68,7 @@ class Eliminator:
     random: bool = False
     integrals: Sequence[BoundIntegral] = ()
     without_potential: frozenset[str] = frozenset()
+    passes: Passes = field(default_factory=Passes)
     sizes: dict[str, int] = field(default_factory=dict)
     numbers: count[int] = field(default_factory=count)
     roles: dict[int, tuple[str, int]] = field(default_factory=dict)
@@ -62,8 +82,8 @@ class Eliminator:
         for node in self._leaves():
             tables[node.level].append(node)
         for level in range(len(self.bound.levels) - 1, -1, -1):
-            if not tables[level] and level:
-                continue  # all that its units say is part of an integral over hidden variables around them
+            if level > 0 and not tables[level] and not any(item.level == level for item in self.passes.prunings):
+                continue  # all that its units say is in an integral over hidden variables, or in lists of their states
             remaining = self._level(level, tables[level])
             if level == 0:
                 return remaining
@@ -100,16 +120,22 @@ class Eliminator:
             first = group[0]
             names = tuple(item.piece.name for item in group)
             found.append(Take(next(self.numbers), first.axes.hidden, first.level, True, names))
+        pruned = {name for pruning in self.passes.prunings for name in pruning.maps}
         for item in self.maps:
+            if item.map.name in pruned:
+                continue
             found.append(Indicator(next(self.numbers), item.axes.hidden, item.level, True, item.map.name))
         for integral in self.integrals:
             # What is left of continuous hidden variables is a density by unit, like that of a datum.
             found.append(RowDensity(next(self.numbers), integral.axes, integral.level, True, integral.name))
+        found = self._fused(found)
         for node in found:
             if isinstance(node, Affine | Quadratic | RowDensity) and not node.piece.startswith("integral:"):
                 self._note_role(node, self._piece(node.piece))
             elif isinstance(node, Take):
                 self._note_role(node, self._piece(node.pieces[0]))
+            elif isinstance(node, Fused):
+                self._note_role(node, self._piece(node.takes[0].pieces[0]))
         if self.random:
             for variable in self.model.variables:
                 if variable.kind != "latent" or variable.values is None or is_unseen(variable.name):
@@ -124,6 +150,26 @@ class Eliminator:
         """Which units of a chain a law is about; the other laws are about all, or leave out rows by themselves."""
         if not item.by_position:
             self.roles[node.number] = (item.piece.when, item.piece.lag)
+
+    def _fused(self, found: list[Node]) -> list[Node]:
+        """Constant tables by code that share their axes, under joint codes where that pays."""
+        groups: dict[tuple[object, ...], list[Take]] = {}
+        for node in found:
+            if isinstance(node, Take) and all(t.statistic == "1" for t in self._piece(node.pieces[0]).piece.terms):
+                piece = self._piece(node.pieces[0]).piece
+                item = self._piece(node.pieces[0])
+                key = (node.axes, node.level, piece.when, piece.lag, item.by_position, is_unseen(piece.factor))
+                groups.setdefault(key, []).append(node)
+        for takes in groups.values():
+            names = tuple(take.pieces for take in takes)
+            joint, fuse = self.passes.joint, self.passes.fuse
+            if names not in joint:
+                tables = [self._piece(take.pieces[0]).data for take in takes]
+                joint[names] = None if fuse == "never" else shared_codes(tables, always=fuse == "always")
+            if joint[names] is not None:
+                fused = Fused(next(self.numbers), takes[0].axes, takes[0].level, True, tuple(takes))
+                found = [item for item in found if item not in takes] + [fused]
+        return found
 
     def _piece(self, name: str) -> BoundPiece:
         return next(piece for piece in self.pieces if piece.piece.name == name)
@@ -148,8 +194,9 @@ class Eliminator:
         of_some_units = [node for node in tables if self.roles.get(node.number, ("always", 0))[0] != "always"]
         beside = {axis for node in of_some_units for axis in node.axes}
         chained = [name for name in latents if name in looked_back_at | beside]
-        for name in self._order([n for n in latents if n not in chained], tables):
-            tables = self._eliminate(name, tables)
+        own = [pruning for pruning in self.passes.prunings if pruning.level == level]
+        for group in self._order([n for n in latents if n not in chained], own, tables):
+            tables = self._eliminate(group, tables, level)
         if chained:
             return self._scan(level, tables, tuple(chained))
         return self._sum(tables, level)
@@ -160,8 +207,8 @@ class Eliminator:
             return tables
         own = [node for node in tables if set(names) & set(node.axes) or self._is_of_unseen(node)]
         others = [node for node in tables if node not in own]
-        for name in self._order(names, own):
-            own = self._eliminate(name, own)
+        for group in self._order(names, (), own):
+            own = self._eliminate(group, own, own[0].level)
         total = self._sum(own, own[0].level)
         return [*others, Unseen(next(self.numbers), total.axes, total.level, total.rows, total)]
 
@@ -171,23 +218,45 @@ class Eliminator:
                 return is_unseen(self._piece(name).piece.factor)
             case Table(pieces=names) | Take(pieces=names):
                 return any(is_unseen(self._piece(name).piece.factor) for name in names)
+            case Fused(takes=takes):
+                return self._is_of_unseen(takes[0])
         return False
 
-    def _order(self, names: list[str], tables: Sequence[Node]) -> list[str]:
-        """Greedy: the variable whose elimination makes the smallest table comes first."""
+    def _order(self, names: list[str], prunings: Sequence[Pruning], tables: Sequence[Node]) -> list[tuple[str, ...]]:
+        """Greedy: the variable, or group of pruned ones, whose elimination makes the smallest table comes first."""
         scopes = [set(node.axes) for node in tables]
-        order: list[str] = []
-        waiting = list(names)
+        pruned = {pruning.latents: pruning for pruning in prunings}
+        inside = {name for group in pruned for name in group}
+        order: list[tuple[str, ...]] = []
+        waiting = [*pruned, *((name,) for name in names if name not in inside)]
         while waiting:
-            cost = {n: self._size(set().union(*(s for s in scopes if n in s), {n})) for n in waiting}
-            best = min(waiting, key=lambda n: cost[n])
-            joint = sorted(set().union(*(s for s in scopes if best in s), {best}))
-            check_table(f"summing out `{best}`", {axis: self.sizes.get(axis, 1) for axis in joint})
-            merged = set().union(*(s for s in scopes if best in s)) - {best}
-            scopes = [s for s in scopes if best not in s] + [merged]
+            cost = {g: self._cost(g, pruned.get(g), scopes) for g in waiting}
+            best = min(waiting, key=lambda g: cost[g])
+            self._check_size(best, cost[best], pruned.get(best), scopes)
+            merged = set().union(*(s for s in scopes if s & set(best))) - set(best)
+            scopes = [s for s in scopes if not s & set(best)] + [merged]
             waiting.remove(best)
             order.append(best)
         return order
+
+    def _cost(self, group: tuple[str, ...], pruning: Pruning | None, scopes: Sequence[set[str]]) -> int:
+        """Numbers for each unit of the table from which a group is summed out; with a list of states on average."""
+        axes = set(group).union(*(s for s in scopes if s & set(group)))
+        if pruning is None:
+            return self._size(axes)
+        return self._size(axes - set(group)) * pruning.possible.on_average
+
+    def _check_size(
+        self, group: tuple[str, ...], cost: int, pruning: Pruning | None, scopes: Sequence[set[str]]
+    ) -> None:
+        names = ", ".join(f"`{name}`" for name in group)
+        joint = sorted(set(group).union(*(s for s in scopes if s & set(group))))
+        if pruning is None:
+            check_table(f"summing out {names}", {axis: self.sizes.get(axis, 1) for axis in joint})
+        else:
+            around = {axis: self.sizes.get(axis, 1) for axis in joint if axis not in group}
+            size = self._size(set(around))
+            check_table(f"summing out {names}", {**around, "the states that the data leave": cost // size})
 
     def _size(self, axes: set[str]) -> int:
         total = 1
@@ -195,14 +264,17 @@ class Eliminator:
             total *= self.sizes.get(axis, 1)
         return total
 
-    def _eliminate(self, name: str, tables: list[Node]) -> list[Node]:
-        touching = [node for node in tables if name in node.axes]
-        others = [node for node in tables if name not in node.axes]
+    def _eliminate(self, group: tuple[str, ...], tables: list[Node], level: int) -> list[Node]:
+        touching = [node for node in tables if set(group) & set(node.axes)]
+        others = [node for node in tables if not set(group) & set(node.axes)]
+        if any(pruning.latents == group for pruning in self.passes.prunings):
+            axes = tuple(axis for axis in union(*(node.axes for node in touching)) if axis not in group)
+            return [*others, PrunedLogSumExp(next(self.numbers), axes, level, True, tuple(touching), group)]
         if not touching:
             return tables
         total = self._sum(touching, touching[0].level, always=True)
-        axes = tuple(axis for axis in total.axes if axis != name)
-        return [*others, LogSumExp(next(self.numbers), axes, total.level, total.rows, total, (name,))]
+        axes = tuple(axis for axis in total.axes if axis not in group)
+        return [*others, LogSumExp(next(self.numbers), axes, total.level, total.rows, total, group)]
 
     def _sum(self, tables: Sequence[Node], level: int, *, always: bool = False) -> Node:
         if not tables:

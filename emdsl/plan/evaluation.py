@@ -48,6 +48,7 @@ class Evaluator:
     do parameters' tables see them. `points`: values of continuous hidden variables by name and lag, each `(*elements,
     *cells, rows)`, or, of an element that data choose, by the reference itself. `joint`: several finite data share the
     one axis JOINT, whose positions are the combinations that occur; here is the code of each in every combination.
+    `within`: places to which the axis of a hidden variable or a bound index is confined.
     """
 
     model: Model
@@ -57,6 +58,7 @@ class Evaluator:
     level: int | None = None
     points: Mapping[Any, Named] | None = None
     joint: Mapping[VariableRef | BinderRef, NDArray[np.intp]] = field(default_factory=dict)
+    within: Mapping[str, NDArray[np.intp]] = field(default_factory=dict, kw_only=True)
 
     def value(self, expression: Expression) -> Named:
         """The number (or truth, 0 or 1) of an expression in every cell and row it varies over."""
@@ -161,7 +163,7 @@ class Evaluator:
         size = len(self.bound.indexes[reference.binder.index_set])
         plate = next((plate.name for plate in self.model.plates if plate.over == reference.binder), None)
         if plate is None or reference in self.coded:
-            return Named((reference.binder.name,), np.arange(size))
+            return Named((reference.binder.name,), self._confined(reference.binder.name, size))
         units = next(level.size for level in self.bound.levels if level.plate == plate)
         return Named((ROW,), self._repeated(np.tile(np.arange(size), units // size), plate))
 
@@ -169,13 +171,14 @@ class Evaluator:
         """Whether two expressions are compared as labels: both are label-valued (a number is compared with a
         number).
         """
-        return self._has_labels(left) and self._has_labels(right)
+        return self.has_labels(left) and self.has_labels(right)
 
     def _by_position(self, left: Expression, right: Expression) -> bool:
         """Whether the order of two labels is that of their index set: its labels are no numbers."""
         return self._by_label(left, right) and self.bound.labels_as_numbers(self.index_set(left)) is None
 
-    def _has_labels(self, expression: Expression) -> bool:
+    def has_labels(self, expression: Expression) -> bool:
+        """Whether an expression's values are labels."""
         match expression:
             case Label() | BinderRef():
                 return True
@@ -184,7 +187,7 @@ class Evaluator:
             case ConstantRef(name):
                 return self.model.constant(name).labels_of is not None
             case Choose(_, arms):
-                return all(self._has_labels(arm.value) for arm in arms)
+                return all(self.has_labels(arm.value) for arm in arms)
         return False
 
     def _code_in(self, expression: Expression, index_set: str) -> Named:
@@ -219,7 +222,7 @@ class Evaluator:
         if reference in self.joint:
             return Named((JOINT,), self.joint[reference])
         if variable.kind == "latent" or reference in self.coded:
-            return Named((axis,), np.arange(len(self.bound.indexes[variable.values])))
+            return Named((axis,), self._confined(axis, len(self.bound.indexes[variable.values])))
         return self._data(reference)
 
     def _at_point(self, reference: VariableRef) -> Named:
@@ -236,6 +239,9 @@ class Evaluator:
             raise EmmError("not-supported-yet", f"an element of `{reference.name}` that data choose has no plan yet")
         index = np.broadcast_arrays(*(code.aligned(axes) for code in codes))
         return Named((*axes, *rest), table.array[tuple(index)])
+
+    def _confined(self, axis: str, size: int) -> NDArray[np.intp]:
+        return self.within[axis] if axis in self.within else np.arange(size)
 
     def _data(self, reference: VariableRef) -> Named:
         if self.points is not None:

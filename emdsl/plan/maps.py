@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
 from emdsl.ir.expressions import Expression, VariableRef, walk
@@ -15,19 +18,51 @@ from emdsl.plan.evaluation import Evaluator, axis_of, early_units
 from emdsl.plan.layout import Axes
 from emdsl.plan.limits import check_table
 from emdsl.plan.named import ROW, Named, combine
+from emdsl.runtime.problem import Array
 
 
 @dataclass(frozen=True)
 class BoundMap:
-    """`table` `(*hidden, elements, codes)` holds 0 where a code's observation is possible and minus infinity
-    elsewhere; `code` `(elements, rows)`.
+    """A deterministic observation with its data: `code` `(elements, rows)`, what each row says, one of `codes`; the
+    last one is that of a missing cell. Where what is shown depends on other data (`by_row`) every row has its own.
     """
 
     map: Map
     level: int
     axes: Axes
-    table: Any
-    code: Any
+    code: NDArray[np.intp]
+    codes: int
+    by_row: bool
+    evaluator: Evaluator
+    meaning: _Meaning
+    begins: Any
+
+    @cached_property
+    def table(self) -> Array:
+        """`(*hidden, elements, codes)`: 0 where a code's observation is possible, minus infinity elsewhere."""
+        axes = self.axes
+        allowed = self._allowed_by_row() if self.by_row else self.allowed(self.evaluator)
+        shape = (*axes.shape(axes.hidden), *axes.shape(axes.elements), self.codes)
+        table = np.where(np.broadcast_to(allowed, shape), 0.0, -np.inf)
+        return np.ascontiguousarray(table.reshape(*axes.shape(axes.hidden), -1, self.codes))
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers `table` holds."""
+        return prod((*self.axes.shape(self.axes.cells), self.codes))
+
+    def allowed(self, evaluator: Evaluator) -> NDArray[np.bool_]:
+        """Whether a code is possible, on the axes `(*hidden, *elements, codes)` (of length 1 where it does not
+        matter), at the places to which `evaluator` confines them. Not for an observation by row.
+        """
+        shown = _shown(self.map, evaluator.model.variable(self.map.target.name), evaluator)
+        table = shown.aligned((*self.axes.hidden, *self.axes.elements))
+        return np.asarray(self.meaning.allows(table[..., None], np.arange(self.codes)))
+
+    def _allowed_by_row(self) -> Any:
+        shown = _shown(self.map, self.evaluator.model.variable(self.map.target.name), self.evaluator)
+        allowed = self.meaning.allows(shown.aligned((*self.axes.hidden, *self.axes.elements, ROW)), self.meaning.code)
+        return allowed if self.begins is None else allowed | self.begins
 
 
 def observed_pairs(model: Model) -> Iterator[Map]:
@@ -56,21 +91,28 @@ def bind_map(statement: Map, model: Model, bound: Bound) -> BoundMap:
     target = model.variable(statement.target.name)
     data = np.asarray(_column(statement, evaluator, elements))
     begins = _begins(statement, model, bound, level)
-    if isinstance(statement.value, tuple):
-        shown = _pair(statement.value, evaluator, len(bound.indexes[target.values or ""]))
-    elif target.values is not None:
-        shown = _label(statement.value, evaluator, target.values)
-    else:
-        shown = evaluator.value(statement.value)
     meaning = _numbers(data) if target.values is None else _labels(data, target, bound)
-    table, code = _by_row(shown, meaning, axes, begins) if ROW in shown.axes else _by_code(shown, meaning, axes, begins)
-    count = int(np.prod(axes.shape(elements)))
+    one = replace(evaluator, within=dict.fromkeys(hidden, np.zeros(1, dtype=np.intp)))
+    by_row = ROW in _shown(statement, target, one).axes
     rows = bound.levels[level].size
-    full = np.broadcast_to(code, (*axes.shape(elements), rows))
+    if by_row:
+        code = np.arange(rows)
+    else:
+        code = meaning.code if begins is None else np.where(begins, meaning.codes - 1, meaning.code)
+    full = np.broadcast_to(code, (*axes.shape(elements), rows)).reshape(-1, rows)
+    codes = rows if by_row else meaning.codes
     return BoundMap(
-        statement, level, axes, np.ascontiguousarray(table.reshape(*axes.shape(hidden), count, table.shape[-1])),
-        np.ascontiguousarray(full.reshape(count, rows), dtype=np.intp),
+        statement, level, axes, np.ascontiguousarray(full, dtype=np.intp), codes, by_row, evaluator, meaning, begins
     )  # fmt: skip
+
+
+def _shown(statement: Map, target: Variable, evaluator: Evaluator) -> Named:
+    """What an observation shows: a number, the place of a label, or that of a pair of labels."""
+    if isinstance(statement.value, tuple):
+        return _pair(statement.value, evaluator, len(evaluator.bound.indexes[target.values or ""]))
+    if target.values is not None:
+        return _label(statement.value, evaluator, target.values)
+    return evaluator.value(statement.value)
 
 
 def _column(statement: Map, evaluator: Evaluator, elements: tuple[str, ...]) -> Any:
@@ -125,17 +167,15 @@ def _labels(data: Any, target: Variable, bound: Bound) -> _Meaning:
     """Labels, or pairs of them: what each code allows, its own label or those of a coarse cell."""
     size = len(bound.indexes[target.values or ""])
     size = size * size if target.genotype or target.components else size
-    given = bound.values[target.name].sets
-    parts = [np.eye(size, dtype=bool)]
-    if given is not None:
-        parts.append(np.asarray(given, dtype=bool))
-    parts.append(np.ones((1, size), dtype=bool))
-    sets = np.concatenate(parts)
+    distinct, place = np.unique(data[data >= 0], return_inverse=True)
+    codes = np.full(data.shape, len(distinct), dtype=np.intp)
+    codes[data >= 0] = place.ravel()
+    sets = _sets(target, bound, distinct, size)
 
     def allows(shown: Any, code: Any) -> Any:
         return (sets[code, np.maximum(shown, 0)] & (shown != -1)) | (shown == -2)
 
-    return _Meaning(np.where(data < 0, len(sets) - 1, data), len(sets), allows)
+    return _Meaning(codes, len(sets), allows)
 
 
 def _numbers(data: Any) -> _Meaning:
@@ -151,20 +191,13 @@ def _numbers(data: Any) -> _Meaning:
     return _Meaning(codes, len(values), allows)
 
 
-def _by_code(shown: Named, meaning: _Meaning, axes: Axes, begins: Any) -> tuple[Any, Any]:
-    """The table of what each code allows, and the codes of the rows."""
-    names = (*axes.hidden, *axes.elements)
-    allowed = meaning.allows(shown.aligned(names)[..., None], np.arange(meaning.codes))
-    table = np.where(np.broadcast_to(allowed, (*axes.shape(names), meaning.codes)), 0.0, -np.inf)
-    return table, meaning.code if begins is None else np.where(begins, meaning.codes - 1, meaning.code)
-
-
-def _by_row(shown: Named, meaning: _Meaning, axes: Axes, begins: Any) -> tuple[Any, Any]:
-    """Where what is shown depends on other data every row has its own column of the table."""
-    names = (*axes.hidden, *axes.elements, ROW)
-    allowed = meaning.allows(shown.aligned(names), meaning.code)
-    if begins is not None:
-        allowed = allowed | begins
-    rows = meaning.code.shape[-1]
-    table = np.where(np.broadcast_to(allowed, (*axes.shape(names[:-1]), rows)), 0.0, -np.inf)
-    return table, np.arange(rows)
+def _sets(target: Variable, bound: Bound, distinct: NDArray[np.intp], size: int) -> NDArray[np.bool_]:
+    """What each of these codes allows, `(codes + 1, size)`. The last row allows everything, for missing cells."""
+    given = bound.values[target.name].sets
+    sets = np.zeros((len(distinct) + 1, size), dtype=bool)
+    single = distinct < size
+    sets[np.flatnonzero(single), distinct[single]] = True
+    if given is not None:
+        sets[np.flatnonzero(~single)] = given[distinct[~single] - size]
+    sets[-1] = True
+    return sets

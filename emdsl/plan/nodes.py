@@ -44,6 +44,13 @@ class Take(Node):
 
 
 @dataclass(frozen=True)
+class Fused(Node):
+    """Entries of several tables by code under joint codes: the sum of the `Take`s that it stands for."""
+
+    takes: tuple[Take, ...]
+
+
+@dataclass(frozen=True)
 class Indicator(Node):
     """A constant table of 0 and minus infinity by code: a deterministic observation."""
 
@@ -83,6 +90,16 @@ class LogSumExp(Node):
     """A table with some hidden variables summed out."""
 
     source: Node
+    over: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PrunedLogSumExp(Node):
+    """The sum of tables with the hidden variables `over` summed out, over those of their joint states alone that are
+    possible in each unit.
+    """
+
+    inputs: tuple[Node, ...]
     over: tuple[str, ...]
 
 
@@ -144,7 +161,7 @@ class Scan(Node):
 def inputs(node: Node) -> tuple[Node, ...]:
     """The nodes that a node reads."""
     match node:
-        case Add():
+        case Add() | PrunedLogSumExp():
             return node.inputs
         case LogSumExp() | Power() | SegmentSum() | FirstRows() | Unseen():
             return (node.source,)

@@ -22,9 +22,11 @@ from emdsl.plan.block_source import block_function
 from emdsl.plan.counts import counted_variables, raised, tail, warnings_of
 from emdsl.plan.elimination import Eliminator
 from emdsl.plan.hidden_numbers import HiddenNumber, gridded_number, infinite_notes, integrated_numbers, is_on_grid
+from emdsl.plan.loading import load_module
 from emdsl.plan.monte_carlo import MonteCarlo
 from emdsl.plan.nodes import Node, Potential, Power, RowDensity, Scan, in_order
-from emdsl.plan.program import Constants, Program, load_module
+from emdsl.plan.program import Constants, Program
+from emdsl.plan.pruning import Choice
 from emdsl.plan.source import HEADER
 from emdsl.plan.unseen import check_conditions, is_unseen
 from emdsl.runtime.carriers import times_weight
@@ -155,8 +157,10 @@ def _times_weight(table: Array, weights: Array) -> Array:
 class PosteriorProgram(Program):
     """The program of a model on its data, with what the posterior needs beside the log-evidence."""
 
-    def __init__(self, derivation: Derivation, bound: Bound, joint: tuple[Joint, ...] = ()) -> None:
-        super().__init__(derivation, bound)
+    def __init__(
+        self, derivation: Derivation, bound: Bound, joint: tuple[Joint, ...] = (), prune: Choice = "auto"
+    ) -> None:
+        super().__init__(derivation, bound, prune=prune)
         self.declared = derivation.model
         model, bound = self.derivation.model, self.bound
         pairs = tuple(
@@ -164,7 +168,7 @@ class PosteriorProgram(Program):
         )  # fmt: skip
         pieces, maps = list(self.pieces.values()), list(self.maps.values())
         root = PosteriorEliminator(
-            model, bound, pieces, maps, joint=(*pairs, *joint), integrals=self.inside
+            model, bound, pieces, maps, passes=self.passes, joint=(*pairs, *joint), integrals=self.inside
         ).build()  # fmt: skip
         self.posterior_nodes = in_order(root)
         self.posterior_constants = self._constants(root)

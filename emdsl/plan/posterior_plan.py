@@ -11,9 +11,24 @@ from emdsl.ir.derivation import Derivation, Integral, Piece
 from emdsl.ir.expressions import ConstantRef, Expression, Number, VariableRef, walk
 from emdsl.ir.model import Labels, Model, Range
 from emdsl.plan.evaluation import axis_of
-from emdsl.plan.nodes import Add, Affine, LogSumExp, Node, Quadratic, RowDensity, Scan, SegmentSum, Take
+from emdsl.plan.leaves import codes_of
+from emdsl.plan.nodes import (
+    Add,
+    Affine,
+    Fused,
+    LogSumExp,
+    Node,
+    PrunedLogSumExp,
+    Quadratic,
+    RowDensity,
+    Scan,
+    SegmentSum,
+    Take,
+)
 from emdsl.plan.program import Program
+from emdsl.plan.pruning import states_of
 from emdsl.runtime.openings import label_before, lag_of
+from emdsl.runtime.pruned import PossibleStates
 
 
 @dataclass(frozen=True)
@@ -24,6 +39,7 @@ class Elimination:
     variables: tuple[str, ...]
     axes: tuple[str, ...]
     chained: bool = False
+    possible: PossibleStates | None = None
 
 
 def sizes_without_data(model: Model) -> dict[str, int | None]:
@@ -148,6 +164,9 @@ def planned(program: Program) -> Iterator[Elimination]:
         match node:
             case LogSumExp(source=source, over=over):
                 yield Elimination(plate, over, _ordered(set(source.axes), model))
+            case PrunedLogSumExp(over=over, axes=axes):
+                possible = states_of(node, program.prunings)
+                yield Elimination(plate, over, (*axes, *over), possible=possible)
             case Scan(step=step, states=states, level=level):
                 inner = program.bound.levels[level + 1].plate
                 yield Elimination(inner, states, _ordered(set(step.axes), model), chained=True)
@@ -170,10 +189,22 @@ def plan_lines(found: Sequence[Elimination], sizes: Mapping[str, int | None]) ->
 def _line(item: Elimination, sizes: Mapping[str, int | None]) -> str:
     names = ", ".join(item.variables)
     place = f"in each {item.plate}" if item.plate is not None else "for the whole data set"
+    if item.possible is not None:
+        return f"{names}: summed out {place}, {_listed(item, sizes)}"
     table = f"a table over {', '.join(map(axis_text, item.axes))} ({_cells(item.axes, sizes)})"
     if item.chained:
         return f"{names}: forward and backward along the chain over {item.plate}, {table} at each step"
     return f"{names}: summed out {place}, {table}"
+
+
+def _listed(item: Elimination, sizes: Mapping[str, int | None]) -> str:
+    """A list of the states that what is seen leaves possible, beside the table that it takes the place of."""
+    assert item.possible is not None
+    outer = item.axes[: -len(item.variables)]
+    around = f", times {_cells(outer, sizes)} of {', '.join(map(axis_text, outer))}" if outer else ""
+    dense = _cells(item.axes, sizes)
+    total, most = count_of(item.possible.total, "possible state"), item.possible.most
+    return f"{total} in all (at most {most} in one{around}) in place of {dense} each"
 
 
 def axis_text(axis: str) -> str:
@@ -197,10 +228,11 @@ def _cells(axes: Sequence[str], sizes: Mapping[str, int | None]) -> str:
 
 def cost_lines(program: Program) -> list[str]:
     """The largest table, the operations of an E-step, and the memory that the data take."""
-    largest = max(_width(program, node) for node in program.nodes)
+    largest = max(program.cells(node) for node in program.nodes if node.rows)
     block = max((size for item in program.blocks for size in item.n), default=0)
     beside = " beside the integrals" if program.integrals else ""
     return [
+        *_joint_codes(program),
         f"largest table: {count_of(largest, 'number')} a unit",
         f"one E-step: about {_short(2 * sum(_operations(program, node) for node in program.nodes))} operations{beside}",
         f"memory: {_bytes(_held(program))} for the data, {_bytes(8 * largest * block)} for the largest array",
@@ -208,22 +240,27 @@ def cost_lines(program: Program) -> list[str]:
     ]
 
 
-def _width(program: Program, node: Node) -> int:
-    total = 1
-    for axis in node.axes:
-        total *= program.sizes.get(axis, 1)
-    return total
+def _joint_codes(program: Program) -> Iterator[str]:
+    for node in program.nodes:
+        if isinstance(node, Fused):
+            joint = codes_of(node, program.passes.joint)
+            items = sum(len(item.members) for item in joint.joint)
+            codes = ", ".join(str(item.patterns.shape[1]) for item in joint.joint)
+            count = count_of(len(joint.joint), "joint code")
+            yield f"{count_of(items, 'item')} read under {count} ({codes} values that occur)"
 
 
 def _operations(program: Program, node: Node) -> int:
     """Multiplications and the like of the forward pass, an exponential counted as ten."""
     rows = program.bound.levels[node.level].size if node.rows else 1
-    width = _width(program, node)
+    width = program.cells(node)
     match node:
         case Add(inputs=inputs):
             return rows * width * len(inputs)
         case Affine(piece=name):
             return rows * width * program.pieces[name].data.terms
+        case Fused():
+            return rows * width * len(codes_of(node, program.passes.joint).joint)
         case Take(pieces=names):
             return rows * width * program.pieces[names[0]].data.terms
         case Quadratic(piece=name):
@@ -232,10 +269,12 @@ def _operations(program: Program, node: Node) -> int:
             return rows * width * program.gaussians[name].data.monomials
         case RowDensity():
             return rows * width * 20
+        case PrunedLogSumExp(inputs=inputs):
+            return rows * width * (10 + len(inputs))
         case LogSumExp(source=source):
-            return rows * _width(program, source) * 10
+            return rows * program.cells(source) * 10
         case Scan(step=step, level=level):
-            return program.bound.levels[level + 1].size * _width(program, step) * 2
+            return program.bound.levels[level + 1].size * program.cells(step) * 2
         case SegmentSum(source=source):
             return program.bound.levels[source.level].size * width
     return rows * width
@@ -246,7 +285,9 @@ def _held(program: Program) -> int:
     for item in program.pieces.values():
         arrays = [item.data.statistics, item.data.code, *item.data.knowns.values()]
         total += sum(array.nbytes for array in arrays if array is not None)
-    total += sum(item.table.nbytes + item.code.nbytes for item in program.maps.values())
+    pruned = {name for item in program.prunings for name in item.maps}
+    total += sum(item.code.nbytes + 8 * item.numbers * (name not in pruned) for name, item in program.maps.items())
+    total += sum(item.possible.nbytes for item in program.prunings)
     return int(total + sum(piece.data.x.nbytes for piece in program.gaussians.values()))
 
 

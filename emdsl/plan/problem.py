@@ -37,6 +37,8 @@ from emdsl.runtime.vector_density import VectorDensity
 
 #: Rows times starts up to which starts run as a batch: above it one start fills the machine by itself.
 MOST_BATCHED = 400_000
+#: Numbers in the random log-potentials of a batch, which has them all at once: 64 MB.
+MOST_POTENTIALS = 8_000_000
 
 
 def iterated(update: Update) -> bool:
@@ -175,7 +177,8 @@ class BoundProblem:
         arrays are small.
         """
         numbers = sum(size for size in self.program.sizes.values()) + self.program.bound.levels[-1].size
-        if self.program.integrals:
+        potentials = sum(size * self.program.bound.levels[level].size for _, level, size in self.program.latents)
+        if self.program.integrals or potentials * count > MOST_POTENTIALS:
             return None
         fixed_mean = self.program.gaussians and any(space.fixed.any() for space in self.spaces)
         if (

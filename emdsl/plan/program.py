@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import linecache
 from collections.abc import Sequence
 from dataclasses import replace
-from types import ModuleType
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,19 +15,23 @@ from emdsl.ir.identifiers import identifier
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.blocks import make_blocks
 from emdsl.plan.counts import counted_variables
-from emdsl.plan.elimination import Eliminator
+from emdsl.plan.elimination import Eliminator, Passes
 from emdsl.plan.integrals import bind_integral
 from emdsl.plan.latent_pieces import VectorPiece
+from emdsl.plan.leaves import coded_table, codes_of, leaf_statistics, static_table
 from emdsl.plan.limits import check_array
+from emdsl.plan.loading import load_module as load_module  # a stand-alone file puts its own program in this place
 from emdsl.plan.maps import bind_map, observed_pairs
 from emdsl.plan.matrices import GaussianPiece, bind_gaussian, bind_stationary
 from emdsl.plan.nodes import (
     Affine,
+    Fused,
     Indicator,
     Node,
     Opening,
     Potential,
     Power,
+    PrunedLogSumExp,
     Quadratic,
     RowDensity,
     Scan,
@@ -38,12 +40,14 @@ from emdsl.plan.nodes import (
     in_order,
 )
 from emdsl.plan.preparation import prepared
+from emdsl.plan.pruning import Choice, find_prunings, pruned_sum, states_of
 from emdsl.plan.source import formula_source, program_source
 from emdsl.plan.unseen import is_unseen
 from emdsl.plan.vectors import bind_vector
 from emdsl.runtime.carriers import Block, RowTable
 from emdsl.runtime.functions import LOG_ZERO
-from emdsl.runtime.kernels import LOG_IMPOSSIBLE, extend_codes, extend_codes_reverse
+from emdsl.runtime.fused import fused_tables
+from emdsl.runtime.kernels import LOG_IMPOSSIBLE
 from emdsl.runtime.openings import FirstWindows
 from emdsl.runtime.problem import Array, Theta
 from emdsl.runtime.vector_density import VectorDensity, VectorTable
@@ -61,7 +65,10 @@ class Constants(dict[int, Any]):
 class Program:
     """The E-step of one model on one data set. Pure in theta; scratch is its own."""
 
-    def __init__(self, derivation: Derivation, bound: Bound, batch: int | None = None) -> None:
+    def __init__(
+        self, derivation: Derivation, bound: Bound, batch: int | None = None, prune: Choice = "auto",
+        fuse: Choice = "auto",
+    ) -> None:  # fmt: skip
         derivation, bound = prepared(derivation, bound)
         self.derivation, self.bound, self.batch = derivation, bound, batch
         together = {
@@ -95,11 +102,15 @@ class Program:
         #: Integrals across the whole data set: their evidence is a number, and no hidden variable is around them.
         self.whole = tuple(item for item in self.integrals.values() if item.level == 0)
         self.inside = tuple(item for item in self.integrals.values() if item.level > 0)
-        first = Eliminator(*arguments, integrals=self.inside)
+        self.prunings = find_prunings(derivation.model, bound, list(self.maps.values()), self._chained(), prune)
+        self.passes = Passes(self.prunings, fuse)
+        first = Eliminator(*arguments, integrals=self.inside, passes=self.passes)
         self.root = first.build()
         self.sizes = first.sizes
         counts = frozenset(counted_variables(derivation.model))
-        second = Eliminator(*arguments, random=True, integrals=self.inside, without_potential=counts)
+        second = Eliminator(
+            *arguments, random=True, integrals=self.inside, without_potential=counts, passes=self.passes
+        )
         self.random_root = second.build()
         self.source = program_source(derivation, self.root, self.random_root)
         self.module = load_module(self.source)
@@ -122,7 +133,7 @@ class Program:
         #: Those that random starts draw: a count begins at its own law, a random one means nothing.
         self.drawn = [item for item in self.latents if item[0] not in counts]
         self._counted = {name for name, item in self.pieces.items() if counts & set(item.axes.hidden)}
-        cells = max(self._cells(node) for node in self.nodes)
+        cells = max((self.cells(node) for node in self.nodes if node.rows), default=1)
         #: Densities by row and element that one look at all continuous hidden variables takes.
         self.evaluations = sum(
             int(np.prod(piece.bound.data.elements)) * bound.levels[piece.bound.level].size
@@ -196,10 +207,21 @@ class Program:
                 total = own if total is None else total * own
         return total
 
-    def _cells(self, node: Node) -> int:
-        total = 1
-        for axis in node.axes:
-            total *= self.sizes.get(axis, 1)
+    def _chained(self) -> frozenset[str]:
+        """Hidden variables that are summed out along a chain: something looks back at them, or a law of its first
+        units, or of the others, looks at them.
+        """
+        found: set[str] = set()
+        for item in self.pieces.values():
+            some = item.piece.when != "always" and not item.by_position
+            found |= {axis.partition("@")[0] for axis in item.axes.hidden if some or "@" in axis}
+        return frozenset(found)
+
+    def cells(self, node: Node) -> int:
+        """Numbers for each unit in the array of a node; where states are listed, in the list of a unit on average."""
+        total = prod(self.sizes.get(axis, 1) for axis in node.axes)
+        if isinstance(node, PrunedLogSumExp):
+            return total * states_of(node, self.prunings).on_average
         return total
 
     def _constants(self, root: Node) -> Constants:
@@ -211,6 +233,8 @@ class Program:
                     constants[node.number] = self.pieces[node.piece].data
                 case Take():
                     constants[node.number] = self.pieces[node.pieces[0]].data
+                case Fused():
+                    constants[node.number] = codes_of(node, self.passes.joint)
                 case Indicator():
                     constants[node.number] = self.maps[node.map]
                 case Power():
@@ -219,6 +243,8 @@ class Program:
                     outer = tuple(axis for axis in node.axes if axis.partition("@")[0] not in states)
                     shape = tuple(self.sizes[axis] for axis in node.axes)
                     constants[node.number] = FirstWindows(parts, outer, states, memory, shape)
+                case PrunedLogSumExp():
+                    constants[node.number] = pruned_sum(node, self.prunings, self.sizes)
         return constants
 
     # --- E-step -------------------------------------------------------------------------------------------------------
@@ -312,7 +338,7 @@ class Program:
                 method = self.integrals[node.piece].method
                 return method.evidence(theta, v) if rng is None else method.drawn(theta, v, rng)
             case Table():
-                return self._summed(node, etas)
+                return static_table(node, self.pieces, etas, self.sizes)
             case Affine():
                 data = self.pieces[node.piece].data
                 if not blank and self._is_narrow(node.piece, etas):
@@ -321,7 +347,10 @@ class Program:
             case Take():
                 if not blank and self._is_narrow(node.pieces[0], etas):
                     return self._row_table(node.pieces[0], theta, v)
-                return self._coded_table(node, etas)
+                return coded_table(node, self.pieces, etas)
+            case Fused():
+                tables = [coded_table(take, self.pieces, etas) for take in node.takes]
+                return fused_tables(tables, codes_of(node, self.passes.joint))
             case RowDensity():
                 item = self.pieces[node.piece]
                 density = getattr(self.module, f"density_{item.name}")
@@ -348,31 +377,6 @@ class Program:
         density = getattr(self.module, f"density_{self.pieces[name].name}")
         return RowTable(self._row_data[name], density, theta, v, False, 1)
 
-    def _summed(self, node: Table, etas: dict[str, Array]) -> Array:
-        if not node.pieces:
-            return np.zeros(tuple(self.sizes[axis] for axis in node.axes))
-        total: Any = 0.0
-        for name in node.pieces:
-            data = self.pieces[name].data
-            axes = tuple(range(len(data.hidden), len(data.cells)))
-            eta = etas[name][..., 0]
-            total = total + (eta.sum(axis=axes) if axes else eta)
-        return np.asarray(total)
-
-    def _coded_table(self, node: Take, etas: dict[str, Array]) -> Array:
-        data = self.pieces[node.pieces[0]].data
-        elements, codes = int(np.prod(data.elements)), int(np.prod(data.codes))
-        if data.statistics is not None:
-            (name,) = node.pieces
-            return etas[name].reshape(*data.hidden, elements, codes, data.terms)
-        total = sum(etas[name][..., 0] for name in node.pieces)
-        table: Array = np.asarray(total).reshape(*data.hidden, elements, codes)
-        if data.sets is not None:
-            table = extend_codes(table, data.sets)
-        if data.blank:
-            table = np.concatenate([table, np.zeros((*table.shape[:-1], 1))], axis=-1)
-        return table
-
     def _sweep(
         self,
         nodes: tuple[Node, ...],
@@ -387,7 +391,10 @@ class Program:
             total = total + run(tables, constants, block, sums)
         # What is impossible adds up to some multiple of -1e300.
         total = np.where(total <= LOG_IMPOSSIBLE, -np.inf, total)
-        return total, self._statistics(nodes, sums, tables)
+        found: dict[str, Any] = {}
+        for node in nodes:
+            found |= leaf_statistics(node, sums[node.number], tables[node.number], self.pieces, self.passes.joint)
+        return total, found
 
     def _accumulator(self, node: Node, tables: dict[int, Any]) -> Any:
         match node:
@@ -397,6 +404,8 @@ class Program:
             case Take() if isinstance(tables[node.number], RowTable):
                 data = self.pieces[node.pieces[0]].data
                 return np.zeros((*data.hidden, int(np.prod(data.elements)), int(np.prod(data.codes)), data.terms))
+            case Fused():
+                return [np.zeros_like(table) for table in tables[node.number].joint]
             case Table() | Take():
                 return np.zeros_like(tables[node.number])
             case Quadratic():
@@ -412,54 +421,6 @@ class Program:
                 return np.empty((*(self.sizes[axis] for axis in node.axes), rows))
         return None
 
-    def _statistics(self, nodes: tuple[Node, ...], sums: dict[int, Any], tables: dict[int, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for node in nodes:
-            match node:
-                case Table():
-                    for name in node.pieces:
-                        found[name] = self._spread(name, sums[node.number])
-                case Affine():
-                    data = self.pieces[node.piece].data
-                    found[node.piece] = self._inside(node.piece, sums[node.number].reshape(data.eta_shape))
-                case Take():
-                    for name in node.pieces:
-                        found[name] = self._uncoded(name, sums[node.number], tables[node.number])
-                case RowDensity():
-                    found[node.piece] = sums[node.number]
-                case Quadratic():
-                    found[node.piece] = self._inside(node.piece, tables[node.number].expected(sums[node.number]))
-        return found
-
-    def _spread(self, name: str, counts: Array) -> Array:
-        data = self.pieces[name].data
-        spread = counts.reshape(*data.hidden, *(1,) * len(data.elements), 1)
-        return self._inside(name, np.broadcast_to(spread, data.eta_shape))
-
-    def _uncoded(self, name: str, counts: Array, table: Array) -> Array:
-        data = self.pieces[name].data
-        if data.statistics is None:
-            if data.blank:
-                counts, table = counts[..., :-1], table[..., :-1]
-            if data.sets is not None:
-                counts = extend_codes_reverse(table, data.sets, counts)
-        return self._inside(name, counts.reshape(data.eta_shape))
-
-    def _inside(self, name: str, statistics: Array) -> Array:
-        outside = self.pieces[name].data.outside
-        return statistics if outside is None else np.where(outside[..., None], 0.0, statistics)
-
 
 def _pieces_of(node: Node) -> set[str]:
     return {*getattr(node, "pieces", ()), getattr(node, "piece", "")}
-
-
-def load_module(source: str) -> ModuleType:
-    """The generated module, registered so that a traceback shows its lines."""
-    name = f"emdsl_program_{hashlib.sha256(source.encode()).hexdigest()[:16]}"
-    file = f"<{name}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    module = ModuleType(name)
-    # The source is written by the planner from names it has made itself; no text of a model reaches this call.
-    exec(compile(source, file, "exec"), vars(module))  # noqa: S102
-    return module

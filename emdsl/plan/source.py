@@ -26,10 +26,12 @@ from emdsl.runtime.functions import (
     Phi, abs_, at_most, atan2, below, cos, digamma, exp, i1_over_i0, lgamma, lgamma_step, log, log1p, log_Phi, log_i0,
     log_logistic, logistic, max_, min_, pi, polygamma, polygamma_step, probit, sign, sin, sqrt, tan, trigamma, where,
 )
+from emdsl.runtime.fused import take_fused, take_fused_reverse
 from emdsl.runtime.kernels import (
     log_sum_exp, log_sum_exp_reverse, segment_sum, segment_sum_reverse, take_log,
 )
 from emdsl.runtime.openings import window_adjoints, window_emissions
+from emdsl.runtime.pruned import pruned_log_sum_exp, pruned_log_sum_exp_reverse
 from emdsl.runtime.scan import scan_forward, scan_reverse
 from emdsl.runtime.selection import unseen, unseen_reverse
 '''

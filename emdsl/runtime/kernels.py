@@ -29,10 +29,14 @@ def eta_log(values: Array | float) -> Array:
     return np.log(array, out=np.full(array.shape, LOG_ZERO), where=array != 0.0)
 
 
+#: Sums of exponentials between 1 / SAFE and SAFE have lost nothing to the range of floats.
+SAFE = 1e250
+
+
 @dataclass(frozen=True)
 class Softmax:
-    """What the reverse of a log-sum-exp needs: `weights` is `exp(table - max)`, the shape of the table; `total` is
-    its sum over `axes`, kept as axes of length 1."""
+    """What the reverse of a log-sum-exp needs: `weights` is `exp(table)` up to a factor for each sum, the shape of the
+    table; `total` is its sum over `axes`, kept as axes of length 1 (1 where every cell is impossible)."""
 
     weights: Array
     total: Array
@@ -40,23 +44,32 @@ class Softmax:
 
 
 def log_sum_exp(table: Array, axes: Sequence[int]) -> tuple[Array, Softmax]:
-    """`log sum exp(table)` over `axes`; the table is overwritten.
+    """`log sum exp(table)` over `axes`; the table may be overwritten.
 
     `table`: `(*cells, rows)`, any axes of which may be summed. Returns the array without these axes, minus infinity
     where every cell is impossible, and what `log_sum_exp_reverse` needs.
     """
     summed = tuple(sorted(axis % table.ndim for axis in axes))
+    with np.errstate(all="ignore"):
+        weights = np.exp(table)
+    total = np.add.reduce(weights, axis=summed, keepdims=True)
+    # Most log-densities are small enough for their exponentials; else the largest of each sum is taken out first.
+    if total.size and total.min() > 1.0 / SAFE and total.max() < SAFE:
+        return np.log(total).reshape(_without(table.shape, summed)), Softmax(weights, total, summed)
     peak = np.maximum.reduce(table, axis=summed, keepdims=True)
-    impossible = peak <= LOG_IMPOSSIBLE
-    if impossible.any():
-        peak[impossible] = 0.0
+    peak[peak <= LOG_IMPOSSIBLE] = 0.0
     np.subtract(table, peak, out=table)
     np.exp(table, out=table)
-    total = np.add.reduce(table, axis=summed, keepdims=True)
+    np.add.reduce(table, axis=summed, keepdims=True, out=total)
     with np.errstate(divide="ignore"):
         out = np.log(total)
     out += peak
-    return np.squeeze(out, axis=summed), Softmax(table, total, summed)
+    total[total == 0.0] = 1.0
+    return out.reshape(_without(table.shape, summed)), Softmax(table, total, summed)
+
+
+def _without(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(size for axis, size in enumerate(shape) if axis not in axes)
 
 
 def log_sum_exp_reverse(soft: Softmax, adjoint: Array) -> Array:
@@ -64,9 +77,8 @@ def log_sum_exp_reverse(soft: Softmax, adjoint: Array) -> Array:
 
     `adjoint` has the shape of the sum. The weights held by `soft` are overwritten and returned, so it serves once.
     """
-    outer = np.expand_dims(adjoint, soft.axes)
-    scale = np.divide(outer, soft.total, out=np.zeros(soft.total.shape), where=soft.total > 0.0)
-    return np.multiply(soft.weights, scale, out=soft.weights)
+    outer = adjoint.reshape(soft.total.shape)
+    return np.multiply(soft.weights, outer / soft.total, out=soft.weights)
 
 
 def segment_sum(array: Array, starts: NDArray[np.intp]) -> Array:
@@ -75,6 +87,8 @@ def segment_sum(array: Array, starts: NDArray[np.intp]) -> Array:
     `array`: `(*cells, rows)`; `starts`: `(segments + 1,)` offsets, the last of which is `rows`. Returns `(*cells,
     segments)`, 0 for an empty segment (`np.add.reduceat` would give the element that follows).
     """
+    if len(starts) == 2:
+        return np.add.reduce(array, axis=-1, keepdims=True)
     lengths = np.diff(starts)
     out_shape = (*array.shape[:-1], len(lengths))
     if array.shape[-1] == 0:
@@ -96,6 +110,8 @@ def segment_sum(array: Array, starts: NDArray[np.intp]) -> Array:
 
 def segment_sum_reverse(adjoint: Array, starts: NDArray[np.intp]) -> Array:
     """Adjoint of the array of `segment_sum`: `adjoint` `(*cells, segments)` repeated for each row of its segment."""
+    if len(starts) == 2:
+        return np.broadcast_to(adjoint, (*adjoint.shape[:-1], int(starts[1] - starts[0])))
     lengths = np.diff(starts)
     if len(lengths) and bool((lengths == lengths[0]).all()):
         return np.repeat(adjoint, int(lengths[0]), axis=-1)

@@ -9,10 +9,11 @@ from collections.abc import Callable
 def seconds_per_iteration(run: Callable[[int], object], iterations: int, repeats: int = 3) -> float:
     """Seconds of one iteration: of `run(1 + iterations)` less `run(1)`, so that binding and starting do not count.
 
-    The lowest of `repeats` differences, which is the least disturbed by other work on the machine.
+    Of each the quickest of `repeats` runs is taken, which is the least disturbed by other work on the machine.
     """
     run(1)  # compiles, fills caches
-    return min((_seconds(run, 1 + iterations) - _seconds(run, 1)) / iterations for _ in range(repeats))
+    short = min(_seconds(run, 1) for _ in range(repeats))
+    return (min(_seconds(run, 1 + iterations) for _ in range(repeats)) - short) / iterations
 
 
 def _seconds(run: Callable[[int], object], iterations: int) -> float:

@@ -18,7 +18,7 @@ RUNNERS = {
 }  # fmt: skip
 #: The planner's own source, run as a module; the library inside a stand-alone file, run as imports would; and a method.
 ALLOWED = {
-    ("emdsl/plan/program.py", "exec"), ("emdsl/plan/program.py", "compile"),
+    ("emdsl/plan/loading.py", "exec"), ("emdsl/plan/loading.py", "compile"),
     ("emdsl/standalone/importer.py", "exec"), ("emdsl/standalone/importer.py", "compile"),
     ("emdsl/cli/compile.py", "compile"),
 }  # fmt: skip

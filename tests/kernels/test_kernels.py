@@ -55,10 +55,20 @@ def test_log_sum_exp_and_its_reverse(rng: np.random.Generator, axes: tuple[int, 
     assert np.allclose(d_table, kept, rtol=1e-12)
 
 
-def test_log_sum_exp_overwrites_its_table(rng: np.random.Generator) -> None:
+def test_the_reverse_overwrites_the_weights(rng: np.random.Generator) -> None:
+    _, soft = log_sum_exp(rng.normal(size=(3, 5)), (0,))
+    assert np.shares_memory(log_sum_exp_reverse(soft, np.ones(5)), soft.weights)
+
+
+@pytest.mark.parametrize("shift", [0.0, -400.0, 400.0, -800.0, 800.0, -1e5, 1e5])
+def test_log_sum_exp_of_any_size(rng: np.random.Generator, shift: float) -> None:
+    """Beyond the range of the exponential the largest is taken out first; the digits are the same."""
     table = rng.normal(size=(3, 5))
-    _, soft = log_sum_exp(table, (0,))
-    assert np.shares_memory(log_sum_exp_reverse(soft, np.ones(5)), table)
+    expected = np.log(np.exp(table).sum(axis=0)) + shift
+    out, soft = log_sum_exp(table + shift, (0,))
+    np.testing.assert_allclose(out, expected, rtol=1e-13, atol=1e-10)
+    shares = np.exp(table) / np.exp(table).sum(axis=0)
+    np.testing.assert_allclose(log_sum_exp_reverse(soft, np.ones(5)), shares, rtol=1e-9)
 
 
 @pytest.mark.parametrize("zero", [-np.inf, LOG_ZERO, 3 * LOG_ZERO])
