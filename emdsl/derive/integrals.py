@@ -24,8 +24,8 @@ from emdsl.ir.model import Factor, Model
 #: The functions of one variable that span a conjugate kernel, and the name of the law that it makes.
 KERNELS: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("gamma", "positive", frozenset({"log(u)", "u"})),
-    ("inverse gamma", "positive", frozenset({"log(u)", "1/u"})),
-    ("generalised inverse Gaussian", "positive", frozenset({"log(u)", "u", "1/u"})),
+    ("inverse gamma", "positive", frozenset({"log(u)", "1 / u"})),
+    ("generalised inverse Gaussian", "positive", frozenset({"log(u)", "u", "1 / u"})),
     ("beta", "unit", frozenset({"log(u)", "log1p(-u)"})),
 )
 SECONDS_A_KERNEL = 2.0
@@ -103,10 +103,9 @@ def _basis(name: str, pieces: Sequence[Derived]) -> frozenset[str] | None:
     """The functions of the variable that the log-joint is linear in, or None where it is not linear in a few."""
     found: set[str] = set()
     for piece in pieces:
-        designs = any(_inside(term.coefficient, name) for atom in piece.piece.atoms for term in atom.terms)
         symbol = sp.Symbol("hidden_", positive=True)
         raw = _unbundled(piece, name, symbol)
-        if raw is None or designs or piece.piece.form != "rows":
+        if raw is None or piece.piece.form != "rows":
             return None
         try:
             with deadline(SECONDS_A_KERNEL):
@@ -125,13 +124,28 @@ def _unbundled(piece: Derived, name: str, symbol: sp.Symbol) -> sp.Expr | None:
     """
     raw = piece.raw
     for known, bundle in zip(piece.piece.knowns, piece.knowns, strict=True):
-        if _is(known.value, name):
-            raw = raw.subs(bundle, symbol)
-        elif isinstance(known.value, Apply) and known.value.op == "*" and any(_is(a, name) for a in known.value.args):
-            raw = raw.subs(bundle, symbol * sp.Symbol(f"times_{bundle}", positive=True))
-        elif _inside(known.value, name):
+        if not _inside(known.value, name):
+            continue
+        if not _is_multiple(known.value, name):
             return None
+        raw = raw.subs(
+            bundle, symbol if _is(known.value, name) else symbol * sp.Symbol(f"times_{bundle}", positive=True)
+        )
+    for atom, predictor in zip(piece.piece.atoms, piece.atoms, strict=True):
+        inside = [term.coefficient for term in atom.terms if _inside(term.coefficient, name)]
+        if any(not _is_multiple(coefficient, name) for coefficient in inside):
+            return None
+        if inside:
+            raw = raw.subs(predictor, sp.Symbol(f"rest_{predictor}") + symbol * sp.Symbol(f"slope_{predictor}"))
     return raw
+
+
+def _is_multiple(value: object, name: str) -> bool:
+    """Whether a value is the variable, or the variable times one that is free of it."""
+    if isinstance(value, Apply) and value.op == "*":
+        one, other = value.args
+        return (_is(one, name) and not _inside(other, name)) or (_is(other, name) and not _inside(one, name))
+    return _is(value, name)
 
 
 def _functions(log_density: sp.Expr, symbol: sp.Symbol) -> set[str] | None:

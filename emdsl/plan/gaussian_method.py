@@ -14,6 +14,8 @@ from emdsl.runtime.problem import Array, Theta
 #: Where the stencil lies farther from the posterior than this many of its spreads, or is so many times too wide or too
 #: narrow, the quadratic is taken again around the posterior: differences of its values would lose digits.
 FAR, OUT_OF_SCALE = 1.0, 4.0
+#: The same of pieces by moments, whose form is one for all rows: its rounding is that of the square of this.
+OUT_OF_SCALE_OF_MOMENTS = 30.0
 ROUNDS = 8
 #: Widths to begin with where nothing is known.
 WIDTHS = (1.0, 1e5, 1e-5)
@@ -109,7 +111,8 @@ class GaussianMethod:
                 wanted = np.maximum(law.spread, SMALLEST * np.maximum(1.0, np.abs(law.mean)))
                 near = np.abs(law.mean - centre) <= FAR * np.maximum(wanted, spread)
                 scale = wanted / spread
-                fits = (scale <= OUT_OF_SCALE) & (scale >= 1.0 / OUT_OF_SCALE) | (not any(by_row))
+                most = OUT_OF_SCALE if any(by_row) else OUT_OF_SCALE_OF_MOMENTS
+                fits = (scale <= most) & (scale >= 1.0 / most)
             if (near & fits).all():
                 return value, law, by_row
             centre, spread = law.mean, law.spread

@@ -167,6 +167,16 @@ def _sampled(
     return MonteCarlo(pieces, laws, ties, FIRST_PAIRS * binder.bound.nodes, binder.bound.seed)
 
 
+def _density(item: BoundPiece, module: Any) -> Any:
+    """The piece's log-density by row."""
+    if item.piece.form not in ("rows", "log-sum-exp"):
+        raise EmmError(
+            "not-supported-yet", f"the hidden numbers in the law of `{item.piece.factor}` are tied by more than their "
+            "values row by row, as shares that sum to 1 are: this has no plan yet",
+        )  # fmt: skip
+    return getattr(module, f"density_{item.name}")
+
+
 def _crossed_piece(item: BoundPiece, binder: PieceBinder, module: Any, layout: Layout, inner_weights: Any) -> AnyPiece:
     sites = crossed_sites(item, binder, layout)
     name = item.piece.name
@@ -176,7 +186,7 @@ def _crossed_piece(item: BoundPiece, binder: PieceBinder, module: Any, layout: L
     if item.piece.form == "gaussian":
         law = bind_hidden_gaussian(item.piece, item.axes, binder, vector_data(len(sites), (), 0.0))
         return VectorPiece(name, item, law, sites, (), rows)
-    density = getattr(module, f"density_{item.name}")
+    density = _density(item, module)
     if any(site.element == EACH for site in sites):
         return EachPiece(name, item, binder, density, sites, (), rows)
     return moment_piece(LatentPiece(name, item, binder, density, sites, (), rows))
@@ -198,7 +208,7 @@ def _piece(item: BoundPiece, binder: PieceBinder, module: Any, hidden: tuple[int
     if item.piece.form == "gaussian":
         data = vector_data(len(sites), hidden, 0.0)
         return VectorPiece(name, item, bind_hidden_gaussian(item.piece, item.axes, binder, data), sites, hidden, rows)
-    density = getattr(module, f"density_{item.name}")
+    density = _density(item, module)
     return moment_piece(LatentPiece(name, item, binder, density, sites, hidden, rows))
 
 

@@ -385,8 +385,10 @@ class BoundProblem:
         found += self._arrays.values()
         found += self.program.vectors.values()
         for item in self.program.pieces.values():
+            if item.piece.form in ("gaussian", "stationary", "arrays") or item.piece.argument:
+                continue
             if item.carrier == "integral":
                 found.append(self._point_assembly(item))
-            elif item.piece.form not in ("gaussian", "stationary", "arrays") and not item.piece.argument:
+            else:
                 found.append(assembly_of(item, self.program))
         return found

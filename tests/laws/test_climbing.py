@@ -43,11 +43,14 @@ def test_score_of_shipped_model(name: str) -> None:
     theta = some_way_up(bound, rng)
     value = bound.value(theta)
     gradient = bound.problem.gradient(theta, bound.problem.expect(theta).statistics)
+    # The nodes of a quadrature move with theta: its sum has the score of the integral to the accuracy of the sum.
+    moving = any(integral.method == "quadrature" for integral in bound.compiled.derivation.integrals)
+    rel = 1e-4 if moving else 1e-6
     for space in bound.problem.spaces:
         step = own_size(space, np.asarray(theta[space.name]), rng)
         found = slope(bound.value, theta, {space.name: step}, 3e-4)
         promised = float(np.sum(np.where(space.fixed, 0.0, gradient[space.name]) * step))
-        assert promised == pytest.approx(found, rel=1e-6, abs=1e-9 * (1 + abs(value))), space.name
+        assert promised == pytest.approx(found, rel=rel, abs=1e-9 * (1 + abs(value))), space.name
 
 
 def climb(bound: Taken, theta: dict[str, Array], steps: int) -> None:
