@@ -24,8 +24,8 @@ from emdsl.ir.model import Factor, Model
 #: The functions of one variable that span a conjugate kernel, and the name of the law that it makes.
 KERNELS: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("gamma", "positive", frozenset({"log(u)", "u"})),
-    ("inverse gamma", "positive", frozenset({"log(u)", "1 / u"})),
-    ("generalised inverse Gaussian", "positive", frozenset({"log(u)", "u", "1 / u"})),
+    ("inverse gamma", "positive", frozenset({"log(u)", "1/u"})),
+    ("generalised inverse Gaussian", "positive", frozenset({"log(u)", "u", "1/u"})),
     ("beta", "unit", frozenset({"log(u)", "log1p(-u)"})),
 )
 SECONDS_A_KERNEL = 2.0

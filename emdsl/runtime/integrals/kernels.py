@@ -139,14 +139,14 @@ def _log_rest(u: Array) -> Array:
 KERNELS: dict[str, Kernel] = {
     "gamma": Kernel({"log(u)": _log, "u": _identity}, _gamma, _gamma_moments, _draw_gamma, (0.5, 1.0, 2.0)),
     "inverse gamma": Kernel(
-        {"log(u)": _log, "1 / u": _reciprocal}, _inverse_gamma, _inverse_gamma_moments, _draw_inverse_gamma,
+        {"log(u)": _log, "1/u": _reciprocal}, _inverse_gamma, _inverse_gamma_moments, _draw_inverse_gamma,
         (0.5, 1.0, 2.0),
     ),
     "beta": Kernel(
         {"log(u)": _log, "log1p(-u)": _log_rest}, _beta, _beta_moments, _draw_beta, (0.2, 0.5, 0.8), bounded=True
     ),
     "generalised inverse Gaussian": Kernel(
-        {"log(u)": _log, "u": _identity, "1 / u": _reciprocal}, _generalised_inverse_gaussian, _generalised_moments,
+        {"log(u)": _log, "u": _identity, "1/u": _reciprocal}, _generalised_inverse_gaussian, _generalised_moments,
         _draw_generalised, (0.4, 0.8, 1.5, 3.0),
     ),
 }  # fmt: skip
