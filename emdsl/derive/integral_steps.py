@@ -52,6 +52,7 @@ def _step(integral: Integral, reading: Reading) -> Step:
             after = _normal_law(integral, reading)
             notes.append(_system(integral, model))
         case "grid":
+            after = f"P({names} = node) = f(node)*step"
             notes.append(f"from here on {names} takes the values of the nodes, like any finite hidden variable")
         case "quadrature" if simulated:
             after = f"E[t({names})] = sum over draws of share*t(draw), the shares those of the importance weights"

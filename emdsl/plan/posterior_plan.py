@@ -228,14 +228,16 @@ def _cells(axes: Sequence[str], sizes: Mapping[str, int | None]) -> str:
 
 def cost_lines(program: Program) -> list[str]:
     """The largest table, the operations of an E-step, and the memory that the data take."""
-    largest = max(program.cells(node) for node in program.nodes if node.rows)
+    largest = max(program.cells(node) for node in program.nodes)
+    by_row = max((program.cells(node) for node in program.nodes if node.rows), default=1)
     block = max((size for item in program.blocks for size in item.n), default=0)
+    array = _bytes(8 * max(largest, by_row * block))
     beside = " beside the integrals" if program.integrals else ""
     return [
         *_joint_codes(program),
         f"largest table: {count_of(largest, 'number')} a unit",
         f"one E-step: about {_short(2 * sum(_operations(program, node) for node in program.nodes))} operations{beside}",
-        f"memory: {_bytes(_held(program))} for the data, {_bytes(8 * largest * block)} for the largest array",
+        f"memory: {_bytes(_held(program))} for the data, {array} for the largest array",
         f"{count_of(len(program.blocks), 'block')} of at most {count_of(block, 'row')}",
     ]
 

@@ -226,8 +226,8 @@ class VectorDensity:
                 root = _cell(seen.root, cell)  # (o, o, rows or 1)
                 first = _taken(_cell(slope, cell), (pattern.seen,), pattern.rows, behind=1)
                 second = _taken(_cell(bend, cell), (pattern.seen, pattern.seen), pattern.rows, behind=1)
-                _add_products(np.einsum("abr,brp->arp", *_spread(root, first)), w[cell], 1.0, out)
-                half = np.einsum("abr,bcrp->acrp", *_spread(root, second))
+                _add_products(np.einsum("abr,brp->arp", *_over_all_rows(root, first)), w[cell], 1.0, out)
+                half = np.einsum("abr,bcrp->acrp", *_over_all_rows(root, second))
                 whole = np.einsum("acrp,dcr->adrp", half, np.broadcast_to(root, (*root.shape[:2], half.shape[-2])))
                 _add_products(whole.reshape(-1, *whole.shape[2:]), w[cell], 0.5, out)
 
@@ -296,7 +296,7 @@ def _cell(array: Array, cell: tuple[int, ...]) -> Array:
     return np.asarray(array[tuple(k if array.shape[axis] > 1 else 0 for axis, k in enumerate(cell))])
 
 
-def _spread(root: Array, slopes: Array) -> tuple[Array, Array]:
+def _over_all_rows(root: Array, slopes: Array) -> tuple[Array, Array]:
     """Both with the same number of rows (the last axis of `root`, the last but one of `slopes`)."""
     rows = max(root.shape[-1], slopes.shape[-2])
     return (
