@@ -375,7 +375,15 @@ def default_starts(problem: BoundProblem) -> int:
     grids = [item for item in drawn if index_set_of(item[0]) in known]
     if len(drawn) > len(grids) or not (grids or problem.program.integrals):
         return STARTS
-    return FEW_STARTS if problem.program.evaluations <= SMALL_DATA else LEAST_STARTS
+    # What is summed over a grid is no integral any more: its laws count by the rows and elements that look at it.
+    on_grids = {name for name, *_ in grids}
+    levels = problem.program.bound.levels
+    looks = sum(
+        int(np.prod(item.data.elements)) * levels[item.level].size
+        for item in problem.program.pieces.values()
+        if on_grids & set(item.axes.hidden)
+    )
+    return FEW_STARTS if problem.program.evaluations + looks <= SMALL_DATA else LEAST_STARTS
 
 
 def _where_known(
