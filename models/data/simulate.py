@@ -201,6 +201,15 @@ def waves() -> list[Row]:
     return rows
 
 
+def waves_wide() -> list[Row]:
+    """The same answers, one row a person: those of wave 1, then of wave 2, ..."""
+    people: dict[object, list[object]] = {}
+    for person, wave, *answers in waves():
+        row = people.setdefault(person, [""] * 15)
+        row[3 * (int(wave) - 1) : 3 * int(wave)] = answers
+    return [(person, *row) for person, row in people.items()]
+
+
 def clicks() -> list[Row]:
     """One hundred users of two kinds, 4 to 20 clicks each between three pages."""
     rng = np.random.default_rng(2041)
@@ -341,6 +350,10 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "annotations.csv": (("item", "annotator", "answer"), images),
     "surveys.csv": (("site", "survey", "seen"), surveys),
     "waves.csv": (("person", "wave", "tried", "month", "daily"), waves),
+    "waves_wide.csv": (
+        ("person", *(f"y_{k}_{item}" for k in range(1, 6) for item in ("tried", "month", "daily"))),
+        waves_wide,
+    ),
     "crime.csv": (("visit1", "visit2", "count"), crime),
     "families.csv": (("first", "second", "third", "count"), families),
     "inspections.csv": (("make", "sound", "failed"), inspections),

@@ -305,6 +305,11 @@ def latent_transition() -> Optimum:
     return maximise(log_likelihood, blocks, [{"start": [0.7, 0.3], "A": [[0.8, 0.2], [0.08, 0.92]], "yes": yes}])
 
 
+def latent_transition_wide() -> Optimum:
+    """The same people in a table with one row each: the same maximum."""
+    return latent_transition()
+
+
 def dawid_skene() -> Optimum:
     """The product of an item's answers for each truth, summed over the truths."""
     labels, people = ("cat", "dog", "fox"), ("ann", "bob", "eva", "tim")
@@ -376,7 +381,7 @@ WIDER: dict[str, Callable[[], Optimum]] = {
     function.__name__: function
     for function in (
         mn_inbreeding, transcripts, haplotypes, latent_classes, crime, abo_prior, record_linkage, naive_bayes, dina,
-        noise_component, von_mises_mixture, ordinal_mixture, speed, casino, latent_transition, dawid_skene, occupancy,
+        noise_component, von_mises_mixture, ordinal_mixture, speed, casino, latent_transition, latent_transition_wide, dawid_skene, occupancy,
         markov_mixture, segregation, n_mixture, serial_growth,
     )
 }  # fmt: skip
