@@ -230,12 +230,13 @@ class Integral:
                 in closed form as that of the law `kernel`
     grid        smooth, the variable's own law a fixed normal: summed over one grid for all units, as a finite variable
     quadrature  smooth otherwise: adaptive Gauss-Hermite quadrature
+    monte-carlo only where the user asks for it: importance sampling around the joint mode
     `lag` is how far back laws look at them along a chain (0: they do not).
     """
 
     latents: tuple[str, ...]
     pieces: tuple[str, ...]
-    method: Literal["gaussian", "kernel", "grid", "quadrature"]
+    method: Literal["gaussian", "kernel", "grid", "quadrature", "monte-carlo"]
     kernel: str = ""
     basis: tuple[str, ...] = ()
     lag: int = 0

@@ -47,6 +47,8 @@ def _method(integral: Integral, model: Model) -> str:
             return "no closed form; its own law is a fixed normal: summed over one grid of nodes for all units"
         case "quadrature" if integral.lag or where.startswith("across"):
             return "no closed form; Monte Carlo: importance sampling around the mode"
+        case "monte-carlo":
+            return "as asked for, Monte Carlo: importance sampling around the mode"
         case "quadrature":
             return f"no closed form; adaptive Gauss-Hermite quadrature {where}"
 

@@ -228,7 +228,7 @@ def _method(
         ties = ChainTies(order, shape, np.ascontiguousarray(bound.levels[steps].starts), integral.lag)
     if integral.method == "gaussian":
         return GaussianMethod(pieces, own_laws, ties)
-    if integral.lag or len(order) > MOST_VARIABLES:
+    if integral.method == "monte-carlo" or integral.lag or len(order) > MOST_VARIABLES:
         return _sampled(integral, pieces, own_laws, ties, binder)
     slots = tuple(tuple(order[site] for site in piece.sites) for piece in pieces)
     kinds = tuple(model.variable(name).domain.kind for name, _, _ in order)

@@ -13,10 +13,11 @@ CLOSED = ("gaussian", "kernel")
 
 
 def with_plan(derivation: Derivation, plan: str) -> Derivation:
-    """The derivation with its integrals taken as `plan` says: `auto`, `exact` (closed integrals or none at all) or
-    `quadrature` (adaptive nodes even where an integral is closed, so that the two can be compared).
+    """The derivation with its integrals taken as `plan` says: `auto`, `exact` (closed integrals or none at all),
+    `quadrature` (adaptive nodes even where an integral is closed, so that the two can be compared) or `monte-carlo`
+    (draws, likewise).
 
-    Raises `not-exact` and `no-quadrature`.
+    Raises `not-exact`, `no-quadrature` and `not-simulated`.
     """
     match plan:
         case "exact":
@@ -25,7 +26,19 @@ def with_plan(derivation: Derivation, plan: str) -> Derivation:
         case "quadrature":
             model = derivation.model
             return replace(derivation, integrals=tuple(_by_quadrature(item, model) for item in derivation.integrals))
+        case "monte-carlo":
+            return replace(derivation, integrals=tuple(map(_by_draws, derivation.integrals)))
     return derivation
+
+
+def _by_draws(integral: Integral) -> Integral:
+    if integral.method == "grid":
+        raise EmmError(
+            "not-simulated",
+            f"the law of {_names(integral)} is fixed: it is summed over one grid of nodes, its laws tables by node",
+            place="--plan", help="--plan auto",
+        )  # fmt: skip
+    return replace(integral, method="monte-carlo", kernel="", basis=())
 
 
 def _check_closed(integral: Integral) -> None:

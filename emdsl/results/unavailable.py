@@ -15,7 +15,6 @@ COMMANDS = ("recover", "compare", "graph")
 
 #: Options of a fit: the values that are refused, or None where the option as a whole is.
 OPTIONS: Mapping[str, frozenset[str] | None] = {
-    "plan": frozenset({"monte-carlo"}),
     "executor": frozenset({"threads", "dask"}),
     "scheduler": None,
     "chunk_rows": None,

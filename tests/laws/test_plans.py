@@ -78,7 +78,30 @@ def test_chains_are_not_for_quadrature() -> None:
     found = refused(text, {"y": [1.0, 2.0]}, "quadrature")
     assert found.code == "no-quadrature"
     assert found.help == "--plan auto"
-    assert refused(text, {"y": [1.0, 2.0]}, "monte-carlo").code == "not-available"
+
+
+def test_a_grid_is_not_simulated() -> None:
+    text = "param b : real\nfor each row:\n    latent u ~ Normal(0, 1)\n    observed y ~ Poisson(exp(b + u))\n"
+    found = refused(text, {"y": [1, 2]}, "monte-carlo")
+    assert found.code == "not-simulated"
+    assert found.help == "--plan auto"
+
+
+def test_draws_agree_with_nodes_within_the_error_that_they_state() -> None:
+    text = "param b : real\nparam t : positive\nfor each g:\n    latent u ~ Normal(0, t)\n    for each row:\n"
+    text += "        observed y ~ Poisson(exp(b + u))\n"
+    groups = np.repeat(np.arange(30), 5)
+    y = RNG.poisson(np.exp(0.5 + 0.8 * RNG.normal(size=30)[groups]))
+    nodes = emdsl.loads(text).fit({"g": groups, "y": y}, plan="quadrature").to_dict()
+    draws = emdsl.loads(text).fit({"g": groups, "y": y}, plan="monte-carlo", starts=2).to_dict()
+    again = emdsl.loads(text).fit({"g": groups, "y": y}, plan="monte-carlo", starts=2).to_dict()
+    assert nodes["converged"] and draws["converged"] and draws["params"] == again["params"]
+    error = draws["simulation"]
+    assert 0 < error["loglik_error"] < 0.2
+    assert abs(draws["loglik"] - nodes["loglik"]) < 4 * error["loglik_error"]
+    for name in ("b", "t"):
+        assert abs(draws["params"][name] - nodes["params"][name]) < 4 * error["errors"][name]
+        assert draws["se"][name] == pytest.approx(nodes["se"][name], rel=0.1)
 
 
 def test_a_hidden_variance_makes_the_t_law() -> None:

@@ -381,7 +381,7 @@ WIDER: dict[str, Callable[[], Optimum]] = {
     function.__name__: function
     for function in (
         mn_inbreeding, transcripts, haplotypes, latent_classes, crime, abo_prior, record_linkage, naive_bayes, dina,
-        noise_component, von_mises_mixture, ordinal_mixture, speed, casino, latent_transition, latent_transition_wide, dawid_skene, occupancy,
-        markov_mixture, segregation, n_mixture, serial_growth,
+        noise_component, von_mises_mixture, ordinal_mixture, speed, casino, latent_transition,
+        latent_transition_wide, dawid_skene, occupancy, markov_mixture, segregation, n_mixture, serial_growth,
     )
 }  # fmt: skip
