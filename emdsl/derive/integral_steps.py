@@ -12,9 +12,10 @@ from emdsl.derive.notation import plain, readable, unwrapped
 from emdsl.derive.pieces import Derived
 from emdsl.derive.posterior_steps import Law, laws
 from emdsl.derive.scopes import Reading
-from emdsl.ir.derivation import Integral, Step
+from emdsl.ir.derivation import INTERVAL, Integral, Step
 from emdsl.ir.expressions import VariableRef
 from emdsl.ir.model import Model
+from emdsl.ir.show import show_domain
 
 #: The functions of `u` that span each kernel.
 _FUNCTIONS: Mapping[str, tuple[str, ...]] = {
@@ -46,6 +47,8 @@ def _step(integral: Integral, reading: Reading) -> Step:
     notes = [SIMULATED if simulated else METHODS[integral.method]]
     after = ""
     match integral.method:
+        case "kernel" if integral.kernel == INTERVAL:
+            after = _cut_normal_law(integral, reading)
         case "kernel":
             after = _kernel_law(integral, reading)
         case "gaussian":
@@ -189,6 +192,17 @@ def _summed(value: Any, piece: Derived, integral: Integral, reading: Reading) ->
     sign = -1 if value.could_extract_minus_sign() else 1
     text = f"sum({', '.join(ranges)}: {unwrapped(reading.plain(sign * value))})"
     return sign * sp.Symbol(text, positive=True)
+
+
+def _cut_normal_law(integral: Integral, reading: Reading) -> str:
+    """The law of a number whose log-joint is quadratic on an interval."""
+    variables = [reading.model.variable(name) for name in integral.latents]
+    bounded = next(variable for variable in variables if variable.domain.kind != "real")
+    ends = {"positive": "(0, inf)", "unit": "(0, 1)"}.get(bounded.domain.kind)
+    ends = ends or show_domain(bounded.domain).removeprefix("interval")
+    whole, *rest = _normal_law(integral, reading).split("\n")
+    cut = f"cut to {ends}" if len(variables) == 1 else f"cut to {bounded.name} in {ends}"
+    return "\n".join([f"{whole}, {cut}" if len(rest) == 0 or "mean" in whole else whole, *rest])
 
 
 def _normal_law(integral: Integral, reading: Reading) -> str:

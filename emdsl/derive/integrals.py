@@ -16,7 +16,7 @@ from emdsl.derive.degrees import degree
 from emdsl.derive.pieces import Derived
 from emdsl.derive.printing import source
 from emdsl.derive.separation import expand
-from emdsl.ir.derivation import Integral
+from emdsl.ir.derivation import INTERVAL, Integral
 from emdsl.ir.expressions import Apply, VariableRef, walk
 from emdsl.ir.latents import is_continuous
 from emdsl.ir.model import Factor, Model
@@ -29,6 +29,9 @@ KERNELS: tuple[tuple[str, str, frozenset[str]], ...] = (
     ("beta", "unit", frozenset({"log(u)", "log1p(-u)"})),
 )
 SECONDS_A_KERNEL = 2.0
+
+#: Domains that bound a number.
+BOUNDED = ("positive", "unit", "interval")
 
 
 def integrals(model: Model, pieces: Sequence[Derived]) -> tuple[Integral, ...]:
@@ -83,6 +86,8 @@ def _integral(names: tuple[str, ...], own: tuple[str, ...], model: Model, pieces
     real = all(model.variable(name).domain.kind == "real" for name in names)
     if highest <= 2 and real:
         return Integral(names, own, "gaussian", lag=lag)
+    if highest <= 2 and not lag and _one_bounded(names, model):
+        return Integral(names, own, "kernel", kernel=INTERVAL, basis=("u", "u^2"))
     if len(names) == 1 and not lag and not model.variable(names[0]).axes:
         basis = _basis(names[0], [piece for piece in pieces if piece.piece.name in own])
         if basis is not None:
@@ -90,6 +95,14 @@ def _integral(names: tuple[str, ...], own: tuple[str, ...], model: Model, pieces
             if found is not None:
                 return Integral(names, own, "kernel", kernel=found[0], basis=found[1])
     return Integral(names, own, "quadrature", lag=lag)
+
+
+def _one_bounded(names: tuple[str, ...], model: Model) -> bool:
+    """Whether all hidden numbers of a unit are real but for a single one that lies in an interval."""
+    variables = [model.variable(name) for name in names]
+    bounded = [variable for variable in variables if variable.domain.kind != "real"]
+    plates = {variable.plate for variable in variables}
+    return len(bounded) == 1 and len(plates) == 1 and bounded[0].domain.kind in BOUNDED and not bounded[0].axes
 
 
 def _kernel(basis: frozenset[str], domain: str) -> tuple[str, tuple[str, ...]] | None:

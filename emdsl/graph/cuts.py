@@ -240,13 +240,20 @@ class _Cutter:
         return logarithm
 
     def _within(self, density: Expression, target: Target) -> Expression:
-        """The density, 0 outside of bounds that hidden variables move; data are held to theirs where they are read."""
-        if self.cutting.truncated is None:
+        """The density, 0 outside of bounds that hidden variables move, and outside of those of a hidden count; data are
+        held to theirs where they are read, and a hidden number to the interval that it is integrated over.
+        """
+        if self.cutting.truncated is None or (self._hidden(target) and self.cutting.domain.kind != "finite"):
             return density
+        heads, of_count = self.names.heads, self._hidden(target)
         for op, end in zip((">=", "<="), self.cutting.truncated, strict=True):
-            if any(isinstance(n, VariableRef) and self.names.heads[n.name].kind == "latent" for n in walk(end)):
+            if of_count or any(isinstance(n, VariableRef) and heads[n.name].kind == "latent" for n in walk(end)):
                 density = apply("where", Apply(op, (target.reference, end)), density, MINUS_INFINITY)
         return density
+
+    def _hidden(self, target: Target) -> bool:
+        name = getattr(target.reference, "name", "")
+        return name in self.names.heads and self.names.heads[name].kind == "latent"
 
 
 def _whole(op: str, bound: Expression, known: Fraction | float | None, shift: int) -> Expression:

@@ -220,6 +220,10 @@ class Update:
         return "; ".join(f"{', '.join(names)}: {why}" for why, names in gathered.items())
 
 
+#: The kernel of a number whose log-joint is quadratic, on the interval that it lies in.
+INTERVAL = "normal on an interval"
+
+
 @dataclass(frozen=True)
 class Integral:
     """Continuous hidden variables that are integrated out together, and how.
@@ -227,7 +231,7 @@ class Integral:
     `pieces` are those that look at them. `method`:
     gaussian    the log-joint is quadratic in them
     kernel      the log-joint is linear in the functions `basis` of the one variable `u`, whose exponential integrates
-                in closed form as that of the law `kernel`
+                in closed form as that of the law `kernel`; of the kernel INTERVAL there may be others, jointly normal
     grid        smooth, the variable's own law a fixed normal: summed over one grid for all units, as a finite variable
     quadrature  smooth otherwise: adaptive Gauss-Hermite quadrature
     monte-carlo only where the user asks for it: importance sampling around the joint mode

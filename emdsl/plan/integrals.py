@@ -10,22 +10,26 @@ import numpy as np
 
 from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
-from emdsl.ir.derivation import Integral
+from emdsl.ir.derivation import INTERVAL, Integral
 from emdsl.ir.model import Model
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.crossed import EACH, EachPiece, Layout, crossed_layout, crossed_sites, crossed_ties
+from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.gaussian_method import GaussianMethod, Ties
 from emdsl.plan.latent_pieces import AnyPiece, LatentPiece, Rows, Site, VectorPiece, sites_of, vector_data
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.matrices import bind_hidden_gaussian
 from emdsl.plan.moment_piece import moment_piece
 from emdsl.plan.monte_carlo import FIRST_PAIRS, MonteCarlo
-from emdsl.plan.named import POINT
+from emdsl.plan.named import POINT, ROW
 from emdsl.plan.unit_kernel import KernelUnits
 from emdsl.plan.unit_quadrature import FIRST_COUNT, MOST_VARIABLES, QuadratureUnits
 from emdsl.runtime.integrals.chain_ties import ChainTies
+from emdsl.runtime.integrals.interval_ties import IntervalTies
 from emdsl.runtime.integrals.unit_ties import UnitTies
 from emdsl.runtime.problem import Array, Theta
+
+ZERO, ONE, INFINITY = np.asarray(0.0), np.asarray(1.0), np.asarray(np.inf)
 
 
 class Evidence(Protocol):
@@ -101,7 +105,7 @@ def bind_integral(
     model, bound = binder.model, binder.bound
     own = [pieces[name] for name in integral.pieces]
     plates = {model.variable(name).plate for name in integral.latents}
-    if len(plates) > 1 or None in plates:
+    if len(plates) > 1 or (None in plates and integral.method != "kernel"):
         return _crossed(integral, own, binder, module, inner_weights)
     level = _home(integral, model, bound)
     first = own[0]
@@ -221,6 +225,9 @@ def _method(
     order = order_of(pieces)
     shape = (len(order), *hidden, bound.levels[steps].size)
     own_laws = tuple(_is_own_law(piece, integral) for piece in pieces)
+    intervals = {name: _interval(name, pieces[0].bound, binder) for name in integral.latents}
+    if integral.kernel == INTERVAL:
+        return GaussianMethod(pieces, own_laws, _interval_ties(order, shape, intervals, model))
     if integral.method == "kernel":
         return KernelUnits(pieces, shape, own_laws, integral.kernel)
     ties: Ties = UnitTies(order, shape)
@@ -231,8 +238,35 @@ def _method(
     if integral.method == "monte-carlo" or integral.lag or len(order) > MOST_VARIABLES:
         return _sampled(integral, pieces, own_laws, ties, binder)
     slots = tuple(tuple(order[site] for site in piece.sites) for piece in pieces)
-    kinds = tuple(model.variable(name).domain.kind for name, _, _ in order)
-    return QuadratureUnits(pieces, slots, shape, own_laws, kinds, integral.latents, FIRST_COUNT * bound.nodes)
+    ends = tuple(intervals[name] for name, _, _ in order)
+    return QuadratureUnits(pieces, slots, shape, own_laws, ends, integral.latents, FIRST_COUNT * bound.nodes)
+
+
+def _interval(name: str, item: BoundPiece, binder: PieceBinder) -> tuple[Array, Array]:
+    """The ends of the interval that a hidden number lies in, each `(*cells, units)` with axes of length 1 where it does
+    not vary.
+    """
+    domain = binder.model.variable(name).domain
+    if domain.kind != "interval":
+        return {"positive": (ZERO, INFINITY), "unit": (ZERO, ONE)}.get(domain.kind, (-INFINITY, INFINITY))
+    level = next(n for n, found in enumerate(binder.bound.levels) if found.plate == binder.model.variable(name).plate)
+    evaluator = Evaluator(binder.model, binder.bound, level=level)
+    axes = (*(axis for axis in item.axes.hidden if axis != POINT), ROW)
+    assert domain.low is not None and domain.high is not None
+    low, high = (np.asarray(evaluator.value(end).aligned(axes), dtype=np.float64) for end in (domain.low, domain.high))
+    if not (low < high).all():
+        raise EmmError(
+            "bounds-crossed", f"`{name}` is truncated to an interval whose ends are crossed",
+            help="the lower end is less than the upper one",
+        )  # fmt: skip
+    return low, high
+
+
+def _interval_ties(
+    order: Mapping[Site, int], shape: tuple[int, ...], intervals: Mapping[str, tuple[Array, Array]], model: Model
+) -> IntervalTies:
+    (bounded,) = (site for site in order if model.variable(site[0]).domain.kind != "real")
+    return IntervalTies(order, shape, order[bounded], *intervals[bounded[0]])
 
 
 def order_of(pieces: Sequence[AnyPiece]) -> dict[Site, int]:
