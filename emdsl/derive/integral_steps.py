@@ -12,7 +12,7 @@ from emdsl.derive.notation import plain, readable, unwrapped
 from emdsl.derive.pieces import Derived
 from emdsl.derive.posterior_steps import Law, laws
 from emdsl.derive.scopes import Reading
-from emdsl.ir.derivation import INTERVAL, Integral, Step
+from emdsl.ir.derivation import INTERVAL, SHARES, Integral, Step
 from emdsl.ir.expressions import VariableRef
 from emdsl.ir.model import Model
 from emdsl.ir.show import show_domain
@@ -49,6 +49,8 @@ def _step(integral: Integral, reading: Reading) -> Step:
     match integral.method:
         case "kernel" if integral.kernel == INTERVAL:
             after = _cut_normal_law(integral, reading)
+        case "kernel" if integral.kernel == SHARES:
+            after = _shares_law(integral, reading)
         case "kernel":
             after = _kernel_law(integral, reading)
         case "gaussian":
@@ -192,6 +194,27 @@ def _summed(value: Any, piece: Derived, integral: Integral, reading: Reading) ->
     sign = -1 if value.could_extract_minus_sign() else 1
     text = f"sum({', '.join(ranges)}: {unwrapped(reading.plain(sign * value))})"
     return sign * sp.Symbol(text, positive=True)
+
+
+def _shares_law(integral: Integral, reading: Reading) -> str:
+    """The exponent of each share, piece by piece."""
+    (name,) = integral.latents
+    factors = []
+    for piece in reading.pieces:
+        if piece.piece.name not in integral.pieces:
+            continue
+        shown = sp.expand_log(reading.display(piece, piece.raw, reading.names(piece)), force=True)
+        for known in piece.piece.knowns:
+            if not (isinstance(known.value, VariableRef) and known.value.name == name):
+                continue
+            share = readable(known.value)
+            logarithm = sp.Symbol("logarithm_", real=True)
+            exponent = sp.factor(sp.diff(sp.expand(shown).subs(sp.log(share), logarithm), logarithm))
+            power = reading.plain(share) if exponent == 1 else f"{reading.plain(share)}^({reading.plain(exponent)})"
+            ranges = _inside(piece.piece.plate, _home(integral, reading.model), reading.model)
+            ranges += [binder.name for binder in piece.piece.elements]
+            factors.append(f"prod({', '.join(ranges)}: {power})" if ranges else power)
+    return f"f({name} | data) is proportional to {'*'.join(factors)}: a Dirichlet law"
 
 
 def _cut_normal_law(integral: Integral, reading: Reading) -> str:

@@ -16,9 +16,10 @@ from emdsl.derive.degrees import degree
 from emdsl.derive.pieces import Derived
 from emdsl.derive.printing import source
 from emdsl.derive.separation import expand
+from emdsl.derive.shares import shares
 from emdsl.ir.derivation import INTERVAL, Integral
 from emdsl.ir.expressions import Apply, VariableRef, walk
-from emdsl.ir.latents import is_continuous
+from emdsl.ir.latents import is_continuous, is_shares
 from emdsl.ir.model import Factor, Model
 
 #: The functions of one variable that span a conjugate kernel, and the name of the law that it makes.
@@ -40,7 +41,10 @@ def integrals(model: Model, pieces: Sequence[Derived]) -> tuple[Integral, ...]:
     for names in components(model):
         hidden = frozenset(names)
         own = tuple(p.piece.name for p in pieces if not p.piece.prior and _looks_at(_factor(p, model), hidden))
-        found.append(_integral(names, own, model, pieces))
+        if any(is_shares(model.variable(name), model) for name in names):
+            found.append(shares(names, own, model, pieces))
+        else:
+            found.append(_integral(names, own, model, pieces))
     return tuple(found)
 
 

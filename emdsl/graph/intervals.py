@@ -10,7 +10,7 @@ from emdsl.graph.failures import failure
 from emdsl.graph.modifiers import bounds, written
 from emdsl.graph.names import Names, Scope
 from emdsl.ir.arithmetic import ONE, ZERO
-from emdsl.ir.expressions import Apply, Expression, Number
+from emdsl.ir.expressions import Apply, Expression, Number, ParameterRef, walk
 from emdsl.ir.model import Domain
 from emdsl.syntax import tree
 from emdsl.syntax.printer import print_law
@@ -32,7 +32,17 @@ def window(node: tree.LatentStmt, scope: Scope, names: Names) -> tuple[Expressio
                 "modifiers", f"cells are censored, and the latent `{node.names[0]}` has none", censored,
                 f"latent {node.names[0]} ~ {bare}",
             )  # fmt: skip
-    return None if modifiers.truncated is None else bounds(modifiers.truncated, scope, names)
+    if modifiers.truncated is None:
+        return None
+    found = bounds(modifiers.truncated, scope, names)
+    parameter = next((item for item in walk(found) if isinstance(item, ParameterRef)), None)
+    if parameter is not None:
+        raise failure(
+            "truncation", f"what a hidden number can be cannot move with a parameter, and `{parameter.name}` is one: "
+            f"write `{node.names[0]}` as a function of a hidden number whose bounds are constants or inputs",
+            modifiers.truncated,
+        )  # fmt: skip
+    return found
 
 
 def narrowed(domain: Domain, window: tuple[Expression, Expression], names: Names) -> Domain:

@@ -222,6 +222,8 @@ class Update:
 
 #: The kernel of a number whose log-joint is quadratic, on the interval that it lies in.
 INTERVAL = "normal on an interval"
+#: The kernel of shares that sum to 1, of whose logarithms the log-joint is a linear function.
+SHARES = "Dirichlet"
 
 
 @dataclass(frozen=True)
