@@ -17,12 +17,13 @@ from emdsl.ir.expressions import VariableRef
 from emdsl.ir.model import Model
 from emdsl.ir.show import show_domain
 
-#: The functions of `u` that span each kernel.
+#: The functions of `u` (to the kernel's power) that span each kernel.
 _FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "gamma": ("log(u)", "u"),
     "inverse gamma": ("log(u)", "1/u"),
     "beta": ("log(u)", "log(1 - u)"),
     "generalised inverse Gaussian": ("log(u)", "u", "1/u"),
+    "modified half-normal": ("log(u)", "u", "u^2"),
 }
 
 METHODS = {
@@ -139,8 +140,9 @@ def _kernel_law(integral: Integral, reading: Reading) -> str:
     (name,) = integral.latents
     texts = _FUNCTIONS[integral.kernel]
     u = sp.Symbol(name, positive=True)
+    c = sp.Rational(integral.power.numerator, integral.power.denominator)
     functions = {
-        "log(u)": sp.log(u), "u": u, "1/u": 1 / u, "log(1 - u)": sp.log(1 - u),
+        "log(u)": sp.log(u), "u": u**c, "1/u": u**-c, "u^2": u ** (2 * c), "log(1 - u)": sp.log(1 - u),
     }  # fmt: skip
     totals = {text: sp.Integer(0) for text in texts}
     for piece, log_density in _log_densities(integral, reading, u):
@@ -148,14 +150,16 @@ def _kernel_law(integral: Integral, reading: Reading) -> str:
             totals[text] += _summed(value, piece, integral, reading)
     a = [totals[text] for text in texts]
     shapes = {
-        "gamma": (a[0] + 1, -a[1]), "inverse gamma": (-a[0] - 1, -a[1]), "beta": (a[0] + 1, a[1] + 1),
+        "gamma": ((a[0] + 1) / c, -a[1]), "inverse gamma": (-a[0] - 1, -a[1]), "beta": (a[0] + 1, a[1] + 1),
     }.get(integral.kernel)  # fmt: skip
     if shapes is None:
-        power, rate, scale = reading.plain(a[0]), reading.plain(-a[1]), reading.plain(-a[2])
-        kernel = f"{name}^({power})*exp(-({rate})*{name} - ({scale})/{name})"
-        return f"f({name} | data) is proportional to {kernel}: a generalised inverse Gaussian law"
+        falls = [f"({reading.plain(-a[k])})*{plain(functions[texts[k]], reading.displayed)}" for k in (1, 2)]
+        kernel = f"{name}^({reading.plain(a[0])})*exp(-{falls[0]} - {falls[1]})"
+        of = "" if c == 1 else f" of {plain(u**c, reading.displayed)}"
+        return f"f({name} | data) is proportional to {kernel}: a {integral.kernel} law{of}"
     law = integral.kernel.title().replace(" ", "")  # as the language writes it
-    return f"{name} | data ~ {law}({', '.join(reading.plain(argument) for argument in shapes)})"
+    drawn = plain(u**c, reading.displayed)
+    return f"{drawn} | data ~ {law}({', '.join(reading.plain(argument) for argument in shapes)})"
 
 
 def _log_densities(integral: Integral, reading: Reading, u: Any) -> Iterator[tuple[Derived, Any]]:

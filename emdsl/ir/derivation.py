@@ -9,6 +9,7 @@ Supported: any log-density over finite and continuous latent variables, paramete
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 from emdsl.ir.expressions import Binder, Expression, ParameterRef, Stationary, VariableRef
@@ -237,7 +238,7 @@ class Integral:
     grid        smooth, the variable's own law a fixed normal: summed over one grid for all units, as a finite variable
     quadrature  smooth otherwise: adaptive Gauss-Hermite quadrature
     monte-carlo only where the user asks for it: importance sampling around the joint mode
-    `lag` is how far back laws look at them along a chain (0: they do not).
+    `lag` is how far back laws look at them along a chain (0: they do not). The kernel is one in `u^power`.
     """
 
     latents: tuple[str, ...]
@@ -246,6 +247,7 @@ class Integral:
     kernel: str = ""
     basis: tuple[str, ...] = ()
     lag: int = 0
+    power: Fraction = Fraction(1)
 
 
 @dataclass(frozen=True)

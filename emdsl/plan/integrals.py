@@ -30,6 +30,7 @@ from emdsl.plan.unit_quadrature import FIRST_COUNT, MOST_VARIABLES, QuadratureUn
 from emdsl.plan.unit_shares import ShareUnits
 from emdsl.runtime.integrals.chain_ties import ChainTies
 from emdsl.runtime.integrals.interval_ties import IntervalTies
+from emdsl.runtime.integrals.kernels import kernel_of
 from emdsl.runtime.integrals.unit_ties import UnitTies
 from emdsl.runtime.problem import Array, Theta
 
@@ -256,7 +257,7 @@ def _method(
     if integral.kernel == INTERVAL:
         return GaussianMethod(pieces, own_laws, _interval_ties(order, shape, pieces[0].bound, binder))
     if integral.method == "kernel":
-        return KernelUnits(pieces, shape, own_laws, integral.kernel)
+        return KernelUnits(pieces, shape, own_laws, kernel_of(integral.kernel, float(integral.power)))
     ties: Ties = UnitTies(order, shape)
     if integral.lag:
         ties = ChainTies(order, shape, np.ascontiguousarray(bound.levels[steps].starts), integral.lag)
