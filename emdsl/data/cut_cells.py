@@ -18,7 +18,7 @@ from emdsl.data.table import Table
 from emdsl.data.units import Arrangement
 from emdsl.data.values import ValueReader
 from emdsl.diagnostics.errors import EmmError
-from emdsl.ir.expressions import Apply, Expression, Label, Number, VariableRef, walk
+from emdsl.ir.expressions import Apply, Expression, Label, Number, ParameterRef, VariableRef, walk
 from emdsl.ir.model import ABOVE, BELOW, BETWEEN, CELLS, EMPTY, SEEN, Cut, Domain, Model, Variable
 
 Floats = NDArray[np.float64]
@@ -59,8 +59,11 @@ class CellReader:
     def check_window(self, variable: Variable) -> None:
         """Raise where the data hold what truncation excludes: values outside of the bounds, a law with nothing left."""
         assert variable.truncated is not None
-        if any(isinstance(n, VariableRef) and self._is_latent(n) for n in walk(variable.truncated)):
-            return  # what is hidden moves the bounds: the density is 0 outside of them
+        if any(
+            isinstance(n, ParameterRef) or (isinstance(n, VariableRef) and self._is_latent(n))
+            for n in walk(variable.truncated)
+        ):
+            return  # what is not known moves the bounds: the density is 0 outside of them
         low, high = (self._evaluate(end, variable) for end in variable.truncated)
         crossed = np.asarray(low > high)
         if crossed.any():

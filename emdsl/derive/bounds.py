@@ -10,9 +10,10 @@ import math
 import random
 from typing import Any
 
+import numpy as np
 import sympy as sp
 
-from emdsl.derive import functions
+from emdsl.derive import evaluation, functions
 from emdsl.derive.candidate import Candidate
 from emdsl.derive.pieces import Derived
 from emdsl.derive.printing import source
@@ -39,6 +40,9 @@ def bound_rule(parameter: Parameter, own: list[Derived], model: Model) -> Candid
             for side, other in _comparisons(piece, piece.atoms[i]):
                 sides.add(side)
                 found.append((piece, i, other))
+        for i in _hidden_in(piece, parameter.name):
+            if any(piece.atoms[i] in comparison.free_symbols for comparison in piece.quantity.atoms(*COMPARISONS)):
+                found.append((piece, i, None))
     if not found:
         return ""
     why = _without_update(parameter, own, found, sides)
@@ -67,37 +71,45 @@ def _without_update(
     return "" if all(piece.piece.form == "rows" for piece, _, _ in found) else "without data"
 
 
+def _hidden_in(piece: Derived, parameter: str) -> list[int]:
+    """Positions of the predictors that a parameter is part of."""
+    return [
+        i
+        for i, atom in enumerate(piece.piece.atoms)
+        if atom.is_predictor and any(term.parameter.name == parameter for term in atom.terms)
+    ]
+
+
 def _comparisons(piece: Derived, symbol: Any) -> list[tuple[str, Any]]:
     """The bounds that the support of a piece sets to a symbol: `low` where the symbol is at most something, `high`
-    where it is at least that; None where the symbol stands inside a larger expression."""
+    where it is at least that; None where it is not so much times the symbol that is compared."""
     found: list[tuple[str, Any]] = []
     for comparison in piece.quantity.atoms(*COMPARISONS):
+        if symbol not in comparison.free_symbols:
+            continue
         left, right = comparison.args
-        if left == symbol:
-            found.append(("low", right))
-        elif right == symbol:
-            found.append(("high", left))
-        elif symbol in comparison.free_symbols:
+        number = sp.diff(left - right, symbol)
+        if not number.is_number or number == 0:
             found.append(("low", None))
+            continue
+        other = sp.expand(symbol - (left - right) / number)
+        found.append(("low" if number > 0 else "high", other))
     return found
 
 
 def _monotone(piece: Derived, symbol: Any, side: str) -> bool:
     """Whether the slope has the sign that pushes the symbol to its bound, at random points inside the support."""
-    comparisons = piece.quantity.atoms(*COMPARISONS)
     inside = piece.quantity.replace(lambda node: isinstance(node, COMPARISONS), lambda node: sp.Integer(1)).doit()
     written = _written_out(piece)
     if written is None:
         return False
-    inside = inside.subs(written)
-    slope = sp.diff(inside, symbol)
+    slope = source(sp.diff(inside.subs(written), symbol))
     rng = random.Random(1)
     for _ in range(POINTS):
-        point = _point(piece, comparisons, rng)
-        value = sp.N(slope.subs(point))
-        if not value.is_real or not math.isfinite(float(value)):
-            return False
-        if (value < 0) if side == "low" else (value > 0):
+        point = _point(piece, rng)
+        with np.errstate(all="ignore"):
+            value = float(evaluation.value(slope, {known.name: number for known, number in point.items()}))
+        if not math.isfinite(value) or ((value < 0) if side == "low" else (value > 0)):
             return False
     return True
 
@@ -123,18 +135,21 @@ def _written_out(piece: Derived) -> dict[Any, Any] | None:
     return found
 
 
-def _point(piece: Derived, comparisons: Any, rng: random.Random) -> dict[Any, float]:
-    """Values of all symbols at which every comparison holds."""
+def _point(piece: Derived, rng: random.Random) -> dict[Any, float]:
+    """Values of all symbols at which every comparison holds: bounds next to the data that they bound."""
     point = {
         symbol: rng.uniform(0.2, 0.9) if symbol.is_positive or symbol.is_nonnegative else rng.gauss(0, 1)
         for symbol in (*piece.knowns, *piece.atoms)
     }
-    for comparison in comparisons:
-        left, right = comparison.args
-        if left in piece.atoms and not right.free_symbols & set(piece.atoms):
-            top = float(right.subs(point))
-            point[left] = abs(top) * rng.uniform(0.2, 0.9) if left.is_positive else top - rng.expovariate(1.0)
-        elif right in piece.atoms and not left.free_symbols & set(piece.atoms):
-            least = float(left.subs(point))
-            point[right] = (max(least, 0.0) if right.is_positive else least) + rng.expovariate(1.0)
+    for symbol in piece.atoms:
+        ends: dict[str, list[float]] = {"low": [], "high": []}
+        for side, other in _comparisons(piece, symbol):
+            if other is not None and not other.free_symbols & set(piece.atoms):
+                ends[side].append(float(other.subs(point)))
+        if ends["low"]:
+            top = min(ends["low"])
+            point[symbol] = (abs(top) if symbol.is_positive else top) - abs(top) * rng.uniform(0.1, 0.8)
+        if ends["high"]:
+            least = max(ends["high"])
+            point[symbol] = (abs(least) if symbol.is_positive else least) + abs(least) * rng.uniform(0.1, 2.0)
     return point

@@ -12,16 +12,18 @@ from emdsl.derive.notation import plain, readable, unwrapped
 from emdsl.derive.pieces import Derived
 from emdsl.derive.posterior_steps import Law, laws
 from emdsl.derive.scopes import Reading
-from emdsl.ir.derivation import Integral, Step
+from emdsl.ir.derivation import INTERVAL, SHARES, Integral, Step
 from emdsl.ir.expressions import VariableRef
 from emdsl.ir.model import Model
+from emdsl.ir.show import show_domain
 
-#: The functions of `u` that span each kernel.
+#: The functions of `u` (to the kernel's power) that span each kernel.
 _FUNCTIONS: Mapping[str, tuple[str, ...]] = {
     "gamma": ("log(u)", "u"),
     "inverse gamma": ("log(u)", "1/u"),
     "beta": ("log(u)", "log(1 - u)"),
     "generalised inverse Gaussian": ("log(u)", "u", "1/u"),
+    "modified half-normal": ("log(u)", "u", "u^2"),
 }
 
 METHODS = {
@@ -46,6 +48,10 @@ def _step(integral: Integral, reading: Reading) -> Step:
     notes = [SIMULATED if simulated else METHODS[integral.method]]
     after = ""
     match integral.method:
+        case "kernel" if integral.kernel == INTERVAL:
+            after = _cut_normal_law(integral, reading)
+        case "kernel" if integral.kernel == SHARES:
+            after = _shares_law(integral, reading)
         case "kernel":
             after = _kernel_law(integral, reading)
         case "gaussian":
@@ -134,8 +140,9 @@ def _kernel_law(integral: Integral, reading: Reading) -> str:
     (name,) = integral.latents
     texts = _FUNCTIONS[integral.kernel]
     u = sp.Symbol(name, positive=True)
+    c = sp.Rational(integral.power.numerator, integral.power.denominator)
     functions = {
-        "log(u)": sp.log(u), "u": u, "1/u": 1 / u, "log(1 - u)": sp.log(1 - u),
+        "log(u)": sp.log(u), "u": u**c, "1/u": u**-c, "u^2": u ** (2 * c), "log(1 - u)": sp.log(1 - u),
     }  # fmt: skip
     totals = {text: sp.Integer(0) for text in texts}
     for piece, log_density in _log_densities(integral, reading, u):
@@ -143,14 +150,16 @@ def _kernel_law(integral: Integral, reading: Reading) -> str:
             totals[text] += _summed(value, piece, integral, reading)
     a = [totals[text] for text in texts]
     shapes = {
-        "gamma": (a[0] + 1, -a[1]), "inverse gamma": (-a[0] - 1, -a[1]), "beta": (a[0] + 1, a[1] + 1),
+        "gamma": ((a[0] + 1) / c, -a[1]), "inverse gamma": (-a[0] - 1, -a[1]), "beta": (a[0] + 1, a[1] + 1),
     }.get(integral.kernel)  # fmt: skip
     if shapes is None:
-        power, rate, scale = reading.plain(a[0]), reading.plain(-a[1]), reading.plain(-a[2])
-        kernel = f"{name}^({power})*exp(-({rate})*{name} - ({scale})/{name})"
-        return f"f({name} | data) is proportional to {kernel}: a generalised inverse Gaussian law"
+        falls = [f"({reading.plain(-a[k])})*{plain(functions[texts[k]], reading.displayed)}" for k in (1, 2)]
+        kernel = f"{name}^({reading.plain(a[0])})*exp(-{falls[0]} - {falls[1]})"
+        of = "" if c == 1 else f" of {plain(u**c, reading.displayed)}"
+        return f"f({name} | data) is proportional to {kernel}: a {integral.kernel} law{of}"
     law = integral.kernel.title().replace(" ", "")  # as the language writes it
-    return f"{name} | data ~ {law}({', '.join(reading.plain(argument) for argument in shapes)})"
+    drawn = plain(u**c, reading.displayed)
+    return f"{drawn} | data ~ {law}({', '.join(reading.plain(argument) for argument in shapes)})"
 
 
 def _log_densities(integral: Integral, reading: Reading, u: Any) -> Iterator[tuple[Derived, Any]]:
@@ -189,6 +198,38 @@ def _summed(value: Any, piece: Derived, integral: Integral, reading: Reading) ->
     sign = -1 if value.could_extract_minus_sign() else 1
     text = f"sum({', '.join(ranges)}: {unwrapped(reading.plain(sign * value))})"
     return sign * sp.Symbol(text, positive=True)
+
+
+def _shares_law(integral: Integral, reading: Reading) -> str:
+    """The exponent of each share, piece by piece."""
+    (name,) = integral.latents
+    factors = []
+    for piece in reading.pieces:
+        if piece.piece.name not in integral.pieces:
+            continue
+        shown = sp.expand_log(reading.display(piece, piece.raw, reading.names(piece)), force=True)
+        for known in piece.piece.knowns:
+            if not (isinstance(known.value, VariableRef) and known.value.name == name):
+                continue
+            share = readable(known.value)
+            logarithm = sp.Symbol("logarithm_", real=True)
+            exponent = sp.factor(sp.diff(sp.expand(shown).subs(sp.log(share), logarithm), logarithm))
+            power = reading.plain(share) if exponent == 1 else f"{reading.plain(share)}^({reading.plain(exponent)})"
+            ranges = _inside(piece.piece.plate, _home(integral, reading.model), reading.model)
+            ranges += [binder.name for binder in piece.piece.elements]
+            factors.append(f"prod({', '.join(ranges)}: {power})" if ranges else power)
+    return f"f({name} | data) is proportional to {'*'.join(factors)}: a Dirichlet law"
+
+
+def _cut_normal_law(integral: Integral, reading: Reading) -> str:
+    """The law of a number whose log-joint is quadratic on an interval."""
+    variables = [reading.model.variable(name) for name in integral.latents]
+    bounded = next(variable for variable in variables if variable.domain.kind != "real")
+    ends = {"positive": "(0, inf)", "unit": "(0, 1)"}.get(bounded.domain.kind)
+    ends = ends or show_domain(bounded.domain).removeprefix("interval")
+    whole, *rest = _normal_law(integral, reading).split("\n")
+    cut = f"cut to {ends}" if len(variables) == 1 else f"cut to {bounded.name} in {ends}"
+    return "\n".join([f"{whole}, {cut}" if len(rest) == 0 or "mean" in whole else whole, *rest])
 
 
 def _normal_law(integral: Integral, reading: Reading) -> str:

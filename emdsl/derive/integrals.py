@@ -8,27 +8,26 @@ integral is closed; otherwise it is taken by quadrature.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 import sympy as sp
 
 from emdsl.derive.deadline import DeadlineExceeded, deadline
 from emdsl.derive.degrees import degree
 from emdsl.derive.pieces import Derived
-from emdsl.derive.printing import source
 from emdsl.derive.separation import expand
-from emdsl.ir.derivation import Integral
+from emdsl.derive.shares import shares
+from emdsl.ir.derivation import INTERVAL, Integral
 from emdsl.ir.expressions import Apply, VariableRef, walk
-from emdsl.ir.latents import is_continuous
+from emdsl.ir.latents import is_continuous, is_shares
 from emdsl.ir.model import Factor, Model
 
-#: The functions of one variable that span a conjugate kernel, and the name of the law that it makes.
-KERNELS: tuple[tuple[str, str, frozenset[str]], ...] = (
-    ("gamma", "positive", frozenset({"log(u)", "u"})),
-    ("inverse gamma", "positive", frozenset({"log(u)", "1/u"})),
-    ("generalised inverse Gaussian", "positive", frozenset({"log(u)", "u", "1/u"})),
-    ("beta", "unit", frozenset({"log(u)", "log1p(-u)"})),
-)
+#: The logarithms that a log-joint may be linear in, besides powers.
+LOG, LOG_REST = "log(u)", "log(1 - u)"
 SECONDS_A_KERNEL = 2.0
+
+#: Domains that bound a number.
+BOUNDED = ("positive", "unit", "interval")
 
 
 def integrals(model: Model, pieces: Sequence[Derived]) -> tuple[Integral, ...]:
@@ -37,7 +36,10 @@ def integrals(model: Model, pieces: Sequence[Derived]) -> tuple[Integral, ...]:
     for names in components(model):
         hidden = frozenset(names)
         own = tuple(p.piece.name for p in pieces if not p.piece.prior and _looks_at(_factor(p, model), hidden))
-        found.append(_integral(names, own, model, pieces))
+        if any(is_shares(model.variable(name), model) for name in names):
+            found.append(shares(names, own, model, pieces))
+        else:
+            found.append(_integral(names, own, model, pieces))
     return tuple(found)
 
 
@@ -83,25 +85,65 @@ def _integral(names: tuple[str, ...], own: tuple[str, ...], model: Model, pieces
     real = all(model.variable(name).domain.kind == "real" for name in names)
     if highest <= 2 and real:
         return Integral(names, own, "gaussian", lag=lag)
+    if highest <= 2 and not lag and _one_bounded(names, model):
+        return Integral(names, own, "kernel", kernel=INTERVAL, basis=("u", "u^2"))
     if len(names) == 1 and not lag and not model.variable(names[0]).axes:
         basis = _basis(names[0], [piece for piece in pieces if piece.piece.name in own])
         if basis is not None:
             found = _kernel(basis, model.variable(names[0]).domain.kind)
             if found is not None:
-                return Integral(names, own, "kernel", kernel=found[0], basis=found[1])
+                kernel, power = found
+                texts = tuple(sorted(map(_text, basis)))
+                return Integral(names, own, "kernel", kernel=kernel, basis=texts, power=power)
     return Integral(names, own, "quadrature", lag=lag)
 
 
-def _kernel(basis: frozenset[str], domain: str) -> tuple[str, tuple[str, ...]] | None:
-    for name, wanted, functions in KERNELS:
-        if domain == wanted and basis <= functions:
-            return name, tuple(sorted(functions))
+def _one_bounded(names: tuple[str, ...], model: Model) -> bool:
+    """Whether all hidden numbers of a unit are real but for a single one that lies in an interval."""
+    variables = [model.variable(name) for name in names]
+    bounded = [variable for variable in variables if variable.domain.kind != "real"]
+    plates = {variable.plate for variable in variables}
+    return len(bounded) == 1 and len(plates) == 1 and bounded[0].domain.kind in BOUNDED and not bounded[0].axes
+
+
+#: A function of one variable: a logarithm, or a power of it.
+_Function = str | Fraction
+
+
+def _kernel(basis: frozenset[_Function], domain: str) -> tuple[str, Fraction] | None:
+    """The law whose density is the exponential of a sum of these functions, and the power of the variable that it is the
+    law of; None where its integral is not known.
+    """
+    powers = sorted(item for item in basis if isinstance(item, Fraction))
+    if domain == "unit" and not powers:
+        return "beta", Fraction(1)
+    if domain != "positive" or LOG_REST in basis:
+        return None
+    match powers:
+        case []:
+            return "gamma", Fraction(1)
+        case [c] if c == -1:
+            return "inverse gamma", Fraction(1)
+        case [c]:
+            return "gamma", c
+        case [low, high] if low == -high:
+            return "generalised inverse Gaussian", high
+        case [low, high] if high == 2 * low:
+            return "modified half-normal", low
+        case [low, high] if low == 2 * high:
+            return "modified half-normal", high
     return None
 
 
-def _basis(name: str, pieces: Sequence[Derived]) -> frozenset[str] | None:
+def _text(function: _Function) -> str:
+    if isinstance(function, str):
+        return function
+    return "u" if function == 1 else f"u^{function}" if function.denominator == 1 and function > 0 else f"u^({function})"
+
+
+def _basis(name: str, pieces: Sequence[Derived]) -> frozenset[_Function] | None:
     """The functions of the variable that the log-joint is linear in, or None where it is not linear in a few."""
-    found: set[str] = set()
+    found: set[_Function] = set()
     for piece in pieces:
         symbol = sp.Symbol("hidden_", positive=True)
         raw = _unbundled(piece, name, symbol)
@@ -148,16 +190,21 @@ def _is_multiple(value: object, name: str) -> bool:
     return _is(value, name)
 
 
-def _functions(log_density: sp.Expr, symbol: sp.Symbol) -> set[str] | None:
-    u = sp.Symbol("u", positive=True)
-    found: set[str] = set()
+def _functions(log_density: sp.Expr, symbol: sp.Symbol) -> set[_Function] | None:
+    found: set[_Function] = set()
     for term in sp.Add.make_args(expand(log_density)):
         _, part = term.as_independent(symbol, as_Add=False)
         if part == 1:
             continue
-        if part.free_symbols != {symbol}:
+        base, power = part.as_base_exp()
+        if part == sp.log(symbol):
+            found.add(LOG)
+        elif part == sp.log(1 - symbol):
+            found.add(LOG_REST)
+        elif base == symbol and isinstance(power, sp.Rational):
+            found.add(Fraction(int(power.p), int(power.q)))
+        else:
             return None
-        found.add(source(part.subs(symbol, u)).replace(" ", ""))
     return found
 
 

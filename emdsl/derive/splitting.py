@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -25,6 +25,7 @@ from emdsl.ir.expressions import (
     rewrite,
     walk,
 )
+from emdsl.ir.latents import is_shares
 from emdsl.ir.model import Branch, Guard, Labels, Model
 
 #: Finite hidden variables used as numbers are substituted value by value up to this many values, kept as a table
@@ -50,7 +51,7 @@ def split_branch(branch: Branch, model: Model) -> Iterator[Part]:
     """The parts of one branch: cases with parameters split into guards, sums at the top into parts."""
     guards: tuple[Expression | Guard, ...] = branch.guards
     for more, expression in _cases(fold(branch.log_density), model):
-        yield from _parts(guards + more, expression)
+        yield from _parts(guards + more, expression, _with_shares(model))
 
 
 def indicator(subject: Expression, labels: tuple[str, ...]) -> Choose:
@@ -151,11 +152,25 @@ def _static_labels(variable: VariableRef, model: Model) -> tuple[str, ...] | Non
     return source.labels
 
 
-def _parts(guards: tuple[Expression | Guard, ...], expression: Expression) -> Iterator[Part]:
+#: Whether an expression is to be taken apart: parameters or hidden shares stand in it.
+_Wanted = Callable[[Expression], bool]
+
+
+def _with_shares(model: Model) -> _Wanted:
+    shares = {variable.name for variable in model.variables if is_shares(variable, model)}
+
+    def wanted(expression: Expression) -> bool:
+        nodes = walk(expression)
+        return has_parameters(expression) or any(isinstance(n, VariableRef) and n.name in shares for n in nodes)
+
+    return wanted
+
+
+def _parts(guards: tuple[Expression | Guard, ...], expression: Expression, wanted: _Wanted) -> Iterator[Part]:
     rest: list[tuple[Fraction, Expression]] = []
     for scale, term in addends(expression, Fraction(1)):
-        if isinstance(term, Reduce) and has_parameters(term):
-            yield from _reduced(guards, term, scale)
+        if isinstance(term, Reduce) and wanted(term):
+            yield from _reduced(guards, term, scale, wanted)
         else:
             rest.append((scale, term))
     if rest:
@@ -165,13 +180,15 @@ def _parts(guards: tuple[Expression | Guard, ...], expression: Expression) -> It
         yield Part(guards, (), total)
 
 
-def _reduced(guards: tuple[Expression | Guard, ...], term: Reduce, scale: Fraction) -> Iterator[Part]:
+def _reduced(
+    guards: tuple[Expression | Guard, ...], term: Reduce, scale: Fraction, wanted: _Wanted
+) -> Iterator[Part]:
     if term.op == "logsumexp":
         if abs(scale) != 1:
             raise EmmError("not-supported-yet", "a softmax raised to a power has no derivation yet")
         yield Part(guards, (), term.body, scale, term.binder)
     elif term.op == "sum":
-        for part in _parts(guards, _scaled(scale, term.body)):
+        for part in _parts(guards, _scaled(scale, term.body), wanted):
             yield replace(part, binders=(term.binder, *part.binders))
     else:
         raise EmmError("not-supported-yet", "a product of parameters over an index set has no derivation yet")

@@ -7,17 +7,19 @@ is only known to be greater than x counts `log P(x < X <= b) - D`, and so on: fi
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import reduce
+from typing import Any
 
 from emdsl.families.cuttable import Cuttable, Distributed
 from emdsl.families.family import Arguments, Family, Target
 from emdsl.graph.constants import exact_value
 from emdsl.graph.failures import failure
-from emdsl.graph.names import Names
+from emdsl.graph.names import Names, VariableHead
 from emdsl.ir.arithmetic import MINUS_INFINITY, ONE, ZERO, apply
-from emdsl.ir.expressions import Apply, Expression, Number, VariableRef, walk
+from emdsl.ir.expressions import Apply, Expression, Number, ParameterRef, VariableRef, walk
 from emdsl.ir.model import ABOVE, BELOW, BETWEEN, CELL_SUFFIX, CELLS, SEEN, Branch, Domain, Guard
 from emdsl.syntax import tree
 
@@ -146,6 +148,12 @@ class _Cutter:
         if ends[0] is not None and ends[1] is not None and ends[0] >= ends[1] and not self.family.discrete:
             raise failure("truncation", f"nothing lies between {_shown(ends[0])} and {_shown(ends[1])}", self.node)
         counts = self.family.discrete and self.family.range(self.arguments).kind in ("natural", "integer")
+        moving = next((item for end in (low, high) for item in walk(end) if isinstance(item, ParameterRef)), None)
+        if counts and moving is not None:
+            raise failure(
+                "truncation", f"the likelihood of a count moves by steps with its bounds, and `{moving.name}` is a "
+                "parameter", self.node, f"const {moving.name} = …",
+            )  # fmt: skip
         if counts:
             low = _whole("ceil", low, ends[0], -1)
             high = _whole("floor", high, ends[1], 0)
@@ -220,12 +228,30 @@ class _Cutter:
         inside = reduce(lambda one, two: Apply("and", (one, two)), conditions)
         return apply("where", inside, ZERO, MINUS_INFINITY)
 
+    def _inside_domain(self, bound: Bound) -> Bound:
+        """A bound with parameters, drawn back into the law's domain where it may leave it: without a step, whose slope
+        nobody could climb.
+        """
+        if bound.sure or not any(isinstance(item, ParameterRef) for item in walk(bound.at)):
+            return bound
+        at, (low, high) = bound.at, self._ends()
+        domain = None
+        if isinstance(at, ParameterRef) and len(at.indices) == len(self.names.parameters[at.name].axes):
+            domain = self.names.parameters[at.name].domain.kind
+        if low is not None and not (low == ZERO and domain in ("positive", "unit")):
+            at = Apply("max", (at, low))
+        if high is not None and not (high == ONE and domain == "unit"):
+            at = Apply("min", (at, high))
+        return replace(bound, at=at, sure=True)
+
     def _below(self, bound: Bound) -> Expression:
         assert isinstance(self.family, Distributed)
+        bound = self._inside_domain(bound)
         return self._clipped(self.family.log_below(self.arguments, bound.at), bound, MINUS_INFINITY, ZERO)
 
     def _above(self, bound: Bound) -> Expression:
         assert isinstance(self.family, Distributed)
+        bound = self._inside_domain(bound)
         return self._clipped(self.family.log_above(self.arguments, bound.at), bound, ZERO, MINUS_INFINITY)
 
     def _clipped(self, logarithm: Expression, bound: Bound, before: Expression, behind: Expression) -> Expression:
@@ -240,13 +266,25 @@ class _Cutter:
         return logarithm
 
     def _within(self, density: Expression, target: Target) -> Expression:
-        """The density, 0 outside of bounds that hidden variables move; data are held to theirs where they are read."""
-        if self.cutting.truncated is None:
+        """The density, 0 outside of bounds that hidden variables move, and outside of those of a hidden count; data are
+        held to theirs where they are read, and a hidden number to the interval that it is integrated over.
+        """
+        if self.cutting.truncated is None or (self._hidden(target) and self.cutting.domain.kind != "finite"):
             return density
+        heads, of_count = self.names.heads, self._hidden(target)
         for op, end in zip((">=", "<="), self.cutting.truncated, strict=True):
-            if any(isinstance(n, VariableRef) and self.names.heads[n.name].kind == "latent" for n in walk(end)):
+            moves = (isinstance(n, ParameterRef) or _is_latent(n, heads) for n in walk(end))
+            if of_count or any(moves):
                 density = apply("where", Apply(op, (target.reference, end)), density, MINUS_INFINITY)
         return density
+
+    def _hidden(self, target: Target) -> bool:
+        name = getattr(target.reference, "name", "")
+        return name in self.names.heads and self.names.heads[name].kind == "latent"
+
+
+def _is_latent(node: Any, heads: Mapping[str, VariableHead]) -> bool:
+    return isinstance(node, VariableRef) and heads[node.name].kind == "latent"
 
 
 def _whole(op: str, bound: Expression, known: Fraction | float | None, shift: int) -> Expression:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from emdsl.families.categorical import FINITE
 from emdsl.families.family import BINARY, Support, Value
@@ -12,6 +13,7 @@ from emdsl.graph.counts import counted
 from emdsl.graph.domains import domain_of
 from emdsl.graph.expressions import is_word, resolve
 from emdsl.graph.failures import failure
+from emdsl.graph.intervals import narrowed, window
 from emdsl.graph.laws import support
 from emdsl.graph.names import Names, Scope, VariableHead, VariableStatement
 from emdsl.graph.values import Pair, scalar
@@ -78,6 +80,9 @@ def _drawn(names: Names, name: str, node: tree.LatentStmt | tree.ObservedStmt, p
                 "index-set", f"the law of `{name}` gives {_of(domain)}, not values of `{node.domain.name}`", node.domain
             )
     kind: Kind = "latent" if isinstance(node, tree.LatentStmt) else "observed"
+    inside = window(node, scope, names) if isinstance(node, tree.LatentStmt) else None
+    if inside is not None:
+        found = replace(found, domain=narrowed(found.domain, inside, names))
     found = counted(found, name, node, names)
     sets = _value_sets(found, drawn, scope.declared, node, names)
     return VariableHead(

@@ -200,19 +200,9 @@ def _is_latent(variable: VariableRef, names: Names) -> bool:
 
 
 def bounds(truncated: tree.Truncated, scope: Scope, names: Names) -> tuple[Expression, Expression]:
-    """The bounds, of constants, inputs and finite hidden variables."""
-    found = []
-    for node in (truncated.low, truncated.high):
-        value = scalar(number(node, scope, names), node)
-        parameter = next((item for item in walk(value) if isinstance(item, ParameterRef)), None)
-        if parameter is not None:
-            raise failure(
-                "truncation",
-                f"the bounds of a truncation are constants or inputs, and `{parameter.name}` is a parameter",
-                node,
-            )
-        found.append(value)
-    return found[0], found[1]
+    """The bounds, of constants, inputs, finite hidden variables and parameters."""
+    low, high = (scalar(number(node, scope, names), node) for node in (truncated.low, truncated.high))
+    return low, high
 
 
 def warn_of_effects(node: tree.ObservedStmt, factors: Sequence[Factor], names: Names) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from emdsl.diagnostics.errors import EmmError
 from emdsl.graph.failures import failure
-from emdsl.graph.laws import laws
 from emdsl.graph.names import Names, VariableHead
 from emdsl.ir.expressions import VariableRef, walk
 from emdsl.ir.model import CELL_SUFFIX, Factor, Map
@@ -36,20 +35,6 @@ class Refusal:
     place: Callable[[Site], tree.Node | None]
 
 
-def _modifier(kind: type[tree.Modifier]) -> Callable[[Site], tree.Node | None]:
-    def place(site: Site) -> tree.Node | None:
-        if site.head is not None or not isinstance(site.node, tree.LatentStmt | tree.ObservedStmt):
-            return None
-        written = site.node.law
-        parts = (written.first, written.after) if isinstance(written, tree.ChainLaw) else (written,)
-        found = (law for part in parts if part is not None for law in laws(part))
-        modifiers = [modifier for part in parts if part is not None for modifier in part.modifiers]
-        modifiers += [modifier for law in found for modifier in law.modifiers]
-        return next((modifier for modifier in modifiers if isinstance(modifier, kind)), None)
-
-    return place
-
-
 def _latent(condition: Callable[[VariableHead], bool]) -> Callable[[Site], tree.Node | None]:
     def place(site: Site) -> tree.Node | None:
         head = site.head
@@ -61,11 +46,6 @@ def _latent(condition: Callable[[VariableHead], bool]) -> Callable[[Site], tree.
 def _given_in_chain(site: Site) -> tree.Node | None:
     plate = site.names.plates.get(site.plate or "")
     return site.node if isinstance(site.node, tree.GivenStmt) and plate is not None and plate.ordered else None
-
-
-def _cut_latent(site: Site) -> tree.Node | None:
-    found = (_modifier(kind)(site) for kind in (tree.Censored, tree.Truncated))
-    return next((node for node in found if node is not None and isinstance(site.node, tree.LatentStmt)), None)
 
 
 def _looked_at_bound(site: Site) -> tree.Node | None:
@@ -90,7 +70,6 @@ REFUSALS: tuple[Refusal, ...] = (
         "a latent variable outside every plate",
         _latent(lambda head: head.plate is None and head.domain.kind == "finite"),
     ),
-    Refusal("a latent variable that is truncated or censored", _cut_latent),
     Refusal("a law that looks at a censored or grouped variable", _looked_at_bound),
     Refusal("`given` in a chain", _given_in_chain),
 )

@@ -15,6 +15,7 @@ from emdsl.graph.cuts import Cutting
 from emdsl.graph.expressions import number
 from emdsl.graph.failures import failure
 from emdsl.graph.heads import first_law, map_value, statement_scope
+from emdsl.graph.intervals import window
 from emdsl.graph.laws import Key, draws, event_axes
 from emdsl.graph.modifiers import cutting, warn_of_effects
 from emdsl.graph.names import Names, Scope, VariableHead
@@ -143,12 +144,16 @@ class Statements:
         target: Target,
     ) -> Cutting | None:
         """What the modifiers of a statement come to; the variable of its cells is declared."""
+        here = next(i for i, variable in enumerate(self.variables) if variable.name == head.name)
         if isinstance(node, tree.LatentStmt):
-            return None
+            inside = window(node, scope, self.names)
+            if inside is None:
+                return None
+            self.variables[here] = replace(self.variables[here], truncated=inside)
+            return Cutting(head.domain, truncated=inside)
         made = cutting(node, plate, scope, head, target, self.names)
         if made is None:
             return None
-        here = next(i for i, variable in enumerate(self.variables) if variable.name == head.name)
         self.variables[here] = replace(self.variables[here], truncated=made.cutting.truncated)
         if made.cut is not None:
             name = f"{head.name}{CELL_SUFFIX}"

@@ -9,6 +9,7 @@ Supported: any log-density over finite and continuous latent variables, paramete
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 from emdsl.ir.expressions import Binder, Expression, ParameterRef, Stationary, VariableRef
@@ -220,6 +221,12 @@ class Update:
         return "; ".join(f"{', '.join(names)}: {why}" for why, names in gathered.items())
 
 
+#: The kernel of a number whose log-joint is quadratic, on the interval that it lies in.
+INTERVAL = "normal on an interval"
+#: The kernel of shares that sum to 1, of whose logarithms the log-joint is a linear function.
+SHARES = "Dirichlet"
+
+
 @dataclass(frozen=True)
 class Integral:
     """Continuous hidden variables that are integrated out together, and how.
@@ -227,11 +234,11 @@ class Integral:
     `pieces` are those that look at them. `method`:
     gaussian    the log-joint is quadratic in them
     kernel      the log-joint is linear in the functions `basis` of the one variable `u`, whose exponential integrates
-                in closed form as that of the law `kernel`
+                in closed form as that of the law `kernel`; of the kernel INTERVAL there may be others, jointly normal
     grid        smooth, the variable's own law a fixed normal: summed over one grid for all units, as a finite variable
     quadrature  smooth otherwise: adaptive Gauss-Hermite quadrature
     monte-carlo only where the user asks for it: importance sampling around the joint mode
-    `lag` is how far back laws look at them along a chain (0: they do not).
+    `lag` is how far back laws look at them along a chain (0: they do not). The kernel is one in `u^power`.
     """
 
     latents: tuple[str, ...]
@@ -240,6 +247,7 @@ class Integral:
     kernel: str = ""
     basis: tuple[str, ...] = ()
     lag: int = 0
+    power: Fraction = Fraction(1)
 
 
 @dataclass(frozen=True)

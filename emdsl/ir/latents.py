@@ -22,3 +22,15 @@ def continuous_latents(expression: Any, model: Model) -> Iterator[VariableRef]:
     for node in walk(expression):
         if isinstance(node, VariableRef) and is_continuous(model.variable(node.name)):
             yield node
+
+
+def event_axes(variable: Variable, model: Model) -> int:
+    """How many of the last axes of an array variable one law draws together."""
+    targets = [factor.target for factor in model.factors if factor.target is not None]
+    return max((len(variable.axes) - len(item.indices) for item in targets if item.name == variable.name), default=0)
+
+
+def is_shares(variable: Variable, model: Model) -> bool:
+    """Whether a variable is hidden and holds shares that sum to 1: numbers between 0 and 1 that one law draws together.
+    """
+    return is_continuous(variable) and variable.domain.kind == "unit" and event_axes(variable, model) > 0

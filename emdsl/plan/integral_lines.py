@@ -42,7 +42,8 @@ def _method(integral: Integral, model: Model) -> str:
         case "gaussian":
             return f"normal, integrated in closed form {where}"
         case "kernel":
-            return f"conjugate, integrated in closed form {where}; its posterior is a {integral.kernel} law"
+            of = "" if integral.power == 1 else f" of {integral.latents[0]}^({integral.power})"
+            return f"conjugate, integrated in closed form {where}; its posterior is a {integral.kernel} law{of}"
         case "grid":
             return "no closed form; its own law is a fixed normal: summed over one grid of nodes for all units"
         case "quadrature" if integral.lag or where.startswith("across"):

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
 
 from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
-from emdsl.ir.derivation import Integral
+from emdsl.ir.derivation import INTERVAL, SHARES, Integral
+from emdsl.ir.latents import event_axes
 from emdsl.ir.model import Model
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.crossed import EACH, EachPiece, Layout, crossed_layout, crossed_sites, crossed_ties
+from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.gaussian_method import GaussianMethod, Ties
 from emdsl.plan.latent_pieces import AnyPiece, LatentPiece, Rows, Site, VectorPiece, sites_of, vector_data
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.matrices import bind_hidden_gaussian
 from emdsl.plan.moment_piece import moment_piece
 from emdsl.plan.monte_carlo import FIRST_PAIRS, MonteCarlo
-from emdsl.plan.named import POINT
+from emdsl.plan.named import POINT, ROW
+from emdsl.plan.share_piece import share_piece
 from emdsl.plan.unit_kernel import KernelUnits
 from emdsl.plan.unit_quadrature import FIRST_COUNT, MOST_VARIABLES, QuadratureUnits
+from emdsl.plan.unit_shares import ShareUnits
 from emdsl.runtime.integrals.chain_ties import ChainTies
+from emdsl.runtime.integrals.interval_ties import IntervalTies
+from emdsl.runtime.integrals.kernels import kernel_of
 from emdsl.runtime.integrals.unit_ties import UnitTies
 from emdsl.runtime.problem import Array, Theta
+
+ZERO, ONE, INFINITY = np.asarray(0.0), np.asarray(1.0), np.asarray(np.inf)
 
 
 class Evidence(Protocol):
@@ -101,7 +110,7 @@ def bind_integral(
     model, bound = binder.model, binder.bound
     own = [pieces[name] for name in integral.pieces]
     plates = {model.variable(name).plate for name in integral.latents}
-    if len(plates) > 1 or None in plates:
+    if len(plates) > 1 or (None in plates and integral.method != "kernel"):
         return _crossed(integral, own, binder, module, inner_weights)
     level = _home(integral, model, bound)
     first = own[0]
@@ -109,9 +118,33 @@ def bind_integral(
     hidden = tuple(first.axes.sizes[axis] for axis in axes)
     _check_axes(axes, level, integral, model, bound)
     steps = level + 1 if integral.lag else level
-    found = tuple(_piece(item, binder, module, hidden, _rows(item, steps, level, bound, inner_weights)) for item in own)
+    rows = [_rows(item, steps, level, bound, inner_weights) for item in own]
+    if integral.kernel == SHARES:
+        return _shares(integral, own, rows, binder, module, (level, axes, hidden))
+    found = tuple(_piece(item, binder, module, hidden, some) for item, some in zip(own, rows, strict=True))
     method = _method(integral, found, binder, (level, steps), hidden)
     return BoundIntegral(integral, level, axes, hidden, bound.levels[level].size, found, method)
+
+
+def _shares(
+    integral: Integral, own: Sequence[BoundPiece], rows: Sequence[Rows], binder: PieceBinder, module: Any,
+    home: tuple[int, tuple[str, ...], tuple[int, ...]],
+) -> BoundIntegral:  # fmt: skip
+    """Hidden shares: `home` is the level of their units, the finite hidden variables around and their lengths."""
+    (name,) = integral.latents
+    level, axes, hidden = home
+    variable = binder.model.variable(name)
+    sizes = [len(binder.bound.indexes[axis]) for axis in variable.axes]
+    sites = tuple((name, place, 0) for place in product(*(range(size) for size in sizes)))
+    size = int(np.prod(sizes[len(sizes) - event_axes(variable, binder.model) :]))
+    found = tuple(
+        share_piece(item, binder, _density(item, module), sites, hidden, some)
+        for item, some in zip(own, rows, strict=True)
+    )
+    units = binder.bound.levels[level].size
+    laws = tuple(_is_own_law(piece, integral) for piece in found)
+    method = ShareUnits(found, (len(sites), *hidden, units), size, laws)
+    return BoundIntegral(integral, level, axes, hidden, units, found, method)
 
 
 def _home(integral: Integral, model: Model, bound: Bound) -> int:
@@ -216,13 +249,15 @@ def _method(
     integral: Integral, pieces: tuple[AnyPiece, ...], binder: PieceBinder, levels: tuple[int, int],
     hidden: tuple[int, ...],
 ) -> Method:  # fmt: skip
-    model, bound = binder.model, binder.bound
+    bound = binder.bound
     _, steps = levels
     order = order_of(pieces)
     shape = (len(order), *hidden, bound.levels[steps].size)
     own_laws = tuple(_is_own_law(piece, integral) for piece in pieces)
+    if integral.kernel == INTERVAL:
+        return GaussianMethod(pieces, own_laws, _interval_ties(order, shape, pieces[0].bound, binder))
     if integral.method == "kernel":
-        return KernelUnits(pieces, shape, own_laws, integral.kernel)
+        return KernelUnits(pieces, shape, own_laws, kernel_of(integral.kernel, float(integral.power)))
     ties: Ties = UnitTies(order, shape)
     if integral.lag:
         ties = ChainTies(order, shape, np.ascontiguousarray(bound.levels[steps].starts), integral.lag)
@@ -231,8 +266,35 @@ def _method(
     if integral.method == "monte-carlo" or integral.lag or len(order) > MOST_VARIABLES:
         return _sampled(integral, pieces, own_laws, ties, binder)
     slots = tuple(tuple(order[site] for site in piece.sites) for piece in pieces)
-    kinds = tuple(model.variable(name).domain.kind for name, _, _ in order)
-    return QuadratureUnits(pieces, slots, shape, own_laws, kinds, integral.latents, FIRST_COUNT * bound.nodes)
+    ends = tuple(_interval(name, pieces[0].bound, binder) for name, _, _ in order)
+    return QuadratureUnits(pieces, slots, shape, own_laws, ends, integral.latents, FIRST_COUNT * bound.nodes)
+
+
+def _interval(name: str, item: BoundPiece, binder: PieceBinder) -> tuple[Array, Array]:
+    """The ends of the interval that a hidden number lies in, each `(*cells, units)` with axes of length 1 where it does
+    not vary.
+    """
+    domain = binder.model.variable(name).domain
+    if domain.kind != "interval":
+        return {"positive": (ZERO, INFINITY), "unit": (ZERO, ONE)}.get(domain.kind, (-INFINITY, INFINITY))
+    level = next(n for n, found in enumerate(binder.bound.levels) if found.plate == binder.model.variable(name).plate)
+    evaluator = Evaluator(binder.model, binder.bound, level=level)
+    axes = (*(axis for axis in item.axes.hidden if axis != POINT), ROW)
+    assert domain.low is not None and domain.high is not None
+    low, high = (np.asarray(evaluator.value(end).aligned(axes), dtype=np.float64) for end in (domain.low, domain.high))
+    if not (low < high).all():
+        raise EmmError(
+            "bounds-crossed", f"`{name}` is truncated to an interval whose ends are crossed",
+            help="the lower end is less than the upper one",
+        )  # fmt: skip
+    return low, high
+
+
+def _interval_ties(
+    order: Mapping[Site, int], shape: tuple[int, ...], item: BoundPiece, binder: PieceBinder
+) -> IntervalTies:
+    (bounded,) = (site for site in order if binder.model.variable(site[0]).domain.kind != "real")
+    return IntervalTies(order, shape, order[bounded], *_interval(bounded[0], item, binder))
 
 
 def order_of(pieces: Sequence[AnyPiece]) -> dict[Site, int]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 from emdsl.diagnostics.errors import EmmError
-from emdsl.ir.derivation import Derivation, Integral
+from emdsl.ir.derivation import SHARES, Derivation, Integral
 from emdsl.ir.model import Model
 
 #: Methods that are exact but for rounding.
@@ -38,7 +39,12 @@ def _by_draws(integral: Integral) -> Integral:
             f"the law of {_names(integral)} is fixed: it is summed over one grid of nodes, its laws tables by node",
             place="--plan", help="--plan auto",
         )  # fmt: skip
-    return replace(integral, method="monte-carlo", kernel="", basis=())
+    if integral.kernel == SHARES:
+        raise EmmError(
+            "not-simulated", f"the shares {_names(integral)} sum to 1, and draws are made of free real numbers",
+            place="--plan", help="--plan auto",
+        )  # fmt: skip
+    return replace(integral, method="monte-carlo", kernel="", basis=(), power=Fraction(1))
 
 
 def _check_closed(integral: Integral) -> None:
@@ -61,7 +67,12 @@ def _by_quadrature(integral: Integral, model: Model) -> Integral:
             "is for one unit",
             place="--plan", help="--plan auto",
         )  # fmt: skip
-    return replace(integral, method="quadrature", kernel="", basis=())
+    if integral.kernel == SHARES:
+        raise EmmError(
+            "no-quadrature", f"the shares {_names(integral)} sum to 1, and a grid of nodes is for free numbers",
+            place="--plan", help="--plan auto",
+        )  # fmt: skip
+    return replace(integral, method="quadrature", kernel="", basis=(), power=Fraction(1))
 
 
 def _names(integral: Integral) -> str:

@@ -9,39 +9,43 @@ import numpy as np
 
 from emdsl.plan.gaussian_method import DrawnEvidence
 from emdsl.plan.latent_pieces import AnyPiece
-from emdsl.runtime.integrals.kernels import KERNELS, Kernel, coefficients, weights
+from emdsl.runtime.integrals.kernels import Kernel, coefficients, weights
 from emdsl.runtime.problem import Array, Theta
+
+#: Points are moved to the posterior where they lie off by more than this factor, so many times at most.
+FAR, ROUNDS = 4.0, 5
 
 
 @dataclass
 class KernelUnits:
-    """`shape` is `(1, *cells, units)`; `own_laws` marks the law of the hidden variable itself; `kernel` its name."""
+    """`shape` is `(1, *cells, units)`; `own_laws` marks the law of the hidden variable itself; `form` is the kernel."""
 
     pieces: tuple[AnyPiece, ...]
     shape: tuple[int, ...]
     own_laws: tuple[bool, ...]
-    kernel: str
+    form: Kernel
     scale: Array | None = field(default=None, repr=False)
-
-    @property
-    def form(self) -> Kernel:
-        """The kernel by its name."""
-        return KERNELS[self.kernel]
 
     def evidence(self, theta: Theta, v: Array) -> KernelEvidence:
         """The integral at theta."""
         form = self.form
-        points = self._points()
-        found = self._coefficients(theta, v, points, (True,) * len(self.pieces))
-        log_integral, means = form.integrate(found[1:])
+        for _ in range(ROUNDS):
+            points = self._points()
+            found = self._coefficients(theta, v, points, (True,) * len(self.pieces))
+            log_integral, means = form.integrate(found[1:])
+            if form.bounded or self._is_settled(self._typical(means)):
+                break
         value = found[0] + log_integral
         if not np.isfinite(value).all():
             value = np.where(np.isnan(value), -np.inf, value)
-        if not form.bounded:
-            # Points near the posterior keep the digits of the coefficients.
-            place = self._typical(means)
-            self.scale = np.where(np.isfinite(place) & (place > 0), place, 1.0)
-        return KernelEvidence(self, value, means, found[1:])
+        return KernelEvidence(self, value, means, found[1:], points)
+
+    def _is_settled(self, place: Array) -> bool:
+        """Whether the points lie around the posterior, where coefficients keep their digits; they are moved there."""
+        old = 1.0 if self.scale is None else self.scale
+        self.scale = np.where(np.isfinite(place) & (place > 0), place, 1.0)
+        ratio = self.scale / old
+        return bool(((ratio < FAR) & (ratio > 1.0 / FAR)).all())
 
     def _typical(self, means: Array) -> Array:
         """A typical value: the mean of the logarithm is a function of every kernel."""
@@ -75,6 +79,7 @@ class KernelEvidence:
     value: Array
     means: Array
     coefficients: Array
+    points: Array
 
     def forward(self, rows: slice) -> Array:
         """Log-evidence of some units."""
@@ -82,7 +87,7 @@ class KernelEvidence:
 
     def statistics(self, weights_: Array) -> dict[str, Any]:
         """Points whose weights give every function of the kernel its mean."""
-        points = self.units._points()
+        points = self.points
         share = weights(self.means, points, self.units.form) * weights_[..., None, :]
         return {piece.name: piece.statistics(points[None], share) for piece in self.units.pieces}
 

@@ -29,13 +29,15 @@ ARRIVED = 1e-7
 
 @dataclass
 class QuadratureUnits:
-    """`slots`, `shape`, `own_laws` as for Gaussian units; `kinds` are the domains of the d variables."""
+    """`slots`, `shape`, `own_laws` as for Gaussian units; `ends` are those of the interval that each of the d
+    variables lies in, infinite or `(*cells, units)`.
+    """
 
     pieces: tuple[AnyPiece, ...]
     slots: tuple[tuple[int, ...], ...]
     shape: tuple[int, ...]
     own_laws: tuple[bool, ...]
-    kinds: tuple[str, ...]
+    ends: tuple[tuple[Array, Array], ...]
     latents: tuple[str, ...]
     count: int = FIRST_COUNT
     around: tuple[Array, Array] | None = field(default=None, repr=False)
@@ -73,12 +75,12 @@ class QuadratureUnits:
 
     def _values(self, x: Array) -> Array:
         """Hidden values of coordinates on the line, `(d, ...)`."""
-        return np.stack([_value(row, kind) for row, kind in zip(x, self.kinds, strict=True)])
+        return np.stack([_value(row, *ends) for row, ends in zip(x, self.ends, strict=True)])
 
     def _joint(self, theta: Theta, v: Array, x: Array, used: tuple[bool, ...]) -> Array:
         """The log-joint in coordinates `(d, *cells, points, units)`: `(*cells, points, units)`."""
         values = self._values(x)
-        total = sum((_log_slope(row, kind) for row, kind in zip(x, self.kinds, strict=True)), np.zeros(x.shape[1:]))
+        total = sum((_log_slope(row, *ends) for row, ends in zip(x, self.ends, strict=True)), np.zeros(x.shape[1:]))
         for piece, slots, wanted in zip(self.pieces, self.slots, used, strict=True):
             if wanted:
                 total = total + piece.summed(theta, v, values[list(slots)])
@@ -146,16 +148,36 @@ class QuadratureEvidence:
         return mean, ((self.points - mean[..., None, :]) ** 2 * self.share).sum(axis=-2)
 
 
-def _value(x: Array, kind: str) -> Array:
-    if kind == "positive":
-        return np.asarray(np.exp(x))
-    return logistic(x) if kind == "unit" else x
-
-
-def _log_slope(x: Array, kind: str) -> Array:
-    if kind == "positive":
+def _value(x: Array, low: Array, high: Array) -> Array:
+    """A number on the line as one between `low` and `high`."""
+    if _unbounded(low, high):
         return x
-    return -np.logaddexp(0.0, x) - np.logaddexp(0.0, -x) if kind == "unit" else np.zeros(x.shape)
+    below, above = _by_point(low), _by_point(high)
+    with np.errstate(all="ignore"):
+        inside = below + (above - below) * logistic(x)
+        one_end = np.where(np.isfinite(below), below + np.exp(x), above - np.exp(x))
+    ends = np.isfinite(below).astype(int) + np.isfinite(above)
+    return np.asarray(np.where(ends == 2, inside, np.where(ends == 1, one_end, x)))
+
+
+def _log_slope(x: Array, low: Array, high: Array) -> Array:
+    """The logarithm of the derivative of `_value`."""
+    if _unbounded(low, high):
+        return np.zeros(x.shape)
+    below, above = _by_point(low), _by_point(high)
+    with np.errstate(all="ignore"):
+        inside = np.log(above - below) - np.logaddexp(0.0, x) - np.logaddexp(0.0, -x)
+    ends = np.isfinite(below).astype(int) + np.isfinite(above)
+    return np.asarray(np.where(ends == 2, inside, np.where(ends == 1, x, 0.0)))
+
+
+def _unbounded(low: Array, high: Array) -> bool:
+    return bool(np.isneginf(low).all() and np.isposinf(high).all())
+
+
+def _by_point(end: Array) -> Array:
+    """An end `(*cells, units)` with an axis of points."""
+    return end[..., None, :] if end.ndim else end
 
 
 def _inverse(precision: Array, spread: Array) -> Array:

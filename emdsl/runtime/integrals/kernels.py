@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from emdsl.runtime.functions import digamma, lgamma
+from emdsl.runtime.integrals.half_normal import integrate_half_normal
 from emdsl.runtime.problem import Array
 
 
@@ -16,7 +17,7 @@ class Kernel:
     """One kernel. `functions` are its `t_j` by their text; `integrate` takes the coefficients `(j, ...)` and gives the
     log-integral and the means of the functions (NaN and minus infinity where it has no finite integral); `moments`
     gives mean and variance of `u`, which may be infinite; `draw` gives one value for each; `nodes` are points relative
-    to the scale of `u` at which log-densities are to be known.
+    to the scale of `u` at which log-densities are to be known. `raised` gives `E[u^q]`, infinite where there is none.
     """
 
     functions: dict[str, Callable[[Array], Array]]
@@ -25,6 +26,7 @@ class Kernel:
     draw: Callable[[np.random.Generator, Array], Array]
     nodes: tuple[float, ...]
     bounded: bool = False
+    raised: Callable[[Array, float], Array] | None = None
 
 
 def _gamma(a: Array) -> tuple[Array, Array]:
@@ -95,6 +97,41 @@ def _generalised_moments(a: Array) -> tuple[Array, Array]:
     return np.asarray(mean), np.asarray(ratio**2 * kve(p + 2.0, w) / base - mean**2)
 
 
+def _half_normal(a: Array) -> tuple[Array, Array]:
+    """`u^a0 exp(a1 u + a2 u^2)`: a modified half-normal law."""
+    return integrate_half_normal(a[0] + 1.0, -a[1], -a[2])
+
+
+def _half_normal_moments(a: Array) -> tuple[Array, Array]:
+    _, means = _half_normal(a)
+    return means[1], means[2] - means[1] ** 2
+
+
+# --- E[u^q] -----------------------------------------------------------------------------------------------------------
+
+
+def _gamma_raised(a: Array, q: float) -> Array:
+    shape, rate = _proper(a[0] + 1.0), _proper(-a[1])
+    value = np.exp(lgamma(np.maximum(shape + q, 1e-300)) - lgamma(shape) - q * np.log(rate))
+    return np.where(shape + q > 0, value, np.where(np.isnan(shape), np.nan, np.inf))
+
+
+def _generalised_raised(a: Array, q: float) -> Array:
+    from scipy.special import kve
+
+    p, rate, scale = a[0] + 1.0, _proper(-a[1]), _proper(-a[2])
+    w = 2 * np.sqrt(rate * scale)
+    return np.asarray((scale / rate) ** (q / 2) * kve(p + q, w) / kve(p, w))
+
+
+def _half_normal_raised(a: Array, q: float) -> Array:
+    higher = a.copy()
+    higher[0] += q
+    with np.errstate(over="ignore"):
+        value = np.exp(_half_normal(higher)[0] - _half_normal(a)[0])
+    return np.where(higher[0] > -1.0, value, np.where(a[0] > -1.0, np.inf, np.nan))
+
+
 def _proper(x: Array) -> Array:
     return np.asarray(np.where(x > 0, x, np.nan))
 
@@ -119,12 +156,22 @@ def _draw_generalised(rng: np.random.Generator, a: Array) -> Array:
     return np.asarray(mode * np.exp(0.5 * rng.standard_normal(mode.shape)))
 
 
+def _draw_half_normal(rng: np.random.Generator, a: Array) -> Array:
+    # For a start any law of about the right size will do: log-normal around the mean of the logarithm.
+    middle = np.nan_to_num(_half_normal(a)[1][0])
+    return np.asarray(np.exp(middle + 0.5 * rng.standard_normal(middle.shape)))
+
+
 def _log(u: Array) -> Array:
     return np.log(u)
 
 
 def _identity(u: Array) -> Array:
     return u
+
+
+def _square(u: Array) -> Array:
+    return u * u
 
 
 def _reciprocal(u: Array) -> Array:
@@ -135,9 +182,11 @@ def _log_rest(u: Array) -> Array:
     return np.log1p(-u)
 
 
-#: By the name that the derivation gives: functions in the order of their text sorted.
+#: By the name that the derivation gives.
 KERNELS: dict[str, Kernel] = {
-    "gamma": Kernel({"log(u)": _log, "u": _identity}, _gamma, _gamma_moments, _draw_gamma, (0.5, 1.0, 2.0)),
+    "gamma": Kernel(
+        {"log(u)": _log, "u": _identity}, _gamma, _gamma_moments, _draw_gamma, (0.5, 1.0, 2.0), raised=_gamma_raised
+    ),
     "inverse gamma": Kernel(
         {"log(u)": _log, "1/u": _reciprocal}, _inverse_gamma, _inverse_gamma_moments, _draw_inverse_gamma,
         (0.5, 1.0, 2.0),
@@ -147,9 +196,47 @@ KERNELS: dict[str, Kernel] = {
     ),
     "generalised inverse Gaussian": Kernel(
         {"log(u)": _log, "u": _identity, "1/u": _reciprocal}, _generalised_inverse_gaussian, _generalised_moments,
-        _draw_generalised, (0.4, 0.8, 1.5, 3.0),
+        _draw_generalised, (0.4, 0.8, 1.5, 3.0), raised=_generalised_raised,
+    ),
+    "modified half-normal": Kernel(
+        {"log(u)": _log, "u": _identity, "u^2": _square}, _half_normal, _half_normal_moments, _draw_half_normal,
+        (0.4, 0.8, 1.5, 3.0), raised=_half_normal_raised,
     ),
 }  # fmt: skip
+
+
+def kernel_of(name: str, power: float = 1.0) -> Kernel:
+    """The kernel of that name in `u^power`: `u^a0 exp(a1 u^c)` is that of a gamma law in `w = u^c`, since `du` is
+    `w^(1/c - 1) dw / |c|` (the generalised gamma law of Stacy 1962, and its like).
+    """
+    base = KERNELS[name]
+    if power == 1.0:
+        return base
+    assert base.raised is not None, "powers are those of positive numbers"
+    raised = base.raised
+
+    def inner(a: Array) -> Array:
+        return np.asarray(np.concatenate([(a[:1] + 1.0) / power - 1.0, a[1:]]))
+
+    def integrate(a: Array) -> tuple[Array, Array]:
+        value, means = base.integrate(inner(a))
+        return value - np.log(abs(power)), np.concatenate([means[:1] / power, means[1:]])
+
+    def moments(a: Array) -> tuple[Array, Array]:
+        mean = raised(inner(a), 1.0 / power)
+        return mean, raised(inner(a), 2.0 / power) - mean**2
+
+    def draw(rng: np.random.Generator, a: Array) -> Array:
+        return np.asarray(base.draw(rng, inner(a)) ** (1.0 / power))
+
+    functions: dict[str, Callable[[Array], Array]] = {"log(u)": _log}
+    for text, function in list(base.functions.items())[1:]:
+        functions[text.replace("u", f"u^{power:g}")] = _of_power(function, power)
+    return Kernel(functions, integrate, moments, draw, tuple(node ** (1.0 / power) for node in base.nodes))
+
+
+def _of_power(function: Callable[[Array], Array], power: float) -> Callable[[Array], Array]:
+    return lambda u: function(u**power)
 
 
 def coefficients(values: Array, points: Array, kernel: Kernel) -> Array:

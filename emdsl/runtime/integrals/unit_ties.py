@@ -35,6 +35,11 @@ class UnitTies:
 
     def integrate(self, centre: Array, parts: list[tuple[tuple[Site, ...], Any]]) -> tuple[Array, UnitLaw]:
         """Sums of the pieces' quadratics, integrated unit by unit."""
+        evidence, law = integrate(centre, *self.summed(parts))
+        return evidence, UnitLaw(self.order, law)
+
+    def summed(self, parts: list[tuple[tuple[Site, ...], Any]]) -> tuple[Array, Array, Array]:
+        """Value `(*cells, units)`, gradient `(d, *cells, units)` and Hessian `(d, d, *cells, units)` of all pieces."""
         d = self.shape[0]
         value, gradient = np.zeros(self.shape[1:]), np.zeros(self.shape)
         hessian = np.zeros((d, *self.shape))
@@ -45,8 +50,7 @@ class UnitTies:
                 gradient[first] += own.gradient[i]
                 for j, second in enumerate(slots):
                     hessian[first, second] += own.hessian[i, j]
-        evidence, law = integrate(centre, value, gradient, hessian)
-        return evidence, UnitLaw(self.order, law)
+        return value, gradient, hessian
 
 
 @dataclass(frozen=True)

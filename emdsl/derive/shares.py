@@ -1,0 +1,89 @@
+"""Hidden shares that sum to 1: their integral is closed where the log-joint is linear in their logarithms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sympy as sp
+
+from emdsl.derive.pieces import Derived
+from emdsl.derive.separation import expand
+from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.derivation import SHARES, Integral
+from emdsl.ir.expressions import VariableRef, walk
+from emdsl.ir.model import Model, Variable
+
+
+def shares(names: tuple[str, ...], own: tuple[str, ...], model: Model, pieces: Sequence[Derived]) -> Integral:
+    """The integral over hidden shares. Raises `no-closed-shares`, with the reason, where it has no closed form."""
+    if len(names) > 1:
+        others = " and ".join(f"`{name}`" for name in names)
+        raise _open(names[0], f"a law ties {others} together")
+    (name,) = names
+    kept = [piece for piece in pieces if piece.piece.name in own and _occurs(piece, name)]
+    for piece in kept:
+        below = _hidden_inside(piece, model.variable(name), model)
+        if below is not None:
+            raise _open(name, f"`{below}`, hidden in a plate inside theirs, depends on them together with data")
+        if not _is_log_linear(piece, name):
+            raise _open(name, f"the law of `{piece.piece.factor}` looks at them other than by their logarithms")
+    return Integral(names, tuple(piece.piece.name for piece in kept), "kernel", kernel=SHARES, basis=("log(u)",))
+
+
+def _open(name: str, why: str) -> EmmError:
+    return EmmError(
+        "no-closed-shares", f"the integral over the hidden shares `{name}` has no closed form, and no other plan yet: "
+        f"{why}", help=f"make the shares a parameter: param {name}[…] : simplex[…], with a prior where there is one",
+    )  # fmt: skip
+
+
+def _occurs(piece: Derived, name: str) -> bool:
+    return any(isinstance(node, VariableRef) and node.name == name for node in walk((piece.piece.atoms, _looked(piece))))
+
+
+def _looked(piece: Derived) -> tuple[Any, ...]:
+    return piece.piece.knowns, piece.piece.guards, piece.piece.vector
+
+
+def _hidden_inside(piece: Derived, variable: Variable, model: Model) -> str | None:
+    """A finite hidden variable that the piece looks at and that belongs to a plate inside that of the shares."""
+    around = _plates_around(variable.plate, model)
+    for node in walk((piece.piece.atoms, _looked(piece))):
+        if isinstance(node, VariableRef):
+            other = model.variable(node.name)
+            if other.kind == "latent" and other.values is not None and other.plate not in around:
+                return other.name
+    return None
+
+
+def _plates_around(plate: str | None, model: Model) -> set[str | None]:
+    parent = {item.name: item.parent for item in model.plates}
+    found: set[str | None] = {None}
+    while plate is not None:
+        found.add(plate)
+        plate = parent[plate]
+    return found
+
+
+def _is_log_linear(piece: Derived, name: str) -> bool:
+    if piece.piece.form != "rows":
+        return False
+    raw, logarithms = expand(piece.raw), []
+    for known, symbol in zip(piece.piece.knowns, piece.knowns, strict=True):
+        if not _mentions(known.value, name):
+            continue
+        if not isinstance(known.value, VariableRef) or known.value.lag:
+            return False
+        logarithm = sp.Symbol(f"log_{symbol.name}_", real=True)
+        raw = raw.subs(sp.log(symbol), logarithm)
+        logarithms.append((symbol, logarithm))
+    if any(_mentions(atom.terms, name) for atom in piece.piece.atoms) or _mentions(piece.piece.guards, name):
+        return False
+    inner = {item for pair in logarithms for item in pair}
+    slopes = [sp.diff(raw, logarithm) for _, logarithm in logarithms]
+    return not any(raw.has(symbol) for symbol, _ in logarithms) and not any(s.free_symbols & inner for s in slopes)
+
+
+def _mentions(value: Any, name: str) -> bool:
+    return any(isinstance(node, VariableRef) and node.name == name for node in walk(value))
