@@ -220,6 +220,9 @@ class Update:
         return "; ".join(f"{', '.join(names)}: {why}" for why, names in gathered.items())
 
 
+Placing = Literal["", "fixed", "standard", "laid"]
+
+
 @dataclass(frozen=True)
 class Integral:
     """Continuous hidden variables that are integrated out together, and how.
@@ -228,10 +231,14 @@ class Integral:
     gaussian    the log-joint is quadratic in them
     kernel      the log-joint is linear in the functions `basis` of the one variable `u`, whose exponential integrates
                 in closed form as that of the law `kernel`
-    grid        smooth, the variable's own law a fixed normal: summed over one grid for all units, as a finite variable
+    grid        smooth, one number: summed over one grid for all units, as a finite variable; `placing` says which
     quadrature  smooth otherwise: adaptive Gauss-Hermite quadrature
     monte-carlo only where the user asks for it: importance sampling around the joint mode
-    `lag` is how far back laws look at them along a chain (0: they do not).
+    `lag` is how far back laws look at them along a chain (0: they do not). `placing` of a grid:
+    fixed       over the variable's own law, a normal without parameters
+    standard    over a standard normal e: the variable is `value`, its mean plus its standard deviation times e (there
+                the variable's name stands for e)
+    laid        where the posterior lies, laid again as the parameters move
     """
 
     latents: tuple[str, ...]
@@ -240,6 +247,8 @@ class Integral:
     kernel: str = ""
     basis: tuple[str, ...] = ()
     lag: int = 0
+    placing: Placing = ""
+    value: Expression | None = None
 
 
 @dataclass(frozen=True)
