@@ -25,6 +25,8 @@ from emdsl.plan.anchoring import Echo, agreeing_labels, echoes, relabelled
 from emdsl.plan.arrange import arrange, held_in_place, report_values
 from emdsl.plan.counts import counted_sets, cut_off, raised, tails_of_statistics, warnings_of, with_top
 from emdsl.plan.given import given_arrays
+from emdsl.plan.laid_fit import LaidFit, fit_on_laid_nodes
+from emdsl.plan.laying import laid_names, with_laid_nodes
 from emdsl.plan.merging import merged_units
 from emdsl.plan.methods import with_plan
 from emdsl.plan.problem import BoundProblem
@@ -131,14 +133,15 @@ class CompiledModel:
         from emdsl.plan.posterior import posterior
 
         with _places(self):
-            return posterior(self.derivation, bound, theta, filtered=filtered)
+            return posterior(self.derivation, with_laid_nodes(self.derivation, bound, theta), theta, filtered=filtered)
 
     def predict(self, bound: Bound, theta: Theta, *, level: float, filtered: bool = False) -> Prediction:
         """What is expected of the observed variables, at these parameters."""
         from emdsl.predict.prediction import predict
 
         with _places(self):
-            return predict(self.derivation, bound, theta, level=level, filtered=filtered)
+            laid = with_laid_nodes(self.derivation, bound, theta)
+            return predict(self.derivation, laid, theta, level=level, filtered=filtered)
 
     def design(
         self, design: Any, units: int | None, request: FitRequest, indexes: Mapping[str, tuple[str, ...]],
@@ -205,7 +208,10 @@ class CompiledModel:
             check_method(problem, request.se)
             with one_blas_thread(problem.program.largest):
                 try:
-                    state = fit(problem, self._options(problem, request))
+                    if laid_names(self.derivation):
+                        problem, bound, state = self._on_laid_nodes(bound, request)
+                    else:
+                        state = fit(problem, self._options(problem, request))
                     problem, bound, state = self._far_enough(problem, bound, state, request)
                     state = self._with_enough_nodes(problem, bound, state, request)
                 except FitError as error:
@@ -257,6 +263,23 @@ class CompiledModel:
             raise impossible_data(found, table, self.model) from error
         what, semicolon, advice = error.message.partition(";")
         return f"{what}, {where(found, table)}{semicolon}{advice}"
+
+    def _on_laid_nodes(self, bound: Bound, request: FitRequest) -> tuple[BoundProblem, Bound, FitState]:
+        """The fit on nodes that are laid where the posterior lies."""
+
+        def make(nodes: Bound, theta: Theta | None) -> BoundProblem:
+            problem = without_untouched(self.problem(nodes, request))
+            return problem if theta is None else problem.starting_at(theta)
+
+        def search(problem: BoundProblem) -> FitState:
+            options = self._options(problem, request)
+            return fit(problem, replace(options, tol=max(1e-4, request.tol), se="none", arrange=None))
+
+        def climb(problem: BoundProblem) -> FitState:
+            return fit(problem, replace(self._options(problem, request), starts=1, init_given=True))
+
+        given = bool(request.init) or request.tol == 0 or request.max_iter == 0 or request.starts == 1
+        return fit_on_laid_nodes(bound, LaidFit(self.derivation, make, search, climb, given))
 
     def _at_simulated_maximum(self, bound: Bound, state: FitState, request: FitRequest) -> FitState:
         def make(nodes: int, theta: Theta) -> BoundProblem:

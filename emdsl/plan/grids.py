@@ -51,6 +51,7 @@ def with_nodes(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]
     if model is None or not grids:
         return derivation, bound
     indexes, constants = dict(bound.indexes), dict(bound.constants)
+    laid = {item.latents[0]: range_of(item.latents[0], bound) for item in grids if item.placing == "laid"}
     for integral in grids:
         (name,) = integral.latents
         nodes, weights, share = _nodes(integral, derivation.model, bound)
@@ -59,7 +60,7 @@ def with_nodes(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]
         constants[shares_of(name)] = share / share.sum()
     kept = tuple(integral for integral in derivation.integrals if integral.method != "grid")
     planned = replace(derivation, model=model, integrals=kept, gridded=None)
-    return planned, replace(bound, indexes=indexes, constants=constants)
+    return planned, replace(bound, indexes=indexes, constants=constants, laid=laid)
 
 
 def _nodes(integral: Integral, model: Model, bound: Bound) -> tuple[Array, Array, Array]:
