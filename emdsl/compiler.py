@@ -36,7 +36,8 @@ from emdsl.plan.unit_scores import check_method
 from emdsl.plan.untouched import without_untouched
 from emdsl.runtime.fitting import FitOptions, FitState, fit
 from emdsl.runtime.problem import Array, Theta
-from emdsl.runtime.threads import one_blas_thread
+from emdsl.runtime.starts import Search, search
+from emdsl.runtime.threads import WORTH_LIMITING, one_blas_thread
 from emdsl.runtime.uncertainty import delta_method
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ class CompiledModel:
             bound = bind(self.model, table, bind_options(request))
             problem = without_untouched(self.problem(bound, request))
             check_method(problem, request.se)
-            with one_blas_thread(problem.program.largest):
+            with one_blas_thread(max(problem.program.largest, WORTH_LIMITING if problem.program.laid else 0)):
                 try:
                     if laid_names(self.derivation):
                         problem, bound, state = self._on_laid_nodes(bound, request)
@@ -267,19 +268,22 @@ class CompiledModel:
     def _on_laid_nodes(self, bound: Bound, request: FitRequest) -> tuple[BoundProblem, Bound, FitState]:
         """The fit on nodes that are laid where the posterior lies."""
 
-        def make(nodes: Bound, theta: Theta | None) -> BoundProblem:
-            problem = without_untouched(self.problem(nodes, request))
-            return problem if theta is None else problem.starting_at(theta)
+        def make(nodes: Bound) -> BoundProblem:
+            return without_untouched(self.problem(nodes, request))
 
-        def search(problem: BoundProblem) -> FitState:
+        def look(problem: BoundProblem, count: int | None) -> Search:
             options = self._options(problem, request)
-            return fit(problem, replace(options, tol=max(1e-4, request.tol), se="none", arrange=None))
+            with np.errstate(all="ignore"):
+                return search(
+                    problem, problem.initial(), count or options.starts, options.seed, given=options.init_given,
+                    progress=options.progress,
+                )  # fmt: skip
 
         def climb(problem: BoundProblem) -> FitState:
             return fit(problem, replace(self._options(problem, request), starts=1, init_given=True))
 
         given = bool(request.init) or request.tol == 0 or request.max_iter == 0 or request.starts == 1
-        return fit_on_laid_nodes(bound, LaidFit(self.derivation, make, search, climb, given))
+        return fit_on_laid_nodes(bound, LaidFit(self.derivation, make, look, climb, given))
 
     def _at_simulated_maximum(self, bound: Bound, state: FitState, request: FitRequest) -> FitState:
         def make(nodes: int, theta: Theta) -> BoundProblem:
@@ -384,6 +388,8 @@ class CompiledModel:
 #: Short starts of a fit: with finite hidden variables; with continuous ones alone, whose likelihoods have few maxima,
 #: for data of up to so many rows times elements; for larger data.
 STARTS, FEW_STARTS, LEAST_STARTS = 50, 10, 2
+#: Of hidden numbers whose nodes are laid, where an E-step takes far longer.
+LAID_STARTS = 5
 SMALL_DATA = 20_000
 
 
@@ -396,6 +402,8 @@ def default_starts(problem: BoundProblem) -> int:
     """How many short starts are run where the user says nothing."""
     drawn, known = problem.program.drawn, problem.program.bound.indexes
     grids = [item for item in drawn if index_set_of(item[0]) in known]
+    if problem.program.laid:
+        return LAID_STARTS
     if len(drawn) > len(grids) or not (grids or problem.program.integrals):
         return STARTS
     # What is summed over a grid is no integral any more: its laws count by the rows and elements that look at it.

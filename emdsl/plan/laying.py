@@ -22,14 +22,17 @@ from emdsl.runtime.problem import Array, Theta
 
 #: Expected units beyond the range that are negligible, and that a range is narrowed to.
 AT_THE_ENDS, OCCUPIED = 1e-9, 1e-12
-#: A range is narrowed where this share of it would do.
-WIDE = 0.6
+#: A range is narrowed where this share of it would do, with this share of what is occupied on either side.
+WIDE, MARGIN = 0.7, 0.1
 #: Rounds of moving and narrowing at most, and the farthest that a place may lie.
 MOST_ROUNDS, FARTHEST = 60, 1e12
 #: What half as many nodes again may move the log-likelihood by.
 STILL = 2e-7
 #: The most intervals between nodes.
 MOST_INTERVALS = 1500
+#: The ends of a range and the intervals between its nodes.
+Laid = tuple[float, float, int]
+
 
 @dataclass(frozen=True)
 class Occupancy:
@@ -90,37 +93,44 @@ def _in_place(derivation: Derivation, bound: Bound, theta: Theta) -> Bound:
     for _ in range(MOST_ROUNDS):
         bound = replace(bound, laid=dict(ranges))
         found = occupancy(derivation, bound, theta)
-        moved = {name: _moved(ranges[name], found.units[name], name in widened) for name in ranges}
+        moved = {
+            name: _wider(ranges[name], found.units[name]) or _narrower(ranges[name], found.units[name], name in widened)
+            for name in ranges
+        }
         if moved == ranges:
-            return bound
+            break
         widened |= {name for name in ranges if _width(moved[name]) > _width(ranges[name])}
         ranges = moved
-    return replace(bound, laid=ranges)
+    # What was widened by doubling is wide of the mark by up to a factor of 2.
+    return replace(bound, laid={n: _narrower(ranges[n], found.units[n], False) for n in ranges})
 
 
-def _width(item: tuple[float, float, int]) -> float:
+def _width(item: Laid) -> float:
     return item[1] - item[0]
 
 
-def _moved(item: tuple[float, float, int], units: Array, widened: bool) -> tuple[float, float, int]:
-    """The range as it should be, from what its nodes hold: wider at an end that is occupied, or narrowed to what is
-    occupied. A range that had to be widened is narrowed no more than to a third.
-    """
+def _wider(item: Laid, units: Array) -> Laid | None:
+    """The range wider at an end that is occupied, None where none is."""
     low, high, intervals = item
-    if not np.isfinite(units).all():
-        return item
-    width, step = high - low, (high - low) / intervals
-    down, up = units[:2].sum() > AT_THE_ENDS, units[-2:].sum() > AT_THE_ENDS
-    if (down or up) and max(abs(low), abs(high)) < FARTHEST:
-        more = 0.5 * width
-        return low - more * down, high + more * up, intervals
+    if not np.isfinite(units).all() or max(abs(low), abs(high)) >= FARTHEST:
+        return None
+    down, up = (bool(end.sum() > AT_THE_ENDS) for end in (units[:2], units[-2:]))
+    more = 0.5 * _width(item)
+    return (low - more * down, high + more * up, intervals) if down or up else None
+
+
+def _narrower(item: Laid, units: Array, widened: bool) -> Laid:
+    """The range narrowed to what is occupied, where that is far less; of one that had to be widened by more."""
+    low, high, intervals = item
+    step = _width(item) / intervals
     held = np.flatnonzero((np.cumsum(units) > OCCUPIED) & (np.cumsum(units[::-1])[::-1] > OCCUPIED))
-    if not len(held):
+    if not len(held) or not np.isfinite(units).all():
         return item
-    first, last = low + step * (held[0] - 2), low + step * (held[-1] + 2)
-    if last - first < (1 / 3 if widened else WIDE) * width:
-        return float(first), float(last), intervals
-    return item
+    first, last = low + step * float(held[0]), low + step * float(held[-1])
+    margin = max(2 * step, MARGIN * (last - first))
+    first, last = max(low, first - margin), min(high, last + margin)
+    share = (last - first) / _width(item)
+    return (first, last, intervals) if share < (1 / 3 if widened else WIDE) else item
 
 
 # --- the number of nodes ----------------------------------------------------------------------------------------------
@@ -152,6 +162,15 @@ def doubled(derivation: Derivation, bound: Bound) -> Bound | None:
     ranges = {name: range_of(name, bound) for name in laid_names(derivation)}
     more = {name: (low, high, 2 * intervals) for name, (low, high, intervals) in ranges.items()}
     return replace(bound, laid=more) if max(i for _, _, i in more.values()) <= MOST_INTERVALS else None
+
+
+def as_fine(derivation: Derivation, bound: Bound, theta: Theta) -> Bound:
+    """The range that these parameters take, its nodes as far apart as they are."""
+    apart = {n: _width(range_of(n, bound)) / range_of(n, bound)[2] for n in laid_names(derivation)}
+    moved = _in_place(derivation, bound, theta)
+    ranges = {name: range_of(name, moved) for name in apart}
+    few = {n: max(FIRST_INTERVALS, int(np.ceil(_width(item) / apart[n]))) for n, item in ranges.items()}
+    return replace(moved, laid={name: (low, high, few[name]) for name, (low, high, _) in ranges.items()})
 
 
 def afresh(derivation: Derivation, bound: Bound) -> Bound:
