@@ -25,6 +25,8 @@ from emdsl.plan.anchoring import Echo, agreeing_labels, echoes, relabelled
 from emdsl.plan.arrange import arrange, held_in_place, report_values
 from emdsl.plan.counts import counted_sets, cut_off, raised, tails_of_statistics, warnings_of, with_top
 from emdsl.plan.given import given_arrays
+from emdsl.plan.laid_fit import LaidFit, fit_on_laid_nodes
+from emdsl.plan.laying import laid_names, with_laid_nodes
 from emdsl.plan.merging import merged_units
 from emdsl.plan.methods import with_plan
 from emdsl.plan.problem import BoundProblem
@@ -34,7 +36,8 @@ from emdsl.plan.unit_scores import check_method
 from emdsl.plan.untouched import without_untouched
 from emdsl.runtime.fitting import FitOptions, FitState, fit
 from emdsl.runtime.problem import Array, Theta
-from emdsl.runtime.threads import one_blas_thread
+from emdsl.runtime.starts import Search, search
+from emdsl.runtime.threads import WORTH_LIMITING, one_blas_thread
 from emdsl.runtime.uncertainty import delta_method
 
 if TYPE_CHECKING:
@@ -131,14 +134,15 @@ class CompiledModel:
         from emdsl.plan.posterior import posterior
 
         with _places(self):
-            return posterior(self.derivation, bound, theta, filtered=filtered)
+            return posterior(self.derivation, with_laid_nodes(self.derivation, bound, theta), theta, filtered=filtered)
 
     def predict(self, bound: Bound, theta: Theta, *, level: float, filtered: bool = False) -> Prediction:
         """What is expected of the observed variables, at these parameters."""
         from emdsl.predict.prediction import predict
 
         with _places(self):
-            return predict(self.derivation, bound, theta, level=level, filtered=filtered)
+            laid = with_laid_nodes(self.derivation, bound, theta)
+            return predict(self.derivation, laid, theta, level=level, filtered=filtered)
 
     def design(
         self, design: Any, units: int | None, request: FitRequest, indexes: Mapping[str, tuple[str, ...]],
@@ -203,9 +207,12 @@ class CompiledModel:
             bound = bind(self.model, table, bind_options(request))
             problem = without_untouched(self.problem(bound, request))
             check_method(problem, request.se)
-            with one_blas_thread(problem.program.largest):
+            with one_blas_thread(max(problem.program.largest, WORTH_LIMITING if problem.program.laid else 0)):
                 try:
-                    state = fit(problem, self._options(problem, request))
+                    if laid_names(self.derivation):
+                        problem, bound, state = self._on_laid_nodes(bound, request)
+                    else:
+                        state = fit(problem, self._options(problem, request))
                     problem, bound, state = self._far_enough(problem, bound, state, request)
                     state = self._with_enough_nodes(problem, bound, state, request)
                 except FitError as error:
@@ -257,6 +264,26 @@ class CompiledModel:
             raise impossible_data(found, table, self.model) from error
         what, semicolon, advice = error.message.partition(";")
         return f"{what}, {where(found, table)}{semicolon}{advice}"
+
+    def _on_laid_nodes(self, bound: Bound, request: FitRequest) -> tuple[BoundProblem, Bound, FitState]:
+        """The fit on nodes that are laid where the posterior lies."""
+
+        def make(nodes: Bound) -> BoundProblem:
+            return without_untouched(self.problem(nodes, request))
+
+        def look(problem: BoundProblem, count: int | None) -> Search:
+            options = self._options(problem, request)
+            with np.errstate(all="ignore"):
+                return search(
+                    problem, problem.initial(), count or options.starts, options.seed, given=options.init_given,
+                    progress=options.progress,
+                )  # fmt: skip
+
+        def climb(problem: BoundProblem) -> FitState:
+            return fit(problem, replace(self._options(problem, request), starts=1, init_given=True))
+
+        given = bool(request.init) or request.tol == 0 or request.max_iter == 0 or request.starts == 1
+        return fit_on_laid_nodes(bound, LaidFit(self.derivation, make, look, climb, given))
 
     def _at_simulated_maximum(self, bound: Bound, state: FitState, request: FitRequest) -> FitState:
         def make(nodes: int, theta: Theta) -> BoundProblem:
@@ -361,6 +388,8 @@ class CompiledModel:
 #: Short starts of a fit: with finite hidden variables; with continuous ones alone, whose likelihoods have few maxima,
 #: for data of up to so many rows times elements; for larger data.
 STARTS, FEW_STARTS, LEAST_STARTS = 50, 10, 2
+#: Of hidden numbers whose nodes are laid, where an E-step takes far longer.
+LAID_STARTS = 5
 SMALL_DATA = 20_000
 
 
@@ -373,6 +402,8 @@ def default_starts(problem: BoundProblem) -> int:
     """How many short starts are run where the user says nothing."""
     drawn, known = problem.program.drawn, problem.program.bound.indexes
     grids = [item for item in drawn if index_set_of(item[0]) in known]
+    if problem.program.laid:
+        return LAID_STARTS
     if len(drawn) > len(grids) or not (grids or problem.program.integrals):
         return STARTS
     # What is summed over a grid is no integral any more: its laws count by the rows and elements that look at it.

@@ -59,7 +59,9 @@ class Bound:
     cells by column. `order`: the original row of each sorted row. `units`: for each outer plate the cells of its
     column, one for each unit; `plate_columns`: those columns. `leftover`: the columns that bare `columns` took, by
     index set. `source`: the name of the table. `nodes`: how many times the usual number of nodes integrals are taken
-    with; `seed`: of the draws of those that are simulated. `counts`: the index sets of latent counts.
+    with; `seed`: of the draws of those that are simulated. `counts`: the index sets of latent counts. `laid`: between
+    which places the nodes of a hidden number lie (of a positive one its logarithms, of one in (0, 1) its logits), and
+    how many intervals there are between them.
     """
 
     indexes: Mapping[str, tuple[str, ...]]
@@ -79,6 +81,7 @@ class Bound:
     nodes: int = 1
     seed: int = 0
     counts: tuple[str, ...] = ()
+    laid: Mapping[str, tuple[float, float, int]] = field(default_factory=dict)
 
     def labels_as_numbers(self, index_set: str) -> NDArray[np.float64] | None:
         """The labels of an index set as numbers, or None if one of them is none."""

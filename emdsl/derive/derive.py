@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from emdsl.derive.candidate import Candidate
 from emdsl.derive.deadline import DeadlineExceeded, deadline
-from emdsl.derive.grids import on_grids, with_grids
+from emdsl.derive.grids import on_grids, values_of, with_grids
 from emdsl.derive.integrals import integrals, on_nodes
 from emdsl.derive.pieces import Derived, factor_pieces, prior_pieces
 from emdsl.derive.steps import derivation_steps
@@ -23,9 +23,12 @@ SECONDS_TO_WRITE = 5.0
 SECONDS_A_FACTOR = 10.0
 
 
-def derive(model: Model) -> Derivation:
-    """Pieces, M-step and steps to read. Raises EmmError where a log-density has no derivation yet."""
-    original, grids = model, on_grids(model)
+def derive(model: Model, *, nodes: bool = True) -> Derivation:
+    """Pieces, M-step and steps to read. `nodes`: hidden numbers may be summed over grids of nodes, as finite variables;
+    without it only those whose law is fixed. Raises EmmError where a log-density has no derivation yet.
+    """
+    original = model
+    grids = tuple(item for item in on_grids(model) if nodes or item.placing == "fixed")
     model = with_grids(original, grids) if grids else original
     pieces: list[Derived] = [piece for factor in model.factors for piece in _in_time(factor, model)]
     pieces += [piece for p in model.parameters if p.prior is not None for piece in prior_pieces(p, model)]
@@ -33,7 +36,9 @@ def derive(model: Model) -> Derivation:
     pieces = [replace(p, piece=replace(p.piece, name=name)) for p, name in zip(pieces, names, strict=True)]
     densities = [piece for piece in pieces if not piece.piece.argument]
     candidates = verified_updates(densities, model)
-    found = (*integrals(model, densities), *on_nodes(original, grids, densities))
+    values = values_of(grids)
+    summed = (on_nodes(original, g.name, densities, g.placing, values.get(g.name)) for g in grids)
+    found = (*integrals(model, densities), *summed)
     return Derivation(
         model=original,
         pieces=tuple(piece.piece for piece in pieces),

@@ -17,8 +17,8 @@ from emdsl.derive.degrees import degree
 from emdsl.derive.pieces import Derived
 from emdsl.derive.separation import expand
 from emdsl.derive.shares import shares
-from emdsl.ir.derivation import INTERVAL, Integral
-from emdsl.ir.expressions import Apply, VariableRef, walk
+from emdsl.ir.derivation import INTERVAL, Integral, Placing
+from emdsl.ir.expressions import Apply, Expression, VariableRef, walk
 from emdsl.ir.latents import is_continuous, is_shares
 from emdsl.ir.model import Factor, Model
 
@@ -43,14 +43,14 @@ def integrals(model: Model, pieces: Sequence[Derived]) -> tuple[Integral, ...]:
     return tuple(found)
 
 
-def on_nodes(model: Model, names: Sequence[str], pieces: Sequence[Derived]) -> tuple[Integral, ...]:
-    """The integrals over hidden variables that are summed over grids."""
-    found = []
-    for name in names:
-        hidden = frozenset({name})
-        own = tuple(p.piece.name for p in pieces if not p.piece.prior and _looks_at(_factor(p, model), hidden))
-        found.append(Integral((name,), own, "grid"))
-    return tuple(found)
+def on_nodes(
+    model: Model, name: str, pieces: Sequence[Derived], placing: Placing, value: Expression | None
+) -> Integral:
+    """The integral over a hidden variable that is summed over a grid."""
+    hidden = frozenset({name})
+    own = tuple(p.piece.name for p in pieces if not p.piece.prior and _looks_at(_factor(p, model), hidden))
+    lags = (n.lag for f in model.factors for n in walk(f) if isinstance(n, VariableRef) and n.name == name)
+    return Integral((name,), own, "grid", lag=max(lags), placing=placing, value=value)
 
 
 def _factor(piece: Derived, model: Model) -> Factor:

@@ -221,6 +221,8 @@ class Update:
         return "; ".join(f"{', '.join(names)}: {why}" for why, names in gathered.items())
 
 
+Placing = Literal["", "fixed", "standard", "laid"]
+
 #: The kernel of a number whose log-joint is quadratic, on the interval that it lies in.
 INTERVAL = "normal on an interval"
 #: The kernel of shares that sum to 1, of whose logarithms the log-joint is a linear function.
@@ -235,10 +237,15 @@ class Integral:
     gaussian    the log-joint is quadratic in them
     kernel      the log-joint is linear in the functions `basis` of the one variable `u`, whose exponential integrates
                 in closed form as that of the law `kernel`; of the kernel INTERVAL there may be others, jointly normal
-    grid        smooth, the variable's own law a fixed normal: summed over one grid for all units, as a finite variable
+    grid        smooth, one number: summed over one grid for all units, as a finite variable; `placing` says which
     quadrature  smooth otherwise: adaptive Gauss-Hermite quadrature
     monte-carlo only where the user asks for it: importance sampling around the joint mode
-    `lag` is how far back laws look at them along a chain (0: they do not). The kernel is one in `u^power`.
+    `lag` is how far back laws look at them along a chain (0: they do not). The kernel is one in `u^power`. `placing` of
+    a grid:
+    fixed       over the variable's own law, a normal without parameters
+    standard    over a standard normal e: the variable is `value`, its mean plus its standard deviation times e (there
+                the variable's name stands for e)
+    laid        where the posterior lies, laid again as the parameters move
     """
 
     latents: tuple[str, ...]
@@ -248,6 +255,8 @@ class Integral:
     basis: tuple[str, ...] = ()
     lag: int = 0
     power: Fraction = Fraction(1)
+    placing: Placing = ""
+    value: Expression | None = None
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ def index_set_of(variable: str) -> str:
     return f"nodes of {variable}"
 
 
-def step_of(variable: str) -> str:
-    """The constant that is the distance between nodes."""
-    return f"step of {variable}"
+def weights_of(variable: str) -> str:
+    """The table of the nodes' weights: the distance between them, on the variable's own scale."""
+    return f"weights of {variable}"
 
 
 def shares_of(variable: str) -> str:

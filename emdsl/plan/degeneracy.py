@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from emdsl.ir.grids import index_set_of
 from emdsl.plan.counts import counted_variables
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.program import Program
@@ -23,8 +24,9 @@ def degenerate(program: Program, statistics: dict[str, Any]) -> str | None:
 
     Only densities can collapse: hidden values that select nothing continuous may be as rare as they like.
     """
-    enumerated = counted_variables(program.derivation.model)
-    # A value of a latent count has no density of its own: most of them are held by no unit.
+    model = program.derivation.model
+    # A value of a latent count, or a node, has no density of its own: most of them are held by no unit.
+    enumerated = {*counted_variables(model), *(v.name for v in model.variables if v.values == index_set_of(v.name))}
     dense = [
         item
         for item in program.pieces.values()

@@ -1,22 +1,45 @@
-"""Nodes for hidden numbers that are summed over one grid, laid out over their own law."""
+"""Nodes for hidden numbers that are summed over one grid: over their own law, or where they have been laid."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from emdsl.data.bound import Bound
-from emdsl.ir.derivation import Derivation
-from emdsl.ir.grids import index_set_of, shares_of, step_of
+from emdsl.ir.derivation import Derivation, Integral
+from emdsl.ir.grids import index_set_of, shares_of, weights_of
 from emdsl.ir.model import Model
 from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.named import Named
+from emdsl.runtime.problem import Array
 
 #: Half the width of a grid and the distance between nodes, in standard deviations of the variable's own law. Data pull
 #: a posterior away from its law; seven standard deviations leave it a share of 1e-12.
 REACH, STEP = 7.0, 0.25
+#: Intervals between laid nodes to begin with, and where they lie on the working scale before anything is known.
+FIRST_INTERVALS, FIRST_REACH = 48, 6.0
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The scale on which nodes are evenly spaced: a number from a place there, and the slope there."""
+
+    number: Callable[[Array], Array]
+    slope: Callable[[Array], Array]
+
+
+def _logistic(x: Array) -> Array:
+    return np.asarray(1.0 / (1.0 + np.exp(-x)))
+
+
+SCALES = {
+    "real": Scale(lambda x: x, lambda x: np.ones(x.shape)),
+    "positive": Scale(np.exp, np.exp),
+    "unit": Scale(_logistic, lambda x: _logistic(x) * _logistic(-x)),
+}
 
 
 def with_nodes(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]:
@@ -24,21 +47,41 @@ def with_nodes(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]
     are laid out as to begin with.
     """
     model = derivation.gridded
-    names = [integral.latents[0] for integral in derivation.integrals if integral.method == "grid"]
-    if model is None or not names:
+    grids = [integral for integral in derivation.integrals if integral.method == "grid"]
+    if model is None or not grids:
         return derivation, bound
     indexes, constants = dict(bound.indexes), dict(bound.constants)
-    for name in names:
-        centre, spread = _own_law(name, derivation.model, bound)
-        count = round(REACH / STEP) * bound.nodes
-        nodes = centre + spread * REACH * np.arange(-count, count + 1) / count
+    laid = {item.latents[0]: range_of(item.latents[0], bound) for item in grids if item.placing == "laid"}
+    for integral in grids:
+        (name,) = integral.latents
+        nodes, weights, share = _nodes(integral, derivation.model, bound)
         indexes[index_set_of(name)] = tuple(repr(float(node)) for node in nodes)
-        constants[step_of(name)] = np.asarray(nodes[1] - nodes[0])
-        share = np.exp(-0.5 * ((nodes - centre) / spread) ** 2)
+        constants[weights_of(name)] = weights
         constants[shares_of(name)] = share / share.sum()
     kept = tuple(integral for integral in derivation.integrals if integral.method != "grid")
     planned = replace(derivation, model=model, integrals=kept, gridded=None)
-    return planned, replace(bound, indexes=indexes, constants=constants)
+    return planned, replace(bound, indexes=indexes, constants=constants, laid=laid)
+
+
+def _nodes(integral: Integral, model: Model, bound: Bound) -> tuple[Array, Array, Array]:
+    """Nodes, their weights, and shares to begin with."""
+    (name,) = integral.latents
+    if integral.placing == "laid":
+        low, high, intervals = range_of(name, bound)
+        places = np.linspace(low, high, intervals * bound.nodes + 1)
+        scale = SCALES[model.variable(name).domain.kind]
+        weights = scale.slope(places) * (places[1] - places[0])
+        return scale.number(places), weights, np.ones(len(places))
+    centre, spread = (0.0, 1.0) if integral.placing == "standard" else _own_law(name, model, bound)
+    count = round(REACH / STEP) * bound.nodes
+    nodes = centre + spread * REACH * np.arange(-count, count + 1) / count
+    share = np.exp(-0.5 * ((nodes - centre) / spread) ** 2)
+    return nodes, np.full(len(nodes), nodes[1] - nodes[0]), share
+
+
+def range_of(name: str, bound: Bound) -> tuple[float, float, int]:
+    """Between which places the nodes of a number are laid, and at how many intervals."""
+    return bound.laid.get(name, (-FIRST_REACH, FIRST_REACH, FIRST_INTERVALS))
 
 
 def _own_law(name: str, model: Model, bound: Bound) -> tuple[float, float]:

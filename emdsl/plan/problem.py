@@ -17,6 +17,7 @@ from emdsl.ir.identifiers import identifier
 from emdsl.plan.array_priors import array_parts, assembly_of
 from emdsl.plan.degeneracy import degenerate
 from emdsl.plan.layout import BoundPiece
+from emdsl.plan.narrow_laws import too_narrow
 from emdsl.plan.named import START
 from emdsl.plan.program import Program
 from emdsl.plan.spaces import make_spaces
@@ -261,6 +262,10 @@ class BoundProblem:
         other._groups = {update.parameters: other._group(update) for update in updates}
         return other
 
+    def starting_at(self, theta: Theta) -> BoundProblem:
+        """The same problem, whose fit begins at theta."""
+        return self.holding(theta, {})
+
     def leaving_out(self, masks: Mapping[str, NDArray[np.bool_]]) -> BoundProblem:
         """The same problem without the elements of the masks, which nothing touches: they stay where they are."""
         other = self.holding(self._start, masks)
@@ -364,7 +369,7 @@ class BoundProblem:
 
     def degenerate(self, theta: Theta, statistics: Any) -> str | None:
         """A hidden value that holds too few units for a density, or a scale near nothing."""
-        return degenerate(self.program, statistics)
+        return too_narrow(self.program, theta) or degenerate(self.program, statistics)
 
     def _point_assembly(self, item: BoundPiece) -> PointAssembly:
         piece, module = item.piece, self.program.module

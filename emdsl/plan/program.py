@@ -70,6 +70,8 @@ class Program:
         fuse: Choice = "auto",
     ) -> None:  # fmt: skip
         derivation, bound = prepared(derivation, bound)
+        #: Hidden numbers whose nodes are laid where the posterior lies.
+        self.laid = tuple(bound.laid)
         self.derivation, self.bound, self.batch = derivation, bound, batch
         together = {
             name: [derivation.piece(other) for other in integral.pieces]

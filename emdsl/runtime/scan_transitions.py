@@ -17,6 +17,8 @@ from emdsl.runtime.problem import Array
 
 #: Beyond this many steps from any state to any other, mixing says too little to be of use.
 LONGEST_MIXING = 16
+#: From so many states on, pairs of steps are gathered until there are so many columns.
+MANY_STATES, GATHERED = 40, 64
 
 
 class StaticTransitions:
@@ -34,6 +36,7 @@ class StaticTransitions:
         self.mixing = mixing_time(possible)
         self.shift = shift[:, 0, 0]
         self._transposed = np.ascontiguousarray(self.matrix.swapaxes(1, 2))
+        self._waiting: list[tuple[Array, Array]] = []
 
     def total_shift(self, layout: ChainLayout) -> Array:
         """What the shifts add to each chain's log-evidence, `(O, chains)`."""
@@ -63,10 +66,23 @@ class StaticTransitions:
 
     def count(self, before: Array, after: Array, lanes: Lanes, step: int, counts: Array) -> None:
         """Adds `before[o, i] * after[o, j]`, the expected transitions up to the factor that `finish` puts to them."""
-        counts += np.matmul(before, after.swapaxes(1, 2))
+        if before.shape[1] < MANY_STATES or before.shape[-1] >= GATHERED:
+            counts += np.matmul(before, after.swapaxes(1, 2))
+            return
+        # Of many states and few lanes one product of many steps costs far less than many outer products.
+        self._waiting.append((before.copy(), after.copy()))
+        if sum(pair[0].shape[-1] for pair in self._waiting) >= GATHERED:
+            self._add_waiting(counts)
+
+    def _add_waiting(self, counts: Array) -> None:
+        if self._waiting:
+            before, after = (np.concatenate(parts, axis=-1) for parts in zip(*self._waiting, strict=True))
+            counts += np.matmul(before, after.swapaxes(1, 2))
+            self._waiting.clear()
 
     def finish(self, counts: Array) -> Array:
         """Expected transitions from what `count` gathered."""
+        self._add_waiting(counts)
         return np.multiply(counts, self.matrix, out=counts)
 
 

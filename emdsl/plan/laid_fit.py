@@ -1,0 +1,84 @@
+"""Fits whose nodes are laid where the posterior lies: found from a coarse fit, and laid again until they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from emdsl.data.bound import Bound
+from emdsl.ir.derivation import Derivation
+from emdsl.plan.laying import afresh, as_fine, doubled, laid_names, with_laid_nodes
+from emdsl.plan.narrow_laws import narrow_reason
+from emdsl.plan.problem import BoundProblem
+from emdsl.runtime.fitting import FitState, StartsReport, fit_failure
+from emdsl.runtime.problem import Array, Theta
+from emdsl.runtime.starts import Search
+
+#: How often nodes are laid anew at most.
+MOST_LAYINGS = 12
+#: Starts by which the number of nodes is found that all of them can be run on.
+SCOUTS = 2
+
+
+@dataclass(frozen=True)
+class LaidFit:
+    """How a fit is made at given nodes.
+
+    `problem` makes the program on data with nodes. `search` runs that many starts on it (None: all), `climb` goes from
+    where the problem begins to the maximum. `given`: the user says where to begin, and nodes are laid for that point.
+    """
+
+    derivation: Derivation
+    problem: Callable[[Bound], BoundProblem]
+    search: Callable[[BoundProblem, int | None], Search]
+    climb: Callable[[BoundProblem], FitState]
+    given: bool
+
+
+def fit_on_laid_nodes(bound: Bound, make: LaidFit) -> tuple[BoundProblem, Bound, FitState]:
+    """The fit on nodes that stand where its posterior lies."""
+    problem = make.problem(bound)
+    theta: Theta = problem.initial()
+    bound = with_laid_nodes(make.derivation, bound, theta, finely=make.given)
+    starts: StartsReport | None = None
+    if not make.given:
+        theta, starts, bound = _found(bound, make)
+        bound = afresh(make.derivation, bound)
+    iterations = 0
+    for _ in range(MOST_LAYINGS):
+        bound = with_laid_nodes(make.derivation, bound, theta)
+        problem = make.problem(bound).starting_at(theta)
+        state = make.climb(problem)
+        theta, iterations = state.theta, iterations + state.iterations
+        state = replace(state, starts=starts or state.starts, iterations=iterations)
+        if not state.converged or with_laid_nodes(make.derivation, bound, theta).laid == bound.laid:
+            return problem, bound, state
+    said = f"the nodes of {', '.join(laid_names(make.derivation))} do not come to rest"
+    return problem, bound, replace(state, converged=False, warnings=(*state.warnings, said))
+
+
+def _found(bound: Bound, make: LaidFit) -> tuple[dict[str, Array], StartsReport, Bound]:
+    """Where the best of all starts ends, on nodes so many that none of them fell between the nodes."""
+    narrow = {narrow_reason(name) for name in laid_names(make.derivation)}
+    problem = make.problem(bound)
+    while True:
+        found = make.search(problem, SCOUTS)
+        if not _lost(found, narrow) and found.best is not None and found.best.iterate is not None:
+            bound = as_fine(make.derivation, bound, found.best.iterate.theta)
+            problem = make.problem(bound)
+            found = make.search(problem, None)
+        finer = doubled(make.derivation, bound) if _lost(found, narrow) else None
+        if finer is None:
+            break
+        bound, problem = finer, make.problem(finer)
+    dropped = tuple((start.number, start.reason) for start in found.starts if start.reason is not None)
+    if found.best is None or found.best.iterate is None:
+        reasons = "; ".join(sorted({reason for _, reason in dropped}))
+        raise fit_failure(f"no start came to an end: {reasons}, however many nodes there are")
+    best = found.best.iterate
+    report = StartsReport(len(found.starts), max(1, found.at_best(best.value)), found.logliks, dropped)
+    return best.theta, report, bound
+
+
+def _lost(found: Search, narrow: set[str]) -> bool:
+    return any(start.reason in narrow for start in found.starts)
