@@ -50,6 +50,16 @@ class Values:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """A hidden variable that stands, unit by unit, for an element of an array outside the plates: the names of all
+    these `elements`, each a variable of its own, and which of them the data of a unit choose, `codes` `(units,)`.
+    """
+
+    elements: tuple[str, ...]
+    codes: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
 class Bound:
     """Everything the planner needs to know of the data.
 
@@ -59,7 +69,8 @@ class Bound:
     cells by column. `order`: the original row of each sorted row. `units`: for each outer plate the cells of its
     column, one for each unit; `plate_columns`: those columns. `leftover`: the columns that bare `columns` took, by
     index set. `source`: the name of the table. `nodes`: how many times the usual number of nodes integrals are taken
-    with; `seed`: of the draws of those that are simulated. `counts`: the index sets of latent counts.
+    with; `seed`: of the draws of those that are simulated. `counts`: the index sets of latent counts. `chosen`: hidden
+    variables that stand for others.
     """
 
     indexes: Mapping[str, tuple[str, ...]]
@@ -79,6 +90,7 @@ class Bound:
     nodes: int = 1
     seed: int = 0
     counts: tuple[str, ...] = ()
+    chosen: Mapping[str, Chosen] = field(default_factory=dict)
 
     def labels_as_numbers(self, index_set: str) -> NDArray[np.float64] | None:
         """The labels of an index set as numbers, or None if one of them is none."""

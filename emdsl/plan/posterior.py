@@ -28,6 +28,7 @@ from emdsl.plan.nodes import Node, Potential, Power, RowDensity, Scan, in_order
 from emdsl.plan.program import Constants, Program
 from emdsl.plan.pruning import Choice
 from emdsl.plan.source import HEADER
+from emdsl.plan.unrolling import is_chosen
 from emdsl.plan.unseen import check_conditions, is_unseen
 from emdsl.runtime.carriers import times_weight
 from emdsl.runtime.chains import ChainLayout
@@ -107,6 +108,7 @@ def reported(model: Model) -> tuple[Variable, ...]:
     draws = {name for variable in model.variables for name in variable.components}
     return tuple(
         v for v in model.variables if v.kind == "latent" and v.name not in draws and not is_unseen(v.name)
+        and not is_chosen(v.name)
     )  # fmt: skip
 
 
@@ -164,7 +166,9 @@ class PosteriorProgram(Program):
         self.declared = derivation.model
         model, bound = self.derivation.model, self.bound
         pairs = tuple(
-            (v.name, v.plate, v.components) for v in model.variables if v.kind == "latent" and v.components
+            (v.name, v.plate, v.components)
+            for v in model.variables
+            if v.kind == "latent" and v.components and v.name not in bound.chosen
         )  # fmt: skip
         pieces, maps = list(self.pieces.values()), list(self.maps.values())
         root = PosteriorEliminator(

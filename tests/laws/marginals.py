@@ -78,6 +78,10 @@ class Counts:
         if axis not in self.references:
             # an axis that the piece has only because others of its statement have it
             name, _, lag = axis.partition("@")
+            array, chosen, by = name.partition(" at ")
+            if chosen:  # the element of an array that data choose
+                data = tuple(VariableRef(index) for index in by.split(", "))
+                return world.place(VariableRef(array, data))
             if name in self.elements:
                 return world.place(VariableRef(*self.elements[name], int(lag or 0)))
             return world.place(VariableRef(name, (), int(lag or 0)))
