@@ -60,6 +60,16 @@ class Chosen:
 
 
 @dataclass(frozen=True)
+class Regrouping:
+    """Data whose rows were put together by an element that they look at: `plate` is that of the elements, around all
+    others; `orders` are, for each level without it, the units in their new order.
+    """
+
+    plate: str
+    orders: tuple[NDArray[np.intp], ...]
+
+
+@dataclass(frozen=True)
 class Bound:
     """Everything the planner needs to know of the data.
 
@@ -70,7 +80,7 @@ class Bound:
     column, one for each unit; `plate_columns`: those columns. `leftover`: the columns that bare `columns` took, by
     index set. `source`: the name of the table. `nodes`: how many times the usual number of nodes integrals are taken
     with; `seed`: of the draws of those that are simulated. `counts`: the index sets of latent counts. `chosen`: hidden
-    variables that stand for others.
+    variables that stand for others. `regrouping`: where the planner has put a plate around the others.
     """
 
     indexes: Mapping[str, tuple[str, ...]]
@@ -91,6 +101,7 @@ class Bound:
     seed: int = 0
     counts: tuple[str, ...] = ()
     chosen: Mapping[str, Chosen] = field(default_factory=dict)
+    regrouping: Regrouping | None = None
 
     def labels_as_numbers(self, index_set: str) -> NDArray[np.float64] | None:
         """The labels of an index set as numbers, or None if one of them is none."""

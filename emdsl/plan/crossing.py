@@ -54,8 +54,9 @@ def crossed_sum(node: Crossing, roles: Sequence[tuple[str, int]], model: Model, 
         for part, scopes in _gathered(number, item, role, variables, model, bound):
             members += [(len(gathered), k, tuple(scope)) for k, scope in enumerate(scopes.tolist())]
             gathered.append(part)
-    steps = _steps(members, len(gathered), variables)
-    return CrossedSum(tuple(gathered), steps)
+    order = _Order(variables, list(members))
+    steps = _steps(order, len(gathered))
+    return CrossedSum(tuple(gathered), steps, order.cells, order.largest)
 
 
 # --- which variables a table is over ----------------------------------------------------------------------------------
@@ -205,6 +206,8 @@ class _Order:
     variables: Variables
     members: list[Member]
     of: dict[int, set[int]] = field(default_factory=dict)
+    cells: int = 0
+    largest: int = 0
 
     def __post_init__(self) -> None:
         for place, (_, _, scope) in enumerate(self.members):
@@ -223,11 +226,10 @@ class _Order:
         return total
 
     def steps(self) -> Iterator[tuple[int, list[Member]]]:
-        """Each variable with the tables that it is summed out of. The table that is left becomes a member, whose pool
-        and place are set by `place_last`."""
+        """Each variable with the tables that it is summed out of. The table that is left becomes a member
+        of the pool -1, its place being the variable."""
         waiting = [(self.cost(self.scope(variable)), variable) for variable in self.of]
         heapify(waiting)
-        total = 0
         while waiting:
             known, variable = heappop(waiting)
             if variable not in self.of:
@@ -238,7 +240,7 @@ class _Order:
                 heappush(waiting, (cost, variable))
                 continue
             self._check(variable, cost, len(scope))
-            total += cost
+            self.cells, self.largest = self.cells + cost, max(self.largest, cost)
             own = sorted(self.of.pop(variable))
             yield variable, [self.members[place] for place in own]
             rest = tuple(sorted(scope - {variable}))
@@ -247,7 +249,7 @@ class _Order:
             for other in rest:
                 self.of[other] = (self.of[other] - set(own)) | {new}
                 heappush(waiting, (self.cost(self.scope(other)), other))
-        check_array("summing out what rows of different units share", (total,), _HELP)
+        check_array("summing out what rows of different units share", (self.cells,), _HELP)
 
     def _check(self, variable: int, cost: int, width: int) -> None:
         if cost > LARGEST_TABLE:
@@ -264,15 +266,15 @@ class _Order:
 _HELP = "let fewer elements meet in the data, give the hidden variables fewer values, or fit a part of the data"
 
 
-def _order(axes: tuple[int, ...], scope: tuple[int, ...]) -> tuple[int | None, ...]:
+def _places(axes: tuple[int, ...], scope: tuple[int, ...]) -> tuple[int | None, ...]:
     return tuple(scope.index(variable) if variable in scope else None for variable in axes)
 
 
-def _steps(members: list[Member], pools: int, variables: Variables) -> tuple[Sums, ...]:
+def _steps(order: _Order, pools: int) -> tuple[Sums, ...]:
     """The sums in an order in which each follows those that it needs, those of one form together."""
     depth: dict[int, int] = {}
     layers: dict[int, list[tuple[int, list[Member]]]] = {}
-    for variable, own in _Order(variables, list(members)).steps():
+    for variable, own in order.steps():
         below = [depth[place] for pool, place, _ in own if pool < 0]
         depth[variable] = 1 + max(below, default=0)
         layers.setdefault(depth[variable], []).append((variable, own))
@@ -283,12 +285,12 @@ def _steps(members: list[Member], pools: int, variables: Variables) -> tuple[Sum
         for variable, own in layers[number]:
             placed = sorted((home[place] if pool < 0 else (pool, place, scope)) for pool, place, scope in own)
             axes = tuple(dict.fromkeys((variable, *(v for _, _, scope in placed for v in scope))))
-            form = tuple((pool, _order(axes, scope)) for pool, _, scope in placed)
+            form = tuple((pool, _places(axes, scope)) for pool, _, scope in placed)
             groups.setdefault(form, []).append((variable, placed, axes))
         for form, sums in groups.items():
             factors = tuple(
-                Factor(pool, np.array([placed[k][1] for _, placed, _ in sums], dtype=np.intp), order)
-                for k, (pool, order) in enumerate(form)
+                Factor(pool, np.array([placed[k][1] for _, placed, _ in sums], dtype=np.intp), places)
+                for k, (pool, places) in enumerate(form)
             )
             for place, (variable, _, axes) in enumerate(sums):
                 home[variable] = (pools + len(found), place, axes[1:])

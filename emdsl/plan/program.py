@@ -70,9 +70,9 @@ class Program:
 
     def __init__(
         self, derivation: Derivation, bound: Bound, batch: int | None = None, prune: Choice = "auto",
-        fuse: Choice = "auto",
+        fuse: Choice = "auto", regroup: bool = True,
     ) -> None:  # fmt: skip
-        derivation, bound = prepared(derivation, bound)
+        derivation, bound = prepared(derivation, bound, regroup=regroup)
         self.derivation, self.bound, self.batch = derivation, bound, batch
         together = {
             name: [derivation.piece(other) for other in integral.pieces]

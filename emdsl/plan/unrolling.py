@@ -59,12 +59,12 @@ def unrolled(derivation: Derivation, bound: Bound, arrays: frozenset[str]) -> tu
 
 #: What stands between the array and the index in the name of an element that data choose; no variable of a text has a
 #: space in its name.
-_CHOSEN = " at "
+CHOSEN = " at "
 
 
 def is_chosen(name: str) -> bool:
     """Whether a hidden variable stands for an element of an array that data choose."""
-    return _CHOSEN in name.partition("[")[0]
+    return CHOSEN in name.partition("[")[0]
 
 
 def element_name(name: str, labels: tuple[str, ...]) -> str:
@@ -237,7 +237,7 @@ class Unroller:
     def _standing(self, reference: VariableRef) -> VariableRef:
         """The variable that stands, unit by unit, for the element that data choose."""
         array = self.model.variable(reference.name)
-        name = f"{array.name}{_CHOSEN}{', '.join(show(index) for index in reference.indices)}".replace("@", _CHOSEN)
+        name = f"{array.name}{CHOSEN}{', '.join(show(index) for index in reference.indices)}".replace("@", CHOSEN)
         if name not in self.chosen:
             plates = [plate.name for plate in self.model.plates]
             across = {plate.over: plate.name for plate in self.model.plates}

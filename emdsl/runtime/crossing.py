@@ -110,10 +110,14 @@ class Sums:
 
 @dataclass(frozen=True)
 class CrossedSum:
-    """The whole: `gathered` are the first pools, one more comes from each of `steps`. Axes of starts come first."""
+    """The whole: `gathered` are the first pools, one more comes from each of `steps`. Axes of starts come first. All
+    products together have so many `cells`, the largest of them `largest`.
+    """
 
     gathered: tuple[Gathered, ...]
     steps: tuple[Sums, ...]
+    cells: int = 0
+    largest: int = 0
 
     def forward(self, tables: Sequence[Array], starts: Sequence[bool]) -> tuple[Array, CrossedTape]:
         """The log of the sum over everything, `(1,)`, or `(starts, 1)` where some table has an axis of starts."""
