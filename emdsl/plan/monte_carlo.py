@@ -147,8 +147,7 @@ class SampledEvidence:
 
     def moments(self) -> tuple[Array, Array]:
         """Posterior means and variances, `(d, *cells, units)`, from the shares of the draws."""
-        alone = self.share.shape[-1] == 1
-        share = self.share if alone else self.method.pieces[0].rows.of_integral(self.share)
+        share = self.method.ties.of_units(self.share)
         mean = (self.draws * share).sum(axis=-2)
         return mean, ((self.draws - mean[..., None, :]) ** 2 * share).sum(axis=-2)
 

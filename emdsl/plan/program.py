@@ -102,9 +102,9 @@ class Program:
             )
         }
         arguments = (derivation.model, bound, list(self.pieces.values()), list(self.maps.values()))
-        #: Integrals across the whole data set: their evidence is a number, and no hidden variable is around them.
-        self.whole = tuple(item for item in self.integrals.values() if item.level == 0)
-        self.inside = tuple(item for item in self.integrals.values() if item.level > 0)
+        #: Integrals across the whole data set: their evidence is a number where no hidden variable is around them.
+        self.whole = tuple(item for item in self.integrals.values() if item.level == 0 and not item.axes)
+        self.inside = tuple(item for item in self.integrals.values() if item not in self.whole)
         apart = self._chained() | set(bound.chosen)
         self.prunings = find_prunings(derivation.model, bound, list(self.maps.values()), apart, prune)
         self.passes = Passes(self.prunings, fuse)

@@ -10,7 +10,8 @@ import pytest
 from emdsl.plan import integrals
 from emdsl.plan.moment_piece import MomentPiece, moment_piece
 from emdsl.runtime.integrals.block_tridiagonal import solve
-from emdsl.runtime.integrals.crossed_ties import CrossedTies, Numbering
+from emdsl.runtime.integrals.crossed_system import Numbering
+from emdsl.runtime.integrals.crossed_ties import CrossedTies
 from emdsl.runtime.integrals.gaussian import integrate, sigma_points
 from emdsl.runtime.integrals.kernels import KERNELS, coefficients, weights
 from emdsl.runtime.integrals.quadratic import Quadratic
