@@ -72,13 +72,14 @@ def home_of(latents: Sequence[str], lag: int, model: Model, bound: Bound) -> int
 
 
 def crossed_layouts(
-    latents: Sequence[str], pieces: Sequence[BoundPiece], lag: int, binder: PieceBinder
+    latents: Sequence[str], pieces: Sequence[BoundPiece], home: int, binder: PieceBinder
 ) -> Iterator[Layout]:
-    """Possible orders of all hidden numbers, that which eliminates the largest group first."""
+    """Possible orders of all hidden numbers, tied within the units of level `home`; that which eliminates the largest
+    group comes first.
+    """
     model, bound = binder.model, binder.bound
     shapes = {name: tuple(len(bound.indexes[axis]) for axis in model.variable(name).axes) for name in latents}
     groups = sorted(_groups(latents, pieces, shapes, model, bound), key=lambda group: -group.units)
-    home = home_of(latents, lag, model, bound)
     for group in groups or [Group((), None, 0)]:
         yield _ordered(latents, group, shapes, home, model, bound)
 

@@ -146,12 +146,13 @@ def _crossed(
     whole data set.
     """
     model, bound = binder.model, binder.bound
-    home = home_of(integral.latents, integral.lag, model, bound)
+    drawn = integral.method != "gaussian"  # draws are weighed for all data at once
+    home = 0 if drawn else home_of(integral.latents, integral.lag, model, bound)
     axes = tuple(axis for axis in own[0].axes.hidden if axis != POINT)
     hidden = tuple(own[0].axes.sizes[axis] for axis in axes)
     _check_axes(axes, home, integral, model, bound)
     check_weights(integral.latents, home, model, bound)
-    layout = _layout(integral, own, binder)
+    layout = _layout(integral, own, home, binder)
     found = tuple(_crossed_piece(item, binder, module, layout, hidden, inner_weights) for item in own)
     laws = tuple(_is_own_law(piece, integral) for piece in found)
     ties = crossed_ties(layout, hidden)
@@ -161,10 +162,10 @@ def _crossed(
     return BoundIntegral(integral, home, axes, hidden, layout.units, found, method, layout)
 
 
-def _layout(integral: Integral, own: Sequence[BoundPiece], binder: PieceBinder) -> Layout:
+def _layout(integral: Integral, own: Sequence[BoundPiece], home: int, binder: PieceBinder) -> Layout:
     """The order of all hidden numbers that leaves small dense systems. Raises `too-large` where there is none."""
     first: Layout | None = None
-    for layout in crossed_layouts(integral.latents, own, integral.lag, binder):
+    for layout in crossed_layouts(integral.latents, own, home, binder):
         sites = (crossed_sites(item, binder, layout) for item in own)
         found = tied(layout, [[site.places for site in places] for places in sites])
         if fits(found):

@@ -147,7 +147,8 @@ class SampledEvidence:
 
     def moments(self) -> tuple[Array, Array]:
         """Posterior means and variances, `(d, *cells, units)`, from the shares of the draws."""
-        share = self.method.ties.of_units(self.share)
+        alone = self.share.shape[-1] == 1
+        share = self.share if alone else self.method.pieces[0].rows.of_integral(self.share)
         mean = (self.draws * share).sum(axis=-2)
         return mean, ((self.draws - mean[..., None, :]) ** 2 * share).sum(axis=-2)
 

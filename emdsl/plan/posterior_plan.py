@@ -9,6 +9,7 @@ from emdsl.data.bound import Bound
 from emdsl.data.wording import count_of
 from emdsl.ir.derivation import Derivation, Integral, Piece
 from emdsl.ir.expressions import ConstantRef, Expression, Number, VariableRef, walk
+from emdsl.ir.latents import home_plate
 from emdsl.ir.model import Labels, Model, Range
 from emdsl.plan.crossing import base
 from emdsl.plan.evaluation import axis_of
@@ -129,7 +130,7 @@ def _home(integral: Integral, model: Model) -> str | None:
     """The plate of the units of an integral: around a chain; None where it is across the whole data set."""
     plates = {model.variable(name).plate for name in integral.latents}
     if len(plates) > 1:
-        return None
+        return home_plate(integral.latents, integral.lag, model) if integral.method == "gaussian" else None
     (plate,) = plates
     parent = {item.name: item.parent for item in model.plates}
     return parent[plate] if integral.lag and plate is not None else plate
