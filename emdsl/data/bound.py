@@ -50,6 +50,26 @@ class Values:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """A hidden variable that stands, unit by unit, for an element of an array outside the plates: the names of all
+    these `elements`, each a variable of its own, and which of them the data of a unit choose, `codes` `(units,)`.
+    """
+
+    elements: tuple[str, ...]
+    codes: NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Regrouping:
+    """Data whose rows were put together by an element that they look at: `plate` is that of the elements, around all
+    others; `orders` are, for each level without it, the units in their new order.
+    """
+
+    plate: str
+    orders: tuple[NDArray[np.intp], ...]
+
+
+@dataclass(frozen=True)
 class Bound:
     """Everything the planner needs to know of the data.
 
@@ -61,7 +81,8 @@ class Bound:
     index set. `source`: the name of the table. `nodes`: how many times the usual number of nodes integrals are taken
     with; `seed`: of the draws of those that are simulated. `counts`: the index sets of latent counts. `laid`: between
     which places the nodes of a hidden number lie (of a positive one its logarithms, of one in (0, 1) its logits), and
-    how many intervals there are between them.
+    how many intervals there are between them. `chosen`: hidden variables that
+    stand for others. `regrouping`: where the planner has put a plate around the others.
     """
 
     indexes: Mapping[str, tuple[str, ...]]
@@ -82,6 +103,8 @@ class Bound:
     seed: int = 0
     counts: tuple[str, ...] = ()
     laid: Mapping[str, tuple[float, float, int]] = field(default_factory=dict)
+    chosen: Mapping[str, Chosen] = field(default_factory=dict)
+    regrouping: Regrouping | None = None
 
     def labels_as_numbers(self, index_set: str) -> NDArray[np.float64] | None:
         """The labels of an index set as numbers, or None if one of them is none."""

@@ -14,6 +14,7 @@ from emdsl.derive.posterior_steps import Law, laws
 from emdsl.derive.scopes import Reading
 from emdsl.ir.derivation import INTERVAL, SHARES, Integral, Step
 from emdsl.ir.expressions import VariableRef
+from emdsl.ir.latents import home_plate
 from emdsl.ir.model import Model
 from emdsl.ir.show import show_domain
 
@@ -85,7 +86,7 @@ def integrated_laws(found: Sequence[Integral], model: Model) -> tuple[Law, ...]:
         kept = [law for law in kept if law not in own]
         seen = frozenset(at for law in own for at in law.looks_at if at[0] not in hidden)
         plate = _home(integral, model)
-        if integral.lag and plate is None:
+        if integral.lag and plate is None and not _crossed(integral, model):
             chain = next(iter({model.variable(name).plate for name in hidden}))
             plate = next(item.parent for item in model.plates if item.name == chain)
         text = f"integral({', '.join(integral.latents)}: {_joint(integral, model)})"
@@ -94,18 +95,28 @@ def integrated_laws(found: Sequence[Integral], model: Model) -> tuple[Law, ...]:
 
 
 def _system(integral: Integral, model: Model) -> str:
+    if _crossed(integral, model):
+        home = _home(integral, model)
+        where = "across the whole data set" if home is None else f"across the plates in each {home}"
+        first = "the largest group (or the chains)" if integral.lag else "the largest group"
+        return f"one system {where}: {first} is eliminated, the rest is dense"
     if integral.lag:
         return "one block-tridiagonal system along each chain, solved by cyclic reduction"
-    plates = {model.variable(name).plate for name in integral.latents}
-    if len(plates) > 1 or None in plates:
-        return "one system across the whole data set: the largest group is eliminated, the rest is dense"
-    (plate,) = plates
+    (plate,) = {model.variable(name).plate for name in integral.latents}
     return f"one small system in each {plate}"
 
 
 def _home(integral: Integral, model: Model) -> str | None:
+    if _crossed(integral, model):
+        return home_plate(integral.latents, integral.lag, model) if integral.method == "gaussian" else None
+    (plate,) = {model.variable(name).plate for name in integral.latents}
+    return plate if not integral.lag else None
+
+
+def _crossed(integral: Integral, model: Model) -> bool:
+    """Whether the hidden variables are of several plates, or outside all of them."""
     plates = {model.variable(name).plate for name in integral.latents}
-    return plates.pop() if len(plates) == 1 and not integral.lag else None
+    return len(plates) > 1 or None in plates
 
 
 def _inside(plate: str | None, home: str | None, model: Model) -> list[str]:

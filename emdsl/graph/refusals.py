@@ -66,10 +66,6 @@ def _looked_at_bound(site: Site) -> tree.Node | None:
 
 REFUSALS: tuple[Refusal, ...] = (
     Refusal("a latent integer that may be negative", _latent(lambda head: head.domain.kind == "integer")),
-    Refusal(
-        "a latent variable outside every plate",
-        _latent(lambda head: head.plate is None and head.domain.kind == "finite"),
-    ),
     Refusal("a law that looks at a censored or grouped variable", _looked_at_bound),
     Refusal("`given` in a chain", _given_in_chain),
 )

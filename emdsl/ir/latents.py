@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from emdsl.ir.expressions import VariableRef, walk
@@ -34,3 +34,14 @@ def is_shares(variable: Variable, model: Model) -> bool:
     """Whether a variable is hidden and holds shares that sum to 1: numbers between 0 and 1 that one law draws together.
     """
     return is_continuous(variable) and variable.domain.kind == "unit" and event_axes(variable, model) > 0
+
+
+def home_plate(latents: Sequence[str], lag: int, model: Model) -> str | None:
+    """The plate within whose units continuous hidden variables of several plates are tied together: the outermost of
+    theirs, or the one around it where that is a chain along which laws look back; None where it is the whole data set.
+    """
+    plates = {model.variable(name).plate for name in latents}
+    first = next((plate for plate in model.plates if plate.name in plates), None)
+    if first is None or None in plates:
+        return None
+    return first.parent if first.ordered and lag else first.name

@@ -157,6 +157,8 @@ class PieceBinder:
         found = {r for atom in piece.atoms for term in atom.terms for r in self._by_row(term.parameter.indices)}
         if all(term.statistic == "1" for term in piece.terms):
             found |= self._by_row(piece.guards)
+        # of an element that has become that of a plate
+        found |= {r for known in piece.knowns if not known.by_row for r in self._by_row(known.value)}
         return frozenset(found)
 
     def _by_row(self, expression: Any) -> set[VariableRef | BinderRef]:

@@ -9,6 +9,7 @@ from emdsl.plan.named import START
 from emdsl.plan.nodes import (
     Add,
     Affine,
+    Crossing,
     FirstRows,
     Fused,
     Indicator,
@@ -54,7 +55,7 @@ def block_function(root: Node, name: str) -> list[str]:
         if several and isinstance(node, Affine | Take | Fused | RowDensity | Quadratic) and START not in node.axes:
             continue  # no parameter occurs in it, so nothing waits for its statistics
         lines += [f"    {line}" for line in _reverse(node)]
-        if isinstance(node, Add | Scan | Opening):
+        if isinstance(node, Add | Scan | Opening | Crossing):
             lines += [f"    {line}" for line in _passed(node, given)]
             given.update(item.number for item in inputs(node))
     lines.append(f"    return n{root.number}.sum(axis=-1)")
@@ -108,10 +109,14 @@ def _forward(node: Node) -> list[str]:
         case FirstRows():
             return [f"{n} = n{node.source.number}[..., b.first[{node.source.level}]]{_comment(node)}"]
         case Opening():
-            arrays = "".join(f"n{item.number}, " for item in node.tables)
+            arrays = _arrays(node.tables)
             return [f"{n} = c[{node.number}].forward(({arrays}), b.layouts[{node.level + 1}]){_comment(node)}"]
         case Scan():
             return _scan(node)
+        case Crossing():
+            starts = "".join(f"{START in item.axes}, " for item in node.inputs)
+            forward = f"c[{node.number}].forward(({_arrays(node.inputs)}), ({starts}))"
+            return [f"{n}, s{node.number} = {forward}{_comment(node)}"]
     raise AssertionError(type(node).__name__)
 
 
@@ -238,7 +243,7 @@ def _reverse(node: Node) -> list[str]:
             return [f"S[{node.number}][..., {_rows(node)}] = {a}"]
         case Indicator():
             return []
-        case Add() | Opening():
+        case Add() | Opening() | Crossing():
             return []
         case LogSumExp():
             return [f"a{node.source.number} = log_sum_exp_reverse(s{node.number}, {a})"]
@@ -273,7 +278,11 @@ def _scan_reverse(node: Scan) -> list[str]:
     return lines
 
 
-def _passed(node: Add | Scan | Opening, given: set[int]) -> list[str]:
+def _arrays(nodes: Sequence[Node]) -> str:
+    return "".join(f"n{item.number}, " for item in nodes)
+
+
+def _passed(node: Add | Scan | Opening | Crossing, given: set[int]) -> list[str]:
     """What a node passes on to its inputs, each of which may have other users."""
     match node:
         case Add():
@@ -281,8 +290,11 @@ def _passed(node: Add | Scan | Opening, given: set[int]) -> list[str]:
         case Scan():
             sources = (node.first, node.step) if node.emit is None else (node.first, node.step, node.emit)
             found = [(item, f"d[{k}].reshape(n{item.number}.shape)") for k, item in enumerate(sources)]
+        case Crossing():
+            found = [(item, f"d[{k}]") for k, item in enumerate(node.inputs)]
+            return [f"d = s{node.number}.reverse(a{node.number})", *_given(found, given)]
         case Opening():
-            arrays = "".join(f"n{item.number}, " for item in node.tables)
+            arrays = _arrays(node.tables)
             layout = f"b.layouts[{node.level + 1}]"
             reverse = f"d = c[{node.number}].reverse(({arrays}), {layout}, a{node.number})"
             return [reverse, *_given([(item, f"d[{k}]") for k, item in enumerate(node.tables)], given)]

@@ -19,10 +19,11 @@ FEWEST_ROWS, MOST_NUMBERS = 64, 4_000_000
 SCAN_ROWS = 20_000
 
 
-def make_blocks(bound: Bound, cells: int, scans: set[int]) -> list[Block]:
+def make_blocks(bound: Bound, cells: int, scans: set[int], *, together: bool = False) -> list[Block]:
     """The blocks of a data set, `cells` being the largest table for one row. `scans`: levels whose units are hidden
-    chains; a chain is never cut, so that one over the outermost units makes a single block."""
-    whole = 1 in scans
+    chains; a chain is never cut, so that one over the outermost units makes a single block. So do units that share
+    hidden variables (`together`)."""
+    whole = together or 1 in scans
     levels = bound.levels
     outer = levels[1].size if len(levels) > 1 else 1
     rows_of = _ends(bound)

@@ -11,6 +11,7 @@ from itertools import count
 from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
+from emdsl.plan.crossing import base, check_weights, level_of
 from emdsl.plan.fusing import shared_codes
 from emdsl.plan.integrals import BoundIntegral
 from emdsl.plan.layout import BoundPiece
@@ -20,6 +21,7 @@ from emdsl.plan.named import POINT, START, union
 from emdsl.plan.nodes import (
     Add,
     Affine,
+    Crossing,
     FirstRows,
     Fused,
     Indicator,
@@ -86,8 +88,10 @@ class Eliminator:
                 continue  # all that its units say is in an integral over hidden variables, or in lists of their states
             remaining = self._level(level, tables[level])
             if level == 0:
-                return remaining
-            tables[level - 1].append(self._raise(remaining, level))
+                return self._sum(remaining, level)
+            if self._crosses(level, remaining):
+                return self._crossing([*remaining, *(node for outer in range(level) for node in tables[outer])])
+            tables[level - 1] += [self._raise(node, level) for node in self._apart(remaining, level)]
         raise AssertionError("a data set has a level 0")
 
     # --- leaves -------------------------------------------------------------------------------------------------------
@@ -140,6 +144,8 @@ class Eliminator:
             for variable in self.model.variables:
                 if variable.kind != "latent" or variable.values is None or is_unseen(variable.name):
                     continue
+                if variable.name in self.bound.chosen:
+                    continue
                 if not variable.components and variable.name not in self.without_potential:
                     level = self._level_of(variable.plate)
                     axes = (START, variable.name) if START in self.sizes else (variable.name,)
@@ -179,16 +185,20 @@ class Eliminator:
 
     # --- one level ----------------------------------------------------------------------------------------------------
 
-    def _level(self, level: int, tables: list[Node]) -> Node:
+    def _level(self, level: int, tables: list[Node]) -> list[Node]:
+        """What is left of the tables of a level once its own hidden variables are summed out, where they can be unit by
+        unit, or chain by chain.
+        """
         plate = self.bound.levels[level].plate
         everything = [
             v.name
             for v in self.model.variables
             if v.kind == "latent" and v.plate == plate and v.values is not None and not v.components
+            and v.name not in self.bound.chosen
         ]
         latents = [name for name in everything if not is_unseen(name)]
         tables = self._unseen([name for name in everything if is_unseen(name)], tables)
-        looked_back_at = {_base(axis) for node in tables for axis in node.axes if "@" in axis}
+        looked_back_at = {base(axis) for node in tables for axis in node.axes if "@" in axis}
         # What a law of the chain's first units, or of the others, looks at is part of the chain's state: summed out
         # before, it would tie the laws of different units together.
         of_some_units = [node for node in tables if self.roles.get(node.number, ("always", 0))[0] != "always"]
@@ -197,9 +207,37 @@ class Eliminator:
         own = [pruning for pruning in self.passes.prunings if pruning.level == level]
         for group in self._order([n for n in latents if n not in chained], own, tables):
             tables = self._eliminate(group, tables, level)
-        if chained:
-            return self._scan(level, tables, tuple(chained))
-        return self._sum(tables, level)
+        if chained and not self._crosses(level, tables):
+            return [self._scan(level, tables, tuple(chained))]
+        return tables
+
+    def _crosses(self, level: int, tables: Sequence[Node]) -> bool:
+        """Whether the units of a level look at elements that each of them chooses: what is around them cannot be summed
+        out unit by unit.
+        """
+        axes = {base(axis) for node in tables for axis in node.axes} & set(self.bound.chosen)
+        return level > 0 and any(level_of(axis, self.model, self.bound) == level for axis in axes)
+
+    def _crossing(self, tables: Sequence[Node]) -> Node:
+        roles = tuple(self.roles.get(node.number, ("always", 0)) for node in tables)
+        axes = (START,) if any(START in node.axes for node in tables) else ()
+        node = Crossing(next(self.numbers), axes, 0, True, tuple(tables), roles)
+        check_weights(node, self.model, self.bound)
+        return node
+
+    def _apart(self, tables: Sequence[Node], level: int) -> list[Node]:
+        """The sums of those tables that fit into each other: one over all would have more cells than it needs."""
+        groups: list[tuple[set[str], list[Node]]] = []
+        for node in sorted(tables, key=lambda node: -len(node.axes)):
+            axes = set(node.axes) - {START}
+            own = next((members for around, members in groups if axes <= around), None)
+            if own is None:
+                groups.append((axes, [node]))
+            else:
+                own.append(node)
+        order = {node.number: place for place, node in enumerate(tables)}
+        sorted_groups = [sorted(members, key=lambda node: order[node.number]) for _, members in groups]
+        return [self._sum(members, level) for members in sorted_groups or [[]]]
 
     def _unseen(self, names: list[str], tables: list[Node]) -> list[Node]:
         """The copies of variables in units that were never seen are summed out by themselves."""
@@ -305,7 +343,7 @@ class Eliminator:
                 f"the units of the chain `{plate}` cannot be weighted",
                 help="weight the plate around it",
             )
-        memory = max(lag_of(axis) for node in tables for axis in node.axes if _base(axis) in chained)
+        memory = max(lag_of(axis) for node in tables for axis in node.axes if base(axis) in chained)
         self.sizes |= {label_before(name, lag): self.sizes[name] for name in chained for lag in range(1, memory + 1)}
         previous = tuple(label_before(name, lag) for lag in range(memory, 0, -1) for name in chained)
         role = {node.number: self.roles.get(node.number, ("always", 0))[0] for node in tables}
@@ -315,7 +353,7 @@ class Eliminator:
         emit = [node for node in tables if node not in first and node not in step]
         # Where there is no first law the first units are known and conditioned on, or drawn as all others are. (In the
         # graph every hidden chain that looks back at itself begins with a law.)
-        outer = tuple(a for a in union(*(n.axes for n in tables)) if _base(a) not in chained)
+        outer = tuple(a for a in union(*(n.axes for n in tables)) if base(a) not in chained)
         check_table(
             f"a step of the chain over `{plate}`", {a: self.sizes.get(a, 1) for a in (*outer, *previous, *chained)},
             "look back fewer units, or give the hidden variables fewer values",
@@ -348,8 +386,3 @@ class Eliminator:
     def _add(self, tables: Sequence[Node], level: int, axes: tuple[str, ...], *, rows: bool = False) -> Node:
         by_row = rows or any(node.rows for node in tables)
         return Add(next(self.numbers), axes, level, by_row, tuple(tables))
-
-
-def _base(axis: str) -> str:
-    """The variable of an axis."""
-    return axis.partition("@")[0]

@@ -8,6 +8,7 @@ from emdsl.data.bound import Bound
 from emdsl.data.wording import count_of
 from emdsl.ir.derivation import Derivation, Integral
 from emdsl.ir.grids import index_set_of
+from emdsl.ir.latents import home_plate
 from emdsl.ir.model import Model
 from emdsl.plan.integrals import BoundIntegral
 from emdsl.plan.monte_carlo import MonteCarlo
@@ -31,14 +32,18 @@ def integral_lines(derivation: Derivation, program: Program | None) -> Iterator[
 
 def _method(integral: Integral, model: Model) -> str:
     plates = {model.variable(name).plate for name in integral.latents}
-    where = f"in each {next(iter(plates))}" if len(plates) == 1 and None not in plates else "across the whole data set"
+    crossed = len(plates) > 1 or None in plates
+    where = "across the whole data set" if crossed else f"in each {next(iter(plates))}"
     match integral.method:
+        case "gaussian" if crossed:
+            home = home_plate(integral.latents, integral.lag, model)
+            first = "the largest group (or the chains)" if integral.lag else "the largest group"
+            whole = "across the whole data set" if home is None else f"across the plates in each {home}"
+            return f"normal, integrated in closed form {whole} ({first} eliminated, the rest dense)"
         case "gaussian" if integral.lag:
             back = "" if integral.lag == 1 else f", {integral.lag} units back"
             plate = next(iter(plates))
             return f"normal, integrated in closed form along the chain over {plate}{back} (block-tridiagonal system)"
-        case "gaussian" if where.startswith("across"):
-            return f"normal, integrated in closed form {where} (largest group eliminated, the rest dense)"
         case "gaussian":
             return f"normal, integrated in closed form {where}"
         case "kernel":
@@ -61,7 +66,8 @@ def _cost(integral: BoundIntegral, bound: Bound) -> str:
         return "draws are doubled until the log-likelihood is known well enough"
     if integral.layout is not None:
         number = integral.layout.numbering
-        return f"{count_of(number.size, 'hidden number')}, {number.rest} of them in the dense system"
+        rest = f"{number.rest} of them in dense systems of at most {number.parts.largest}"
+        return f"{count_of(number.size, 'hidden number')}, {rest}{around}"
     each = integral.size
     match integral.integral.method:
         case "gaussian" if integral.integral.lag:

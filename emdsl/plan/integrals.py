@@ -15,7 +15,9 @@ from emdsl.ir.derivation import INTERVAL, SHARES, Integral
 from emdsl.ir.latents import event_axes
 from emdsl.ir.model import Model
 from emdsl.plan.binding import PieceBinder
-from emdsl.plan.crossed import EACH, EachPiece, Layout, crossed_layout, crossed_sites, crossed_ties
+from emdsl.plan.crossed import EACH, EachPiece, crossed_sites, crossed_ties
+from emdsl.plan.crossed_layout import Layout, check_fits, check_weights, crossed_layouts, fits, home_of, tied
+from emdsl.plan.crossing import ancestors
 from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.gaussian_method import GaussianMethod, Ties
 from emdsl.plan.latent_pieces import AnyPiece, LatentPiece, Rows, Site, VectorPiece, sites_of, vector_data
@@ -91,8 +93,12 @@ class BoundIntegral:
         return len(order_of(self.pieces))
 
     def by_step(self, values: Array) -> Array:
-        """Values by unit for each unit that pieces are summed to: of a chain its steps."""
-        return values if self.layout is not None else self.pieces[0].rows.of_integral(values)
+        """Values by unit for each unit that pieces are summed to: of a chain its steps; for each number of those that
+        are tied across units.
+        """
+        if self.layout is not None:
+            return np.asarray(values[..., self.layout.owner])
+        return self.pieces[0].rows.of_integral(values)
 
     def places(self, name: str, units: int) -> tuple[Any, ...]:
         """Where the moments of a variable stand, as an index of `(d, units)` that gives `(elements, units)`."""
@@ -169,21 +175,38 @@ def _check_axes(axes: Sequence[str], level: int, integral: Integral, model: Mode
 def _crossed(
     integral: Integral, own: Sequence[BoundPiece], binder: PieceBinder, module: Any, inner_weights: Any
 ) -> BoundIntegral:
-    """Hidden variables of several plates, or of none: one system for the whole data set."""
-    names = ", ".join(f"`{latent}`" for latent in integral.latents)
-    if any(axis != POINT for axis in own[0].axes.hidden):
-        raise EmmError(
-            "not-supported-yet",
-            f"finite hidden variables beside the continuous {names} of several plates have no plan yet",
-        )
-    layout = crossed_layout(integral.latents, own, binder)
-    found = tuple(_crossed_piece(item, binder, module, layout, inner_weights) for item in own)
+    """Hidden variables of several plates, or of none: one system for each unit of the outermost of them, or for the
+    whole data set.
+    """
+    model, bound = binder.model, binder.bound
+    drawn = integral.method != "gaussian"  # draws are weighed for all data at once
+    home = 0 if drawn else home_of(integral.latents, integral.lag, model, bound)
+    axes = tuple(axis for axis in own[0].axes.hidden if axis != POINT)
+    hidden = tuple(own[0].axes.sizes[axis] for axis in axes)
+    _check_axes(axes, home, integral, model, bound)
+    check_weights(integral.latents, home, model, bound)
+    layout = _layout(integral, own, home, binder)
+    found = tuple(_crossed_piece(item, binder, module, layout, hidden, inner_weights) for item in own)
     laws = tuple(_is_own_law(piece, integral) for piece in found)
-    ties = crossed_ties(layout)
+    ties = crossed_ties(layout, hidden)
     method = GaussianMethod(found, laws, ties) if integral.method == "gaussian" else _sampled(
         integral, found, laws, ties, binder
     )  # fmt: skip
-    return BoundIntegral(integral, 0, (), (), 1, found, method, layout)
+    return BoundIntegral(integral, home, axes, hidden, layout.units, found, method, layout)
+
+
+def _layout(integral: Integral, own: Sequence[BoundPiece], home: int, binder: PieceBinder) -> Layout:
+    """The order of all hidden numbers that leaves small dense systems. Raises `too-large` where there is none."""
+    first: Layout | None = None
+    for layout in crossed_layouts(integral.latents, own, home, binder):
+        sites = (crossed_sites(item, binder, layout) for item in own)
+        found = tied(layout, [[site.places for site in places] for places in sites])
+        if fits(found):
+            return found
+        first = first or found
+    assert first is not None
+    check_fits(first, integral.latents)
+    return first
 
 
 def _sampled(
@@ -210,19 +233,23 @@ def _density(item: BoundPiece, module: Any) -> Any:
     return getattr(module, f"density_{item.name}")
 
 
-def _crossed_piece(item: BoundPiece, binder: PieceBinder, module: Any, layout: Layout, inner_weights: Any) -> AnyPiece:
+def _crossed_piece(
+    item: BoundPiece, binder: PieceBinder, module: Any, layout: Layout, hidden: tuple[int, ...], inner_weights: Any
+) -> AnyPiece:
     sites = crossed_sites(item, binder, layout)
     name = item.piece.name
-    count = int(np.prod(item.data.elements)) if sites[0].element == EACH else binder.bound.levels[item.level].size
-    whole = np.zeros(count, dtype=np.intp)
-    rows = Rows(np.arange(count + 1), None, inner_weights(0, item.level), whole)
+    each = any(site.element == EACH for site in sites)
+    whole = np.zeros(int(np.prod(item.data.elements)), dtype=np.intp) if each else ancestors(
+        binder.bound, item.level, layout.home
+    )  # fmt: skip
+    rows = Rows(np.arange(len(whole) + 1), None, inner_weights(layout.home, item.level), whole)
     if item.piece.form == "gaussian":
-        law = bind_hidden_gaussian(item.piece, item.axes, binder, vector_data(len(sites), (), 0.0))
-        return VectorPiece(name, item, law, sites, (), rows)
+        law = bind_hidden_gaussian(item.piece, item.axes, binder, vector_data(len(sites), hidden, 0.0))
+        return VectorPiece(name, item, law, sites, hidden, rows)
     density = _density(item, module)
-    if any(site.element == EACH for site in sites):
-        return EachPiece(name, item, binder, density, sites, (), rows)
-    return moment_piece(LatentPiece(name, item, binder, density, sites, (), rows))
+    if each:
+        return EachPiece(name, item, binder, density, sites, hidden, rows)
+    return moment_piece(LatentPiece(name, item, binder, density, sites, hidden, rows))
 
 
 def _rows(item: BoundPiece, level: int, home: int, bound: Bound, inner_weights: Any) -> Rows:

@@ -158,10 +158,20 @@ class Scan(Node):
     memory: int = 1
 
 
+@dataclass(frozen=True)
+class Crossing(Node):
+    """The log of the sum over all hidden variables that rows of different units tie together. `inputs` are the tables
+    of all levels; `roles` says which units of a chain each is about, and how far it looks back.
+    """
+
+    inputs: tuple[Node, ...]
+    roles: tuple[tuple[str, int], ...]
+
+
 def inputs(node: Node) -> tuple[Node, ...]:
     """The nodes that a node reads."""
     match node:
-        case Add() | PrunedLogSumExp():
+        case Add() | PrunedLogSumExp() | Crossing():
             return node.inputs
         case LogSumExp() | Power() | SegmentSum() | FirstRows() | Unseen():
             return (node.source,)

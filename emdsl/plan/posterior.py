@@ -25,9 +25,11 @@ from emdsl.plan.hidden_numbers import HiddenNumber, gridded_number, infinite_not
 from emdsl.plan.loading import load_module
 from emdsl.plan.monte_carlo import MonteCarlo
 from emdsl.plan.nodes import Node, Potential, Power, RowDensity, Scan, in_order
+from emdsl.plan.outside import declared_marginals, declared_numbers
 from emdsl.plan.program import Constants, Program
 from emdsl.plan.pruning import Choice
 from emdsl.plan.source import HEADER
+from emdsl.plan.unrolling import is_chosen
 from emdsl.plan.unseen import check_conditions, is_unseen
 from emdsl.runtime.carriers import times_weight
 from emdsl.runtime.chains import ChainLayout
@@ -50,8 +52,9 @@ class Marginal:
     """The posterior of one hidden variable.
 
     `labels` are its values (of a genotype the unordered pairs `A/B`); `probabilities` is `(values, units)`, in the
-    order of `Level`, NaN in units whose data are impossible; `numbers` `(values,)` are the labels as numbers, where
-    all are. `path` `(units,)`: the codes of the most probable path, of a variable of a chain; -1 where there is none.
+    order of `Level` (of an array outside the plates by element), NaN in units whose data are impossible; `numbers`
+    `(values,)` are the labels as numbers, where all are. `path` `(units,)`: the codes of the most
+    probable path, of a variable of a chain; -1 where there is none.
     """
 
     name: str
@@ -107,6 +110,7 @@ def reported(model: Model) -> tuple[Variable, ...]:
     draws = {name for variable in model.variables for name in variable.components}
     return tuple(
         v for v in model.variables if v.kind == "latent" and v.name not in draws and not is_unseen(v.name)
+        and not is_chosen(v.name)
     )  # fmt: skip
 
 
@@ -164,7 +168,9 @@ class PosteriorProgram(Program):
         self.declared = derivation.model
         model, bound = self.derivation.model, self.bound
         pairs = tuple(
-            (v.name, v.plate, v.components) for v in model.variables if v.kind == "latent" and v.components
+            (v.name, v.plate, v.components)
+            for v in model.variables
+            if v.kind == "latent" and v.components and v.name not in bound.chosen
         )  # fmt: skip
         pieces, maps = list(self.pieces.values()), list(self.maps.values())
         root = PosteriorEliminator(
@@ -192,7 +198,10 @@ class PosteriorProgram(Program):
             marginals[name] = _with_path(marginals[name], path)
         numbers = self._numbers(shares)
         said = (*notes, *_impossible(marginals, self.bound), *infinite_notes(numbers), *self._simulated())
-        return Posterior(tuple(marginals.values()), said, tuple(numbers.values()))
+        return Posterior(
+            tuple(declared_marginals(marginals.values(), self.declared, self.bound)), said,
+            tuple(declared_numbers(numbers.values(), self.bound)),
+        )  # fmt: skip
 
     def _simulated(self) -> Iterator[str]:
         """A note for each integral whose posterior is known but for the error of a simulation."""
@@ -391,6 +400,8 @@ def _impossible(marginals: Mapping[str, Marginal], bound: Bound) -> tuple[str, .
     return tuple(
         f"the data of {count} of {bound.levels[level].size} units of `{bound.levels[level].plate}` are impossible at "
         "these parameters; their posterior is empty"
+        if level
+        else "the data are impossible at these parameters; the posterior is empty"
         for level, count in units.items()
         if count
     )

@@ -9,12 +9,15 @@ from emdsl.data.bound import Bound
 from emdsl.data.wording import count_of
 from emdsl.ir.derivation import Derivation, Integral, Piece
 from emdsl.ir.expressions import ConstantRef, Expression, Number, VariableRef, walk
+from emdsl.ir.latents import home_plate
 from emdsl.ir.model import Labels, Model, Range
+from emdsl.plan.crossing import base
 from emdsl.plan.evaluation import axis_of
 from emdsl.plan.leaves import codes_of
 from emdsl.plan.nodes import (
     Add,
     Affine,
+    Crossing,
     Fused,
     LogSumExp,
     Node,
@@ -27,6 +30,8 @@ from emdsl.plan.nodes import (
 )
 from emdsl.plan.program import Program
 from emdsl.plan.pruning import states_of
+from emdsl.plan.unrolling import CHOSEN
+from emdsl.runtime.crossing import CrossedSum
 from emdsl.runtime.openings import label_before, lag_of
 from emdsl.runtime.pruned import PossibleStates
 
@@ -40,6 +45,7 @@ class Elimination:
     axes: tuple[str, ...]
     chained: bool = False
     possible: PossibleStates | None = None
+    crossed: CrossedSum | None = None
 
 
 def sizes_without_data(model: Model) -> dict[str, int | None]:
@@ -124,7 +130,7 @@ def _home(integral: Integral, model: Model) -> str | None:
     """The plate of the units of an integral: around a chain; None where it is across the whole data set."""
     plates = {model.variable(name).plate for name in integral.latents}
     if len(plates) > 1:
-        return None
+        return home_plate(integral.latents, integral.lag, model) if integral.method == "gaussian" else None
     (plate,) = plates
     parent = {item.name: item.parent for item in model.plates}
     return parent[plate] if integral.lag and plate is not None else plate
@@ -167,6 +173,13 @@ def planned(program: Program) -> Iterator[Elimination]:
             case PrunedLogSumExp(over=over, axes=axes):
                 possible = states_of(node, program.prunings)
                 yield Elimination(plate, over, (*axes, *over), possible=possible)
+            case Crossing():
+                chosen = program.bound.chosen
+                names = dict.fromkeys(base(axis) for item in node.inputs for axis in item.axes)
+                arrays = dict.fromkeys(name.partition(CHOSEN)[0] for name in names if name in chosen)
+                inside = {element for name in names if name in chosen for element in chosen[name].elements}
+                others = (name for name in names if name not in chosen and name not in inside)
+                yield Elimination(None, (*arrays, *others), (), crossed=program.constants[node.number])
             case Scan(step=step, states=states, level=level):
                 inner = program.bound.levels[level + 1].plate
                 yield Elimination(inner, states, _ordered(set(step.axes), model), chained=True)
@@ -191,6 +204,12 @@ def _line(item: Elimination, sizes: Mapping[str, int | None]) -> str:
     place = f"in each {item.plate}" if item.plate is not None else "for the whole data set"
     if item.possible is not None:
         return f"{names}: summed out {place}, {_listed(item, sizes)}"
+    if item.crossed is not None:
+        found = item.crossed
+        return (
+            f"{names}: rows tie those of different units together; summed out one after the other, the largest table "
+            f"{count_of(found.largest, 'cell')}, all together {count_of(found.cells, 'cell')}"
+        )
     table = f"a table over {', '.join(map(axis_text, item.axes))} ({_cells(item.axes, sizes)})"
     if item.chained:
         return f"{names}: forward and backward along the chain over {item.plate}, {table} at each step"
@@ -277,6 +296,8 @@ def _operations(program: Program, node: Node) -> int:
             return rows * program.cells(source) * 10
         case Scan(step=step, level=level):
             return program.bound.levels[level + 1].size * program.cells(step) * 2
+        case Crossing():
+            return 10 * int(program.constants[node.number].cells)
         case SegmentSum(source=source):
             return program.bound.levels[source.level].size * width
     return rows * width

@@ -17,13 +17,16 @@ from emdsl.ir.model import Guard, Model
 from emdsl.plan.copies import at_value, with_pieces
 from emdsl.plan.grids import with_nodes
 from emdsl.plan.open_cells import undecided, with_hidden_cells
+from emdsl.plan.regrouping import regrouped
 from emdsl.plan.unrolling import by_element, latent_arrays, unrolled
 from emdsl.plan.unseen import chosen_by, with_unseen
 
 
-def prepared(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]:
-    """The derivation and the data that a program is planned from."""
+def prepared(derivation: Derivation, bound: Bound, *, regroup: bool = True) -> tuple[Derivation, Bound]:
+    """The derivation and the data that a program is planned from. `regroup` is for comparing the two plans."""
     derivation, bound = with_nodes(derivation, bound)
+    if regroup:
+        derivation, bound = regrouped(derivation, bound)
     model = derivation.model
     hidden = dict.fromkeys((*latent_arrays(model), *undecided(derivation, bound), *chosen_by(derivation)))
     derivation, bound = unrolled(derivation, bound, by_element(model, hidden))

@@ -15,6 +15,7 @@ from emdsl.ir.identifiers import identifier
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.blocks import make_blocks
 from emdsl.plan.counts import counted_variables
+from emdsl.plan.crossing import crossed_sum
 from emdsl.plan.elimination import Eliminator, Passes
 from emdsl.plan.integrals import bind_integral
 from emdsl.plan.latent_pieces import VectorPiece
@@ -25,8 +26,10 @@ from emdsl.plan.maps import bind_map, observed_pairs
 from emdsl.plan.matrices import GaussianPiece, bind_gaussian, bind_stationary
 from emdsl.plan.nodes import (
     Affine,
+    Crossing,
     Fused,
     Indicator,
+    LogSumExp,
     Node,
     Opening,
     Potential,
@@ -67,9 +70,9 @@ class Program:
 
     def __init__(
         self, derivation: Derivation, bound: Bound, batch: int | None = None, prune: Choice = "auto",
-        fuse: Choice = "auto",
+        fuse: Choice = "auto", regroup: bool = True,
     ) -> None:  # fmt: skip
-        derivation, bound = prepared(derivation, bound)
+        derivation, bound = prepared(derivation, bound, regroup=regroup)
         #: Hidden numbers whose nodes are laid where the posterior lies.
         self.laid = tuple(bound.laid)
         self.derivation, self.bound, self.batch = derivation, bound, batch
@@ -101,10 +104,11 @@ class Program:
             )
         }
         arguments = (derivation.model, bound, list(self.pieces.values()), list(self.maps.values()))
-        #: Integrals across the whole data set: their evidence is a number, and no hidden variable is around them.
-        self.whole = tuple(item for item in self.integrals.values() if item.level == 0)
-        self.inside = tuple(item for item in self.integrals.values() if item.level > 0)
-        self.prunings = find_prunings(derivation.model, bound, list(self.maps.values()), self._chained(), prune)
+        #: Integrals across the whole data set: their evidence is a number where no hidden variable is around them.
+        self.whole = tuple(item for item in self.integrals.values() if item.level == 0 and not item.axes)
+        self.inside = tuple(item for item in self.integrals.values() if item not in self.whole)
+        apart = self._chained() | set(bound.chosen)
+        self.prunings = find_prunings(derivation.model, bound, list(self.maps.values()), apart, prune)
         self.passes = Passes(self.prunings, fuse)
         first = Eliminator(*arguments, integrals=self.inside, passes=self.passes)
         self.root = first.build()
@@ -131,6 +135,7 @@ class Program:
             (v.name, level_of[v.plate], len(bound.indexes[v.values]))
             for v in derivation.model.variables
             if v.kind == "latent" and v.values is not None and not v.components and not is_unseen(v.name)
+            and v.name not in bound.chosen
         ]
         #: Those that random starts draw: a count begins at its own law, a random one means nothing.
         self.drawn = [item for item in self.latents if item[0] not in counts]
@@ -144,7 +149,11 @@ class Program:
         )
         #: Levels whose units are hidden chains.
         self.scans = {node.level + 1 for node in self.nodes if isinstance(node, Scan)}
-        self.blocks = make_blocks(bound, cells, self.scans)
+        #: Whether hidden variables that all units share are summed out.
+        self.together = any(
+            node.level == 0 and isinstance(node, LogSumExp | PrunedLogSumExp | Crossing) for node in self.nodes
+        )
+        self.blocks = make_blocks(bound, cells, self.scans, together=self.together)
         rows = max((size for block in self.blocks for size in block.n), default=0)
         check_array("the largest table of one block of units", (cells, rows), "give the hidden variables fewer values")
         #: Numbers in the largest array over all rows.
@@ -245,6 +254,9 @@ class Program:
                     outer = tuple(axis for axis in node.axes if axis.partition("@")[0] not in states)
                     shape = tuple(self.sizes[axis] for axis in node.axes)
                     constants[node.number] = FirstWindows(parts, outer, states, memory, shape)
+                case Crossing(roles=roles):
+                    model, bound = self.derivation.model, self.bound
+                    constants[node.number] = crossed_sum(node, roles, model, bound, self.sizes)
                 case PrunedLogSumExp():
                     constants[node.number] = pruned_sum(node, self.prunings, self.sizes)
         return constants

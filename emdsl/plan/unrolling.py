@@ -7,11 +7,13 @@ one term for each element becomes one piece for each, and an element that someth
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
-from emdsl.data.bound import Bound, Values
+import numpy as np
+
+from emdsl.data.bound import Bound, Chosen, Values
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.arrays import substitute
 from emdsl.ir.derivation import Atom, Derivation, Design, Piece
@@ -33,7 +35,10 @@ from emdsl.ir.expressions import (
     walk,
 )
 from emdsl.ir.model import Given, Guard, Map, Model, Variable
+from emdsl.ir.show import show
 from emdsl.plan.copies import at_elements, rebuilt, with_pieces
+from emdsl.plan.evaluation import Evaluator
+from emdsl.plan.named import ROW
 
 _ONE, _ZERO = number(1), number(0)
 #: What a position among the elements of an index set is written as.
@@ -52,6 +57,16 @@ def unrolled(derivation: Derivation, bound: Bound, arrays: frozenset[str]) -> tu
     return replace(found, model=replace(model, maps=maps), maps=maps), unroller.of_data()
 
 
+#: What stands between the array and the index in the name of an element that data choose; no variable of a text has a
+#: space in its name.
+CHOSEN = " at "
+
+
+def is_chosen(name: str) -> bool:
+    """Whether a hidden variable stands for an element of an array that data choose."""
+    return CHOSEN in name.partition("[")[0]
+
+
 def element_name(name: str, labels: tuple[str, ...]) -> str:
     """The name of one element of an array variable. `@` has a meaning in the names of axes."""
     return f"{name}[{', '.join(labels)}]".replace("@", " at ")
@@ -64,6 +79,8 @@ class Unroller:
     model: Model
     bound: Bound
     arrays: frozenset[str]
+    #: Elements of arrays outside plates that data choose: a variable for each way, with its array and indices.
+    chosen: dict[str, tuple[Variable, VariableRef]] = field(default_factory=dict)
 
     # --- the model and its data ---------------------------------------------------------------------------------------
 
@@ -71,7 +88,8 @@ class Unroller:
         """The model graph; its factors, which the planner does not read, stay as they are written."""
         variables = tuple(part for item in self.model.variables for part in self._variables(item))
         givens = tuple(Given(item.plate, self(item.condition), item.text) for item in self.model.givens)
-        return replace(self.model, variables=variables, givens=givens)
+        standing = tuple(variable for variable, _ in self.chosen.values())
+        return replace(self.model, variables=(*variables, *standing), givens=givens)
 
     def of_data(self) -> Bound:
         """The data, one array for each element."""
@@ -83,7 +101,20 @@ class Unroller:
             variable = self.model.variable(name)
             for place, labels in self._elements(variable):
                 values[element_name(name, labels)] = Values(item.array[place], item.sets)
-        return replace(self.bound, values=values)
+        chosen = {name: self._choices(*item) for name, item in self.chosen.items()}
+        return replace(self.bound, values=values, chosen={**self.bound.chosen, **chosen})
+
+    def _choices(self, variable: Variable, reference: VariableRef) -> Chosen:
+        """Which element each unit of a variable's plate looks at."""
+        level = next(number for number, item in enumerate(self.bound.levels) if item.plate == variable.plate)
+        evaluator = Evaluator(self.model, self.bound, level=level)
+        array = self.model.variable(reference.name)
+        codes = [evaluator.code(index).aligned((ROW,)) for index in reference.indices]
+        shape = tuple(len(self.bound.indexes[axis]) for axis in array.axes)
+        size = self.bound.levels[level].size
+        places = np.ravel_multi_index(tuple(np.broadcast_to(code, size) for code in codes), shape)
+        names = tuple(element_name(reference.name, labels) for _, labels in self._elements(array))
+        return Chosen(names, np.asarray(places, dtype=np.intp))
 
     def _elements(self, variable: Variable) -> Iterator[tuple[tuple[int, ...], tuple[str, ...]]]:
         sets = [self.bound.indexes[axis] for axis in variable.axes]
@@ -186,6 +217,11 @@ class Unroller:
             raise EmmError("not-supported-yet", f"the vector `{name}` as a whole has no plan yet")
         known = tuple(self._label(index) for index in indices)
         position = next((k for k, label in enumerate(known) if label is None), None)
+        if position is not None and self.model.variable(name).plate is None:
+            hidden = (k for k, label in enumerate(known) if label is None and self._is_hidden(indices[k]))
+            position = next(hidden, None)
+            if position is None:
+                return self._standing(VariableRef(name, indices))
         if position is None:
             return VariableRef(element_name(name, tuple(label for label in known if label is not None)), (), lag)
         arms = []
@@ -193,6 +229,24 @@ class Unroller:
             chosen = (*indices[:position], Label(axes[position], label), *indices[position + 1 :])
             arms.append(Arm(((LabelPattern((label,)),),), self._reference(name, chosen, lag)))
         return Choose((indices[position],), tuple(arms))
+
+    def _is_hidden(self, index: Expression) -> bool:
+        return any(isinstance(node, VariableRef) and self.model.variable(node.name).kind == "latent"
+                   for node in walk(index))  # fmt: skip
+
+    def _standing(self, reference: VariableRef) -> VariableRef:
+        """The variable that stands, unit by unit, for the element that data choose."""
+        array = self.model.variable(reference.name)
+        name = f"{array.name}{CHOSEN}{', '.join(show(index) for index in reference.indices)}".replace("@", CHOSEN)
+        if name not in self.chosen:
+            plates = [plate.name for plate in self.model.plates]
+            across = {plate.over: plate.name for plate in self.model.plates}
+            nodes = list(walk(reference.indices))
+            within = [self.model.variable(node.name).plate or "" for node in nodes if isinstance(node, VariableRef)]
+            within += [across[node.binder] for node in nodes if isinstance(node, BinderRef)]
+            plate = max(within, key=plates.index)
+            self.chosen[name] = (replace(array, name=name, plate=plate, axes=(), components=(), joint=()), reference)
+        return VariableRef(name)
 
     def _label(self, index: Expression) -> str | None:
         """The label that an index stands for, where no variable and no element of a plate decides it."""

@@ -62,7 +62,7 @@ def predict(
     chain is known from its units up to this one alone."""
     declared = derivation.model
     check_finite(declared, "predictions with")
-    derivation, bound = prepared(derivation, bound)
+    derivation, bound = prepared(derivation, bound, regroup=False)
     _check_statements(declared, derivation.model)
     predictor = Predictor(derivation.model, bound, theta, level)
     statements = list(_statements(declared))

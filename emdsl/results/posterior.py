@@ -2,7 +2,7 @@
 
 A hidden variable `z` gives the columns `z` (its most probable value), `P(z=a)` for each of its values, `mean(z)` where
 these are numbers, and, in a chain, `viterbi(z)`, its value on the most probable path. A hidden number `u` gives
-`mean(u)` and `sd(u)`; one outside plates has a table of its own, one row for each element.
+`mean(u)` and `sd(u)`. What is hidden outside the plates has a table of its own, one row for each element.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -69,9 +70,9 @@ def posterior_tables(model: Model, bound: Bound, posterior: Posterior) -> dict[s
     """
     tables: dict[str, Columns] = {}
     order_of = {variable.name: place for place, variable in enumerate(model.variables)}
-    outside = [item for item in posterior.numbers if not item.level]
-    tables.update((item.name, element_table(item, model)) for item in outside)
-    for number, level in enumerate(bound.levels):
+    outside = [item for item in (*posterior.marginals, *posterior.numbers) if not item.level]
+    tables.update((item.name, _outside(item, model, bound)) for item in outside)
+    for number, level in enumerate(bound.levels[1:], start=1):
         items: list[Marginal | HiddenNumber] = [*posterior.marginals, *(n for n in posterior.numbers if n.level)]
         found = sorted((item for item in items if item.level == number), key=lambda item: order_of.get(item.name, -1))
         if not found:
@@ -83,6 +84,20 @@ def posterior_tables(model: Model, bound: Bound, posterior: Posterior) -> dict[s
                 columns[free_name(name, columns)] = cells(values[order])
         tables[level.plate or ""] = columns
     return tables
+
+
+def _outside(item: Marginal | HiddenNumber, model: Model, bound: Bound) -> Columns:
+    """The table of a variable outside the plates: a row for each element."""
+    if isinstance(item, HiddenNumber):
+        return element_table(item, model)
+    axes = model.variable(item.name).axes
+    columns: Columns = {}
+    elements = list(product(*(bound.indexes[axis] for axis in axes)))
+    for place, axis in enumerate(axes):
+        columns[free_name(axis, columns)] = [labels[place] for labels in elements]
+    for name, values in _columns(item).items():
+        columns[free_name(name, columns)] = cells(values)
+    return columns
 
 
 def columns_of(item: Marginal | HiddenNumber) -> dict[str, NDArray[Any]]:

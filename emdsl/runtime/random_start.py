@@ -48,6 +48,8 @@ def draw_potentials(
         each = min(units_a_value, max(1, n // max(values, 1)))
         units = rng.permutation(n)[: each * values]
         owner = np.arange(len(units)) % values
+        if n < values:  # as of what is drawn once for all data: any value may be the one
+            owner = rng.permutation(values)[: len(units)]
         if chains[level]:
             units, owner = _stretches(rng, units, owner, parents[level])
         table[:, units] = -DECISIVE

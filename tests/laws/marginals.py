@@ -78,10 +78,21 @@ class Counts:
         if axis not in self.references:
             # an axis that the piece has only because others of its statement have it
             name, _, lag = axis.partition("@")
+            array, chosen, by = name.partition(" at ")
+            if chosen:  # the element of an array that data choose
+                sets = self.enumeration.model.variable(array).axes
+                data = (self._index(index, of, world) for index, of in zip(by.split(", "), sets, strict=True))
+                return world.place(VariableRef(array, tuple(data)))
             if name in self.elements:
                 return world.place(VariableRef(*self.elements[name], int(lag or 0)))
             return world.place(VariableRef(name, (), int(lag or 0)))
         return world.place(self.references[axis])
+
+    def _index(self, name: str, index_set: str, world: World) -> VariableRef | Label:
+        """What chooses an element: a datum, or the column of a plate across columns."""
+        if name in world.bound:
+            return Label(index_set, self.enumeration.table.indexes[index_set][int(world.bound[name])])
+        return VariableRef(name)
 
 
 def _elements(enumeration: Enumeration) -> Iterator[tuple[str, tuple[str, tuple[Label, ...]]]]:

@@ -10,8 +10,11 @@ import pytest
 from emdsl.plan import integrals
 from emdsl.plan.moment_piece import MomentPiece, moment_piece
 from emdsl.runtime.integrals.block_tridiagonal import solve
-from emdsl.runtime.integrals.crossed_ties import CrossedTies, Numbering
+from emdsl.runtime.integrals.components import Components
+from emdsl.runtime.integrals.crossed_system import Numbering
+from emdsl.runtime.integrals.crossed_ties import CrossedTies
 from emdsl.runtime.integrals.gaussian import integrate, sigma_points
+from emdsl.runtime.integrals.inner_blocks import ChainShape
 from emdsl.runtime.integrals.kernels import KERNELS, coefficients, weights
 from emdsl.runtime.integrals.quadratic import Quadratic
 from tests.laws.bound_models import Array, random_theta, take
@@ -183,3 +186,64 @@ def test_moments_and_rows_agree(case: IntegralCase, monkeypatch: pytest.MonkeyPa
     )
     for name in theta:
         assert stepped[name] == pytest.approx(other[name], rel=1e-8, abs=1e-10), name
+
+
+@pytest.mark.parametrize(("width", "lag", "rest"), [(1, 1, 3), (2, 1, 2), (1, 2, 3), (2, 3, 4), (1, 1, 0)])
+def test_chains_in_crossed_ties_against_dense_algebra(width: int, lag: int, rest: int) -> None:
+    """Three chains, each tied to some of the other numbers, in two units."""
+    rng = np.random.default_rng(width + 10 * lag)
+    starts = np.array([0, 4, 5, 11])
+    inner = 11 * width
+    size = inner + rest
+    unit = np.array([0, 1, 1])[np.repeat(np.arange(3), np.diff(starts))]
+    owner = np.concatenate([np.repeat(unit, width), np.arange(rest) % 2])
+    every, at = np.arange(size), np.arange(11)
+    back = np.maximum(at - lag, np.repeat(starts[:-1], np.diff(starts)))
+    looks = [(at * width, back * width + width - 1), (at * width + width - 1, at * width)]
+    if rest:
+        own = [np.flatnonzero(owner[inner:] == k) for k in range(2)]
+        looks.append((at * width, inner + np.array([rng.choice(own[k]) for k in unit])))
+    parts: list[tuple[Any, Quadratic]] = [
+        ((every,), Quadratic(rng.normal(size=size), rng.normal(size=(1, size)), -np.full((1, 1, size), 9.0)))
+    ]
+    for places in looks:
+        bend = -np.moveaxis(precision(rng, 11, 2), 0, -1)
+        bend[..., places[0] == places[1]] = 0.0
+        parts.append((places, Quadratic(rng.normal(size=11), rng.normal(size=(2, 11)), bend)))
+    pairs = np.unique(np.repeat(np.arange(3), np.diff(starts)) * rest + looks[-1][1] - inner) if rest else every[:0]
+    number = Numbering(11, width, rest, Components(owner[inner:]), ChainShape(starts, width, lag, rest, pairs))
+    ties = CrossedTies(number, lambda site: site, (), owner, 2)
+    centre = rng.normal(size=(1, size))
+    evidence, law = ties.integrate(centre, parts)
+    for k in range(2):
+        inside = np.flatnonzero(owner == k)
+        dense, slope, value = np.zeros((size, size)), np.zeros(size), 0.0
+        for places, own_part in parts:
+            mine = owner[places[0]] == k
+            value += float(own_part.value[mine].sum())
+            for i, first in enumerate(places):
+                np.add.at(slope, first[mine], own_part.gradient[i][mine])
+                for j, second in enumerate(places):
+                    np.add.at(dense, (first[mine], second[mine]), -own_part.hessian[i, j][mine])
+        inverse = np.linalg.inv(dense[np.ix_(inside, inside)])
+        shift = inverse @ slope[inside]
+        logdet = np.linalg.slogdet(dense[np.ix_(inside, inside)])[1]
+        expected = value + 0.5 * slope[inside] @ shift + 0.5 * (len(inside) * LOG_2PI - logdet)
+        assert evidence[k] == pytest.approx(expected, rel=1e-12)
+        assert law.mean[0, inside] == pytest.approx(centre[0, inside] + shift, abs=1e-12)
+        assert law.spread[0, inside] == pytest.approx(np.sqrt(np.diagonal(inverse)), rel=1e-11)
+        place = {number: row for row, number in enumerate(inside.tolist())}
+        for places, _ in parts:
+            mine = np.flatnonzero(owner[places[0]] == k)
+            _, covariance = law.marginal(places)
+            for i, first in enumerate(places):
+                for j, second in enumerate(places):
+                    wanted = [inverse[place[first[row]], place[second[row]]] for row in mine.tolist()]
+                    assert covariance[i, j][mine] == pytest.approx(wanted, abs=1e-12)
+    noise = law.sample(rng.standard_normal((1, 40_000, size)))[0]
+    assert np.allclose(noise.mean(axis=0), law.mean[0], atol=0.02)
+    assert np.allclose(noise.std(axis=0), law.spread[0], rtol=0.03)
+    one, other = looks[0]
+    _, covariance = law.marginal(looks[0])
+    drawn = ((noise - law.mean[0])[:, one] * (noise - law.mean[0])[:, other]).mean(axis=0)
+    assert np.allclose(drawn, covariance[0, 1], atol=0.02)

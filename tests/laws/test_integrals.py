@@ -10,9 +10,10 @@ from tests.laws.bound_models import Array, Taken, compiled, random_theta, take
 from tests.laws.hidden_normal_models import INTERCEPTS, NORMAL
 from tests.laws.hidden_number_models import IntegralCase, Table
 from tests.laws.hidden_one_number_models import ONE_NUMBER
+from tests.laws.hidden_tied_models import TIED
 from tests.laws.test_invariance import picked, rows_of, same_step
 
-INTEGRAL_CASES = (*NORMAL, *ONE_NUMBER)
+INTEGRAL_CASES = (*NORMAL, *TIED, *ONE_NUMBER)
 each_case = pytest.mark.parametrize("case", INTEGRAL_CASES, ids=lambda case: case.name)
 
 

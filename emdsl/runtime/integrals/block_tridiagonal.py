@@ -29,7 +29,8 @@ class BlockLaw:
 
 def solve(diagonal: Array, upper: Array, right: Array) -> BlockLaw:
     """`diagonal` `(*cells, n, s, s)`; `upper` `(*cells, n, s, s)` ties a block to the next (the last is not read);
-    `right` `(*cells, n, s)`. Raises LinAlgError where the matrix is not positive definite.
+    `right` `(*more, *cells, n, s)`, solved for each of `more`. Raises LinAlgError where the matrix is not positive
+    definite.
     """
     n = diagonal.shape[-3]
     if n == 1:
@@ -55,18 +56,36 @@ def solve(diagonal: Array, upper: Array, right: Array) -> BlockLaw:
     ties = np.zeros_like(kept)
     ties[..., : n // 2, :, :] = -_times(_transpose(before), after)
     reduced = solve(kept, ties, rest)
-    return _expanded(reduced, pivots, log_pivots, left, after, eliminated, right.shape)
+    return _expanded(reduced, pivots, log_pivots, left, after, eliminated, diagonal.shape)
+
+
+def draws(law: BlockLaw, noise: Array) -> Array:
+    """Draws with mean 0 of standard normal `noise` `(*cells, draws, n, s)`, from the last block back to the first
+    (Carter and Kohn 1994).
+    """
+    out = np.empty_like(noise)
+    blocks, size = noise.shape[-2:]
+    for k in range(blocks - 1, -1, -1):
+        covariance = law.covariance[..., k, :, :]
+        mean: Any = np.zeros((*noise.shape[:-2], size))
+        if k < blocks - 1:
+            between = law.next_covariance[..., k, :, :]
+            gain = _transpose(np.linalg.solve(law.covariance[..., k + 1, :, :], _transpose(between)))
+            mean = out[..., k + 1, :] @ _transpose(gain)
+            covariance = covariance - gain @ _transpose(between)
+        out[..., k, :] = mean + noise[..., k, :] @ _transpose(np.linalg.cholesky(covariance))
+    return out
 
 
 def _expanded(
     reduced: BlockLaw, pivots: Array, log_pivots: Array, left: Array, after: Array, eliminated: Array,
     shape: tuple[int, ...],
 ) -> BlockLaw:  # fmt: skip
-    n = shape[-2]
+    n = shape[-3]
     odd, even = slice(1, None, 2), slice(0, None, 2)
     count = n // 2
-    mean, logs = np.empty(shape), np.empty(shape)
-    covariance, following = np.empty((*shape, shape[-1])), np.zeros((*shape, shape[-1]))
+    mean, logs = np.empty((*eliminated.shape[:-2], n, shape[-1])), np.empty(shape[:-1])
+    covariance, following = np.empty(shape), np.zeros(shape)
     own = slice(0, count)
 
     def behind(blocks: Array, axes: int) -> Array:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.runtime.integrals.block_tridiagonal import BlockLaw, solve
+from emdsl.runtime.integrals.block_tridiagonal import draws as block_draws
 from emdsl.runtime.integrals.gaussian import LOG_2PI
 from emdsl.runtime.kernels import segment_sum
 from emdsl.runtime.problem import Array
@@ -191,21 +192,7 @@ class ChainLaw:
         cells, draws = noise.shape[1:-2], noise.shape[-2]
         padded = np.zeros((*cells, draws, blocks * ties.lag, ties.shape[0]))
         padded[..., : ties.shape[-1], :] = np.moveaxis(noise, 0, -1)
-        z = padded.reshape(*cells, draws, blocks, size)
-        out = np.empty_like(z)
-        for k in range(blocks - 1, -1, -1):
-            covariance = law.covariance[..., k, :, :]
-            mean: Any = np.zeros((*cells, draws, size))
-            if k < blocks - 1:
-                gain = np.swapaxes(
-                    np.linalg.solve(
-                        law.covariance[..., k + 1, :, :], np.swapaxes(law.next_covariance[..., k, :, :], -1, -2)
-                    ), -1, -2,
-                )  # fmt: skip
-                mean = out[..., k + 1, :] @ np.swapaxes(gain, -1, -2)
-                covariance = covariance - gain @ np.swapaxes(law.next_covariance[..., k, :, :], -1, -2)
-            root = np.linalg.cholesky(covariance)
-            out[..., k, :] = mean + z[..., k, :] @ np.swapaxes(root, -1, -2)
+        out = block_draws(law, padded.reshape(*cells, draws, blocks, size))
         steps = out.reshape(*cells, draws, blocks * ties.lag, ties.shape[0])[..., : ties.shape[-1], :]
         return np.asarray(self.mean[..., None, :] + np.moveaxis(steps, -1, 0))
 
