@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+import emdsl
 from emdsl.diagnostics.errors import EmmError
 from emdsl.runtime.integrals.half_normal import integrate_half_normal
 from emdsl.runtime.integrals.interval_normal import integrate_interval
@@ -136,5 +137,5 @@ def test_shares_without_a_closed_integral_say_why(text: str, why: str) -> None:
 def test_shares_are_no_free_numbers(plan: str, code: str) -> None:
     text = "index k = {a, b}\nparam t : positive\nfor each row:\n    latent   p[k] ~ Dirichlet(t)\n"
     with pytest.raises(EmmError, match="sum to 1") as caught:
-        take(text + "    observed y ~ Categorical(p)\n", {"y": ["a", "b"]}, plan=plan)
+        emdsl.loads(text + "    observed y ~ Categorical(p)\n").fit({"y": ["a", "b"]}, plan=plan)
     assert caught.value.code == code

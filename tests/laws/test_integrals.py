@@ -108,9 +108,9 @@ WRITTEN_OUT = {
         "    observed y ~ BetaBinomial(9, a, b)\n",
     ),
     "a Beta number as two shares": (
-        "index side = {up, down}\nparam a : positive\nparam b : positive\n",
-        "    latent   p[side] ~ Dirichlet({up: a, down: b})\n    observed y ~ Binomial(9, p[up])\n",
-        "    latent   u ~ Beta(a, b)\n    observed y ~ Binomial(9, u)\n",
+        "index side = {up, down}\nparam a[side] : positive\n",
+        "    latent   p[side] ~ Dirichlet(a)\n    observed y ~ Binomial(9, p[up])\n",
+        "    latent   u ~ Beta(a[up], a[down])\n    observed y ~ Binomial(9, u)\n",
     ),
     "two normals": (
         "param c : real\nparam k : real\nparam s : positive\n",
