@@ -93,31 +93,28 @@ def by_rule(points: Any, log_weights: Any, joint: Callable[[float], float]) -> f
     return float(special.logsumexp(np.array([joint(float(u)) for u in points]) + log_weights))
 
 
-def on_interval(low: float, high: float, law: Callable[[Theta], Any], seen: Any = _less) -> Callable[..., float]:
-    """The marginal of one number between two ends in each unit of `g`."""
-    rule = _rule(low, high, 16 if high - low < 40 else 48)
+def _marginal(points: Any, log_weights: Any, law: Callable[[Theta], Any], seen: Any) -> Callable[..., float]:
+    """The marginal of one number in each unit of `g`, over a rule's points."""
 
     def marginal(p: Theta, table: Table) -> float:
-        own = law(p)
-        units = by_unit(table, "g").values()
-        return sum(by_rule(*rule, lambda u, r=rows: own.logpdf(u) + seen(p, u, table, r)) for rows in units)
+        own, total = law(p), 0.0
+        for rows in by_unit(table, "g").values():
+            heights = [float(own.logpdf(float(u))) + seen(p, float(u), table, rows) for u in points]
+            total += float(special.logsumexp(np.array(heights) + log_weights))
+        return total
 
     return marginal
+
+
+def on_interval(low: float, high: float, law: Callable[[Theta], Any], seen: Any = _less) -> Callable[..., float]:
+    """The marginal of one number between two ends."""
+    return _marginal(*_rule(low, high, 16 if high - low < 40 else 48), law, seen)
 
 
 def on_logarithms(law: Callable[[Theta], Any], seen: Any) -> Callable[..., float]:
-    """The marginal of one positive number in each unit of `g`, by a rule for its logarithm."""
+    """The marginal of one positive number, by a rule for its logarithm."""
     x, log_weights = _rule(-60.0, 24.0, 48)
-
-    def marginal(p: Theta, table: Table) -> float:
-        own = law(p)
-        units = by_unit(table, "g").values()
-        return sum(
-            by_rule(np.exp(x), log_weights + x, lambda u, r=rows: float(own.logpdf(u)) + seen(p, u, table, r))
-            for rows in units
-        )
-
-    return marginal
+    return _marginal(np.exp(x), log_weights + x, law, seen)
 
 
 class _Gamma:
@@ -166,7 +163,9 @@ def _beside_a_normal(p: Theta, table: Table) -> float:
 
         inverse, log_det = np.linalg.inv(spread), np.linalg.slogdet(2 * np.pi * spread)[1]
 
-        def joint(u: float, gap: Any = y - p["c"] - p["k"] * x, inverse: Any = inverse, log_det: Any = log_det) -> float:
+        def joint(
+            u: float, gap: Any = y - p["c"] - p["k"] * x, inverse: Any = inverse, log_det: Any = log_det
+        ) -> float:
             seen = -0.5 * (gap + u) @ inverse @ (gap + u) - 0.5 * log_det
             return _HalfNormal(p["t"]).logpdf(u) + float(seen)
 

@@ -130,9 +130,10 @@ POWERS: list[tuple[str, float, tuple[float, ...]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "power", "proper"), [*((name, 1.0, PROPER[name]) for name in KERNELS), *((n, c, [a]) for n, c, a in POWERS)]
-)
+EVERY = [*((name, 1.0, PROPER[name]) for name in KERNELS), *((name, power, [item]) for name, power, item in POWERS)]
+
+
+@pytest.mark.parametrize(("name", "power", "proper"), EVERY)
 def test_kernels_against_quadrature(name: str, power: float, proper: list[tuple[float, ...]]) -> None:
     """Integral, means and moments, and weights that give every function its mean."""
     kernel = kernel_of(name, power)

@@ -1,4 +1,4 @@
-"""Likelihoods of the models with hidden shares and hidden numbers above 0, by the laws of SciPy. Nothing here uses emdsl."""
+"""Likelihoods of the models with hidden shares and hidden numbers above 0, by known laws. Nothing here uses emdsl."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def response_times() -> Optimum:
 
     def log_likelihood(p: Point) -> float:
         mu, tau, sigma = p["mu"][code], p["tau"][code], p["sigma"]
-        return float(stats.exponnorm.logpdf(time, tau / sigma, loc=mu, scale=sigma).sum())
+        return float(np.sum(stats.exponnorm.logpdf(time, tau / sigma, loc=mu, scale=sigma)))
 
     two = ("easy", "hard")
     blocks = (Block("mu", REAL, (two,)), Block("sigma", POSITIVE), Block("tau", POSITIVE, (two,)))
