@@ -111,8 +111,8 @@ _Function = str | Fraction
 
 
 def _kernel(basis: frozenset[_Function], domain: str) -> tuple[str, Fraction] | None:
-    """The law whose density is the exponential of a sum of these functions, and the power of the variable that it is the
-    law of; None where its integral is not known.
+    """The law whose density is the exponential of a sum of these functions, and the power of the variable that it is
+    the law of; None where its integral is not known.
     """
     powers = sorted(item for item in basis if isinstance(item, Fraction))
     if domain == "unit" and not powers:
@@ -138,7 +138,9 @@ def _kernel(basis: frozenset[_Function], domain: str) -> tuple[str, Fraction] | 
 def _text(function: _Function) -> str:
     if isinstance(function, str):
         return function
-    return "u" if function == 1 else f"u^{function}" if function.denominator == 1 and function > 0 else f"u^({function})"
+    return (
+        "u" if function == 1 else f"u^{function}" if function.denominator == 1 and function > 0 else f"u^({function})"
+    )
 
 
 def _basis(name: str, pieces: Sequence[Derived]) -> frozenset[_Function] | None:

@@ -39,7 +39,9 @@ def _open(name: str, why: str) -> EmmError:
 
 
 def _occurs(piece: Derived, name: str) -> bool:
-    return any(isinstance(node, VariableRef) and node.name == name for node in walk((piece.piece.atoms, _looked(piece))))
+    return any(
+        isinstance(node, VariableRef) and node.name == name for node in walk((piece.piece.atoms, _looked(piece)))
+    )
 
 
 def _looked(piece: Derived) -> tuple[Any, ...]:

@@ -180,9 +180,7 @@ def _parts(guards: tuple[Expression | Guard, ...], expression: Expression, wante
         yield Part(guards, (), total)
 
 
-def _reduced(
-    guards: tuple[Expression | Guard, ...], term: Reduce, scale: Fraction, wanted: _Wanted
-) -> Iterator[Part]:
+def _reduced(guards: tuple[Expression | Guard, ...], term: Reduce, scale: Fraction, wanted: _Wanted) -> Iterator[Part]:
     if term.op == "logsumexp":
         if abs(scale) != 1:
             raise EmmError("not-supported-yet", "a softmax raised to a power has no derivation yet")

@@ -31,8 +31,7 @@ def event_axes(variable: Variable, model: Model) -> int:
 
 
 def is_shares(variable: Variable, model: Model) -> bool:
-    """Whether a variable is hidden and holds shares that sum to 1: numbers between 0 and 1 that one law draws together.
-    """
+    """Whether a variable is hidden and holds shares of 1: numbers between 0 and 1 that one law draws together."""
     return is_continuous(variable) and variable.domain.kind == "unit" and event_axes(variable, model) > 0
 
 

@@ -20,7 +20,7 @@ from emdsl.plan.crossed_layout import Layout, check_fits, check_weights, crossed
 from emdsl.plan.crossing import ancestors
 from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.gaussian_method import GaussianMethod, Ties
-from emdsl.plan.latent_pieces import AnyPiece, LatentPiece, Rows, Site, VectorPiece, sites_of, vector_data
+from emdsl.plan.latent_pieces import AnyPiece, LatentPiece, PlacedPiece, Rows, Site, VectorPiece, sites_of, vector_data
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.matrices import bind_hidden_gaussian
 from emdsl.plan.moment_piece import moment_piece
@@ -78,7 +78,7 @@ class BoundIntegral:
     axes: tuple[str, ...]
     hidden: tuple[int, ...]
     units: int
-    pieces: tuple[AnyPiece, ...]
+    pieces: tuple[PlacedPiece, ...]
     method: Method
     layout: Layout | None = None
 
@@ -324,7 +324,7 @@ def _interval_ties(
     return IntervalTies(order, shape, order[bounded], *_interval(bounded[0], item, binder))
 
 
-def order_of(pieces: Sequence[AnyPiece]) -> dict[Site, int]:
+def order_of(pieces: Sequence[PlacedPiece]) -> dict[Site, int]:
     """The place of each hidden number among those of a unit, or of a step of a chain."""
     order: dict[Site, int] = {}
     for piece in pieces:
@@ -333,6 +333,6 @@ def order_of(pieces: Sequence[AnyPiece]) -> dict[Site, int]:
     return order
 
 
-def _is_own_law(piece: AnyPiece, integral: Integral) -> bool:
+def _is_own_law(piece: PlacedPiece, integral: Integral) -> bool:
     target = piece.bound.piece.target
     return target is not None and target.name in integral.latents

@@ -223,8 +223,8 @@ def vector_data(d: int, hidden: tuple[int, ...], constant: float) -> GaussianDat
     return GaussianData(np.zeros((d, 0)), np.zeros(d), np.ones(d), hidden, constant)
 
 
-class AnyPiece(Protocol):
-    """A piece of the log-joint of continuous hidden variables."""
+class PlacedPiece(Protocol):
+    """A piece of the log-joint of continuous hidden variables: what it is bound to, and which numbers it looks at."""
 
     @property
     def name(self) -> str: ...
@@ -237,6 +237,10 @@ class AnyPiece(Protocol):
 
     @property
     def rows(self) -> Rows: ...
+
+
+class AnyPiece(PlacedPiece, Protocol):
+    """A piece that can be evaluated at points."""
 
     def summed(self, theta: Theta, v: Array, values: Array) -> Array:
         """The log-density at points, summed in each unit."""

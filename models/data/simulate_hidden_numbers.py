@@ -45,6 +45,35 @@ def litters() -> list[Row]:
     return [(int(n), int(y)) for n, y in zip(size, rng.binomial(size, rng.beta(2, 5, 40)), strict=True)]
 
 
+def pollen() -> list[Row]:
+    """Seventy samples of 50 to 150 grains of four kinds, the shares of each Dirichlet."""
+    rng = np.random.default_rng(2091)
+    rows: list[Row] = []
+    for _ in range(70):
+        grains = int(rng.integers(50, 151))
+        rows.append((grains, *map(int, rng.multinomial(grains, rng.dirichlet([9.0, 1.5, 2.5, 0.8])))))
+    return rows
+
+
+def farms() -> list[Row]:
+    """One hundred and fifty farms: log output below a line by half-normal losses."""
+    rng = np.random.default_rng(2092)
+    labour, land = rng.normal(3, 0.5, 150).round(3), rng.normal(2, 0.7, 150).round(3)
+    output = 1 + 0.5 * labour + 0.4 * land - np.abs(rng.normal(0, 0.6, 150)) + rng.normal(0, 0.2, 150)
+    return [(float(a), float(b), f"{y:.4f}") for a, b, y in zip(labour, land, output, strict=True)]
+
+
+def response_times() -> list[Row]:
+    """Two hundred and forty trials in two conditions: a normal stage and an exponential one, in seconds."""
+    rng = np.random.default_rng(2093)
+    rows: list[Row] = []
+    for trial in range(240):
+        hard = trial % 2
+        time = rng.normal(0.45 + 0.1 * hard, 0.06) + rng.exponential(0.12 + 0.13 * hard)
+        rows.append(("hard" if hard else "easy", f"{time:.4f}"))
+    return rows
+
+
 def recurrences() -> list[Row]:
     """Forty patients, two to five times each: Weibull with shape 1.5, a Gamma frailty of variance 0.5."""
     rng = np.random.default_rng(2054)
@@ -167,6 +196,9 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "attitudes.csv": (("q1", "q2", "q3", "q4"), attitudes),
     "pumps.csv": (("pump", "hours", "failures"), pumps),
     "litters.csv": (("size", "affected"), litters),
+    "pollen.csv": (("grains", "pine", "fir", "oak", "alder"), pollen),
+    "farms.csv": (("log_labour", "log_land", "log_output"), farms),
+    "response_times.csv": (("condition", "time"), response_times),
     "recurrences.csv": (("patient", "treated", "time"), recurrences),
     "studies.csv": (("study", "estimate", "error"), studies),
     "assays.csv": (("plate", "sample", "y"), assays),

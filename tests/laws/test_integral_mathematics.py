@@ -15,7 +15,7 @@ from emdsl.runtime.integrals.crossed_system import Numbering
 from emdsl.runtime.integrals.crossed_ties import CrossedTies
 from emdsl.runtime.integrals.gaussian import integrate, sigma_points
 from emdsl.runtime.integrals.inner_blocks import ChainShape
-from emdsl.runtime.integrals.kernels import KERNELS, coefficients, weights
+from emdsl.runtime.integrals.kernels import KERNELS, coefficients, kernel_of, weights
 from emdsl.runtime.integrals.quadratic import Quadratic
 from tests.laws.bound_models import Array, random_theta, take
 from tests.laws.hidden_normal_models import NORMAL
@@ -124,13 +124,22 @@ PROPER: dict[str, list[tuple[float, ...]]] = {
     "inverse gamma": [(-2.5, -1.5), (-6.0, -0.4)],
     "generalised inverse Gaussian": [(0.5, -1.0, -2.0), (-3.0, -0.5, -0.7), (4.0, -2.0, -0.1)],
     "beta": [(0.5, 2.0), (-0.4, 3.0), (6.0, 1.0)],
+    "modified half-normal": [(0.5, -1.0, -2.0), (-0.3, 2.0, -0.7), (6.0, -5.0, -0.1)],
 }
+#: Powers of the hidden number that a kernel may be in, and coefficients.
+POWERS: list[tuple[str, float, tuple[float, ...]]] = [
+    ("gamma", 2.0, (0.5, -1.5)), ("gamma", -2.0, (-4.5, -1.5)), ("gamma", 0.5, (-0.4, -2.0)),
+    ("modified half-normal", -1.0, (-3.5, 0.4, -0.8)), ("generalised inverse Gaussian", 2.0, (1.0, -0.7, -0.4)),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", KERNELS)
-def test_kernels_against_quadrature(name: str) -> None:
-    """Integral and means, and weights that give every function its mean."""
-    kernel = KERNELS[name]
+EVERY = [*((name, 1.0, PROPER[name]) for name in KERNELS), *((name, power, [item]) for name, power, item in POWERS)]
+
+
+@pytest.mark.parametrize(("name", "power", "proper"), EVERY)
+def test_kernels_against_quadrature(name: str, power: float, proper: list[tuple[float, ...]]) -> None:
+    """Integral, means and moments, and weights that give every function its mean."""
+    kernel = kernel_of(name, power)
     x = np.linspace(-40, 40, 160_001)
     u = 1 / (1 + np.exp(-x)) if kernel.bounded else np.exp(x)
     rest = 1 / (1 + np.exp(x)) if kernel.bounded else np.ones_like(x)
@@ -139,7 +148,7 @@ def test_kernels_against_quadrature(name: str) -> None:
         np.log(rest) if kernel.bounded and number == 1 else function(u)
         for number, function in enumerate(kernel.functions.values())
     ]
-    for item in PROPER[name]:
+    for item in proper:
         a = np.array(item)[:, None]
         found, means = kernel.integrate(a)
         with np.errstate(under="ignore"):
@@ -149,6 +158,11 @@ def test_kernels_against_quadrature(name: str) -> None:
         for mean, function in zip(means, functions, strict=True):
             product = np.where(heights > 0, heights * function, 0.0)
             assert mean[0] == pytest.approx(np.trapezoid(product, x) / total, rel=1e-7, abs=1e-8)
+        first, second = (np.trapezoid(np.where(heights > 0, heights * u**q, 0.0), x) / total for q in (1, 2))
+        mean, variance = kernel.moments(a)
+        if np.isfinite(variance[0]):
+            assert mean[0] == pytest.approx(first, rel=1e-8)
+            assert variance[0] == pytest.approx(second - first**2, rel=1e-6)
         points = np.array(kernel.nodes)[:, None]
         basis = [function(points) for function in kernel.functions.values()]
         values = 0.3 + np.tensordot(np.array(item), np.array(basis), axes=1)

@@ -7,13 +7,15 @@ import pytest
 
 from tests.laws.agreement import check_score
 from tests.laws.bound_models import Array, Taken, compiled, random_theta, take
+from tests.laws.hidden_bounded_models import BOUNDED
 from tests.laws.hidden_normal_models import INTERCEPTS, NORMAL
 from tests.laws.hidden_number_models import IntegralCase, Table
 from tests.laws.hidden_one_number_models import ONE_NUMBER
+from tests.laws.hidden_share_models import SHARES
 from tests.laws.hidden_tied_models import TIED
 from tests.laws.test_invariance import picked, rows_of, same_step
 
-INTEGRAL_CASES = (*NORMAL, *TIED, *ONE_NUMBER)
+INTEGRAL_CASES = (*NORMAL, *TIED, *ONE_NUMBER, *BOUNDED, *SHARES)
 each_case = pytest.mark.parametrize("case", INTEGRAL_CASES, ids=lambda case: case.name)
 
 
@@ -34,7 +36,7 @@ def test_evidence_is_the_integral(case: IntegralCase) -> None:
         bound, theta = bound_at(case, seed)
         expected = case.marginal(theta, case.table)
         found = bound.problem.expect(theta).loglik
-        accuracy = case.accuracy if case.method != "quadrature" else 1e-4
+        accuracy = case.accuracy if case.method != "quadrature" else max(case.accuracy, 1e-4)
         assert found == pytest.approx(expected, rel=accuracy, abs=accuracy), seed
 
 
@@ -105,6 +107,11 @@ WRITTEN_OUT = {
         "param a : positive\nparam b : positive\n",
         "    latent   u ~ Beta(a, b)\n    observed y ~ Binomial(9, u)\n",
         "    observed y ~ BetaBinomial(9, a, b)\n",
+    ),
+    "a Beta number as two shares": (
+        "index side = {up, down}\nparam a[side] : positive\n",
+        "    latent   p[side] ~ Dirichlet(a)\n    observed y ~ Binomial(9, p[up])\n",
+        "    latent   u ~ Beta(a[up], a[down])\n    observed y ~ Binomial(9, u)\n",
     ),
     "two normals": (
         "param c : real\nparam k : real\nparam s : positive\n",

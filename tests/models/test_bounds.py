@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.stats import gamma, norm
 
 import emdsl
 
@@ -133,3 +137,65 @@ def test_other_supports_are_refused_with_the_reason(text: str, why: str) -> None
         emdsl.loads("model M\n" + text).fit(TABLE)
     assert caught.value.code == "not-supported-yet" and why in caught.value.message
     assert "--fix" in (caught.value.help or "")
+
+
+# --- bounds of a truncation -------------------------------------------------------------------------------------------
+
+TRUNCATED = {
+    "y": [x for x in RNG.normal(0.5, 1.0, 400) if -0.5 < x < 1.6][:80],
+    "x": RNG.normal(size=80).tolist(),
+}  # fmt: skip
+
+
+def best(log_likelihood: Callable[[float, float], float]) -> float:
+    """The maximum over a mean and a standard deviation."""
+
+    def objective(v: NDArray[np.float64]) -> float:
+        return -log_likelihood(float(v[0]), float(np.exp(v[1])))
+
+    found: Any = minimize(objective, np.array([0.5, 0.0]))
+    return -float(found.fun)
+
+
+@pytest.mark.parametrize(
+    ("ends", "low", "high"), [("lo, inf", "min", None), ("lo, hi", "min", "max"), ("-hi, hi", None, "max")]
+)
+def test_bounds_of_a_truncation_are_the_extremes(ends: str, low: str | None, high: str | None) -> None:
+    """Inside the support the density rises with a bound, whatever the other parameters."""
+    y = np.array(TRUNCATED["y"])
+    declared = f"{'param lo : real' if low else ''}\n{'param hi : positive' if high else ''}\n"
+    text = f"model M\nparam m : real\nparam s : positive\n{declared}for each row:\n"
+    fit: Any = emdsl.loads(f"{text}    observed y ~ Normal(m, s) truncated to ({ends})\n").fit(TRUNCATED)
+    top = np.inf if high is None else float(np.abs(y).max() if low is None else y.max())
+    bottom = -top if low is None else float(y.min())
+
+    def log_likelihood(m: float, s: float) -> float:
+        inside = norm.cdf((top - m) / s) - norm.cdf((bottom - m) / s)
+        return float(norm.logpdf(y, m, s).sum() - len(y) * np.log(inside))
+
+    expected = best(log_likelihood)
+    assert fit.converged
+    assert fit.loglik == pytest.approx(expected, abs=1e-6)
+    assert fit.params.get("lo", bottom) == bottom and fit.params.get("hi", top) == top
+    assert fit.to_dict()["boundary"] == [name for name, side in (("lo", low), ("hi", high)) if side]
+
+
+def test_bounds_of_a_truncated_positive_law() -> None:
+    text = "model M\nparam r : positive\nparam lo : real\nfor each row:\n"
+    text += "    observed e ~ Gamma(2, r) truncated to (lo, inf)"
+    e = np.array(TABLE["e"])
+    fit: Any = emdsl.loads(f"{text}\n").fit(TABLE)
+    r = fit.params["r"]
+    assert fit.params["lo"] == e.min()
+    expected = gamma.logpdf(e, 2, scale=1 / r).sum() - N * gamma.logsf(e.min(), 2, scale=1 / r)
+    assert fit.loglik == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_bound_that_moves_with_data_is_held() -> None:
+    text = "model M\nparam b : real\nparam c : real\nfor each row:\n    input x : real\n"
+    model = emdsl.loads(f"{text}    observed y ~ Normal(0, 1) truncated to (b + c*x, inf)\n")
+    with pytest.raises(emdsl.EmmError, match="other than as a bound of data"):
+        model.fit(TRUNCATED)
+    fit: Any = model.fit(TRUNCATED, fix={"b": -9, "c": 0.5})
+    y, x = np.array(TRUNCATED["y"]), np.array(TRUNCATED["x"])
+    assert fit.loglik == pytest.approx(norm.logpdf(y).sum() - norm.logsf(-9 + 0.5 * x).sum(), abs=1e-9)

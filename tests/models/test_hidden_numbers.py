@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.models.bounded_likelihoods import BOUNDED_NUMBERS
 from tests.models.cases import CASES, ROOT, VARIANTS
 from tests.models.comparison import disagreements
 from tests.models.direct_maximisation import Optimum
@@ -18,6 +19,7 @@ from tests.models.test_shipped_models import fit, named_data, needs_cases
 
 #: Starts of a fit: the likelihoods of these models have one optimum, or few.
 STARTS = 3
+REFERENCES = {**HIDDEN_NUMBERS, **BOUNDED_NUMBERS}
 
 
 def with_reports(result: dict[str, Any]) -> dict[str, Any]:
@@ -35,10 +37,10 @@ def test_fit_agrees_with_the_published_case(case: HiddenCase) -> None:
     assert disagreements(result, case.reference()) == []
 
 
-@pytest.mark.parametrize("name", HIDDEN_NUMBERS)
+@pytest.mark.parametrize("name", REFERENCES)
 def test_fit_agrees_with_direct_maximisation(name: str) -> None:
     model = ROOT / "models" / f"{name}.emm"
-    assert disagreements(fit(model, named_data(model), starts=STARTS), HIDDEN_NUMBERS[name]()) == []
+    assert disagreements(fit(model, named_data(model), starts=STARTS), REFERENCES[name]()) == []
 
 
 def test_the_level_after_a_first_value_about_which_nothing_is_known(tmp_path: Path) -> None:

@@ -126,3 +126,35 @@ def test_positive_numbers(tmp_path: Path) -> None:
     fit = emdsl.loads(ROBUST).fit(str(file))
     for name, truth in values.items():
         near(fit, name, truth)
+
+
+def test_numbers_on_an_interval(tmp_path: Path) -> None:
+    text = "param b : real\nparam s : positive\nparam t : positive\nfor each row:\n"
+    text += "    latent u ~ Normal(0, t) truncated to (0, inf)\n    observed y ~ Normal(b - u, s)\n"
+    values = {"b": 1.0, "s": 0.3, "t": 1.2}
+    file, drawn = simulated(text, values, tmp_path, n=2000)
+    assert (drawn["u"] > 0).all()
+    assert np.mean(drawn["u"] ** 2) == pytest.approx(1.2**2, rel=0.15)
+    fit = emdsl.loads(text).fit(str(file))
+    for name, truth in values.items():
+        near(fit, name, truth)
+
+
+def test_counts_on_an_interval(tmp_path: Path) -> None:
+    """A hidden count of 1 or more."""
+    text = "param r : positive\nparam d : unit\nfor each row:\n    latent n ~ Poisson(r) truncated to (1, inf)\n"
+    text += "    observed y ~ Binomial(n, d)\n    observed z ~ Binomial(n, d)\n"
+    values = {"r": 2.0, "d": 0.6}
+    file, drawn = simulated(text, values, tmp_path, n=1000)
+    assert drawn["n"].min() == 1
+    fit = emdsl.loads(text).fit(str(file))
+    for name, truth in values.items():
+        near(fit, name, truth)
+
+
+def test_shares(tmp_path: Path) -> None:
+    text = "index k = {a, b, c}\nparam alpha[k] : positive\nfor each row:\n    latent p[k] ~ Dirichlet(alpha)\n"
+    text += "    observed y[k] ~ Multinomial(20, p)\n"
+    values = {"alpha": {"a": 2.0, "b": 0.7, "c": 4.0}}
+    file, _ = simulated(text, values, tmp_path, n=600)
+    near(emdsl.loads(text).fit(str(file)), "alpha", [2.0, 0.7, 4.0])

@@ -2,7 +2,7 @@
 law of a number between a gamma and a half-normal one (the modified half-normal law; Sun, Kong & Pal 2021).
 
 With `x = exp(t)` the integrand is analytic and falls off on both sides, where the trapezoidal rule is exact to rounding
-(Trefethen & Weideman 2014). Where it falls off slowly on the left, for n below 1, the integral is that of n + 1 by parts.
+(Trefethen & Weideman 2014). For n below 1 it falls off slowly on the left: that integral is had from n + 1, by parts.
 """
 
 from __future__ import annotations

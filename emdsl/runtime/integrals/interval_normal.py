@@ -34,8 +34,8 @@ class Moments:
 
 
 def integrate_interval(g: Array, c: Array, low: Array, high: Array) -> Moments:
-    """The integral of `exp(g x - c x^2 / 2)` between `low` and `high`. Raises LinAlgError where it is infinite, or where
-    `f` is convex and varies by more than LEVEL.
+    """The integral of `exp(g x - c x^2 / 2)` between `low` and `high`. Raises LinAlgError where it is infinite, or
+    where `f` is convex and varies by more than LEVEL.
     """
     g, c, low, high = np.broadcast_arrays(g, c, low, high)
     with np.errstate(all="ignore"):

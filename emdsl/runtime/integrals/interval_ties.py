@@ -73,4 +73,3 @@ def turned_back(x: Array, low: Array, high: Array) -> Array:
     x = np.where(x > high, 2 * high - x, x)
     with np.errstate(invalid="ignore"):
         return np.where((x < low) | (x > high), (low + high) / 2, x)
-

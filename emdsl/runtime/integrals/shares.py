@@ -48,8 +48,8 @@ class SharesLaw:
 
 
 def points_of(mean_log: Array) -> tuple[Array, Array]:
-    """Weighted points whose logarithms have these means `(slots, ..., units)`: `(slots, ..., points, units)` and weights
-    `(..., points, units)`.
+    """Weighted points whose logarithms have these means `(slots, ..., units)`: `(slots, ..., points, units)` and
+    weights `(..., points, units)`.
 
     One point is enough for functions that are linear in logarithms. Where a share is so small that the point would be
     0, a second one at 1 makes up for a point nearer to it; one of the weights is then negative.
