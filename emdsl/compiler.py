@@ -197,10 +197,27 @@ class CompiledModel:
                 problem = BoundProblem(self.derivation, bound, fix, init)
             return problem
 
+    def without_nodes(self) -> Derivation:
+        """The derivation in which hidden numbers stay numbers, as draws of them want it, but those whose law is fixed."""
+        if all(integral.placing in ("", "fixed") for integral in self.derivation.integrals):
+            return self.derivation
+        try:
+            from emdsl.derive.derive import derive
+            from emdsl.graph.resolve import resolve
+            from emdsl.syntax.parser import parse
+        except ImportError:
+            raise EmmError(
+                "not-simulated", "a file that stands alone holds one derivation, which sums over nodes",
+                place="--plan", help="--plan auto",
+            ) from None  # fmt: skip
+        with _places(self):
+            return derive(resolve(parse(self.text, self.file), name=_name(self.file)), nodes=False)
+
     def fit(self, data: Any, request: FitRequest) -> FitOutcome:
         """The whole road from a table to estimates."""
         if request.plan != "auto":
-            planned = replace(self, derivation=with_plan(self.derivation, request.plan))
+            derivation = self.without_nodes() if request.plan == "monte-carlo" else self.derivation
+            planned = replace(self, derivation=with_plan(derivation, request.plan))
             return planned.fit(data, replace(request, plan="auto"))
         with _places(self):
             table = read_table(data, request.na)

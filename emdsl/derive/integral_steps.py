@@ -8,12 +8,12 @@ from typing import Any
 
 import sympy as sp
 
-from emdsl.derive.notation import plain, readable, unwrapped
+from emdsl.derive.notation import plain, readable, reference, unwrapped
 from emdsl.derive.pieces import Derived
 from emdsl.derive.posterior_steps import Law, laws
 from emdsl.derive.scopes import Reading
 from emdsl.ir.derivation import INTERVAL, SHARES, Integral, Step
-from emdsl.ir.expressions import VariableRef
+from emdsl.ir.expressions import VariableRef, rewrite
 from emdsl.ir.latents import home_plate
 from emdsl.ir.model import Model
 from emdsl.ir.show import show_domain
@@ -31,6 +31,10 @@ METHODS = {
     "gaussian": "jointly normal, integrated in closed form",
     "kernel": "conjugate, integrated in closed form",
     "grid": "summed over one grid of nodes for all units",
+    "fixed": "summed over one grid of nodes for all units, laid over its own law",
+    "standard": "its own law is normal: it is its mean plus its standard deviation times e, and e, standard normal, is "
+    "summed over one grid of nodes for all units",
+    "laid": "summed over one grid of nodes for all units, laid where the posterior lies and again as the parameters move",
     "quadrature": "integrated by adaptive Gauss-Hermite quadrature around the mode of each unit",
 }
 SIMULATED = "integrated by simulation: importance sampling around the mode"
@@ -46,7 +50,7 @@ def _step(integral: Integral, reading: Reading) -> Step:
     model, names = reading.model, ", ".join(integral.latents)
     before = f"f({names} | data) is proportional to {_joint(integral, model)}"
     simulated = integral.method == "quadrature" and _home(integral, model) is None
-    notes = [SIMULATED if simulated else METHODS[integral.method]]
+    notes = [SIMULATED if simulated else METHODS[integral.placing or integral.method]]
     after = ""
     match integral.method:
         case "kernel" if integral.kernel == INTERVAL:
@@ -59,7 +63,11 @@ def _step(integral: Integral, reading: Reading) -> Step:
             after = _normal_law(integral, reading)
             notes.append(_system(integral, model))
         case "grid":
-            after = f"P({names} = node) = f(node)*step"
+            after = f"P({names} = node) = f(node)*weight"
+            if integral.value is not None:
+                value = rewrite(integral.value, lambda n: VariableRef("e") if n == VariableRef(names) else n)
+                after = f"{names} = {reference(value)}\nP(e = node) = exp(-node^2/2)/sqrt(2*pi)*weight"
+                notes.append(f"from here on {names} stands for e")
             notes.append(f"from here on {names} takes the values of the nodes, like any finite hidden variable")
         case "quadrature" if simulated:
             after = f"E[t({names})] = sum over draws of share*t(draw), the shares those of the importance weights"

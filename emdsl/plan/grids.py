@@ -19,16 +19,22 @@ from emdsl.runtime.problem import Array
 #: Half the width of a grid and the distance between nodes, in standard deviations of the variable's own law. Data pull
 #: a posterior away from its law; seven standard deviations leave it a share of 1e-12.
 REACH, STEP = 7.0, 0.25
+#: The distance where laws look at several standardised numbers, whose nodes multiply.
+STEP_OF_SEVERAL = 0.5
 #: Intervals between laid nodes to begin with, and where they lie on the working scale before anything is known.
 FIRST_INTERVALS, FIRST_REACH = 48, 6.0
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The scale on which nodes are evenly spaced: a number from a place there, and the slope there."""
+    """The scale on which nodes are evenly spaced: a number from a place there, the slope there, and between which
+    places numbers can be told from the ends of their domain.
+    """
 
     number: Callable[[Array], Array]
     slope: Callable[[Array], Array]
+    least: float
+    most: float
 
 
 def _logistic(x: Array) -> Array:
@@ -36,9 +42,9 @@ def _logistic(x: Array) -> Array:
 
 
 SCALES = {
-    "real": Scale(lambda x: x, lambda x: np.ones(x.shape)),
-    "positive": Scale(np.exp, np.exp),
-    "unit": Scale(_logistic, lambda x: _logistic(x) * _logistic(-x)),
+    "real": Scale(lambda x: x, lambda x: np.ones(x.shape), -1e12, 1e12),
+    "positive": Scale(np.exp, np.exp, -600.0, 600.0),
+    "unit": Scale(_logistic, lambda x: _logistic(x) * _logistic(-x), -600.0, 36.0),
 }
 
 
@@ -54,7 +60,8 @@ def with_nodes(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]
     laid = {item.latents[0]: range_of(item.latents[0], bound) for item in grids if item.placing == "laid"}
     for integral in grids:
         (name,) = integral.latents
-        nodes, weights, share = _nodes(integral, derivation.model, bound)
+        tied = any(set(other.pieces) & set(integral.pieces) for other in grids if other is not integral)
+        nodes, weights, share = _nodes(integral, derivation.model, bound, STEP_OF_SEVERAL if tied else STEP)
         indexes[index_set_of(name)] = tuple(repr(float(node)) for node in nodes)
         constants[weights_of(name)] = weights
         constants[shares_of(name)] = share / share.sum()
@@ -63,7 +70,7 @@ def with_nodes(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]
     return planned, replace(bound, indexes=indexes, constants=constants, laid=laid)
 
 
-def _nodes(integral: Integral, model: Model, bound: Bound) -> tuple[Array, Array, Array]:
+def _nodes(integral: Integral, model: Model, bound: Bound, step: float) -> tuple[Array, Array, Array]:
     """Nodes, their weights, and shares to begin with."""
     (name,) = integral.latents
     if integral.placing == "laid":
@@ -73,7 +80,7 @@ def _nodes(integral: Integral, model: Model, bound: Bound) -> tuple[Array, Array
         weights = scale.slope(places) * (places[1] - places[0])
         return scale.number(places), weights, np.ones(len(places))
     centre, spread = (0.0, 1.0) if integral.placing == "standard" else _own_law(name, model, bound)
-    count = round(REACH / STEP) * bound.nodes
+    count = round(REACH / step) * bound.nodes
     nodes = centre + spread * REACH * np.arange(-count, count + 1) / count
     share = np.exp(-0.5 * ((nodes - centre) / spread) ** 2)
     return nodes, np.full(len(nodes), nodes[1] - nodes[0]), share

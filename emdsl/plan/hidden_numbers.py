@@ -14,9 +14,11 @@ from itertools import product
 import numpy as np
 
 from emdsl.data.bound import Bound
+from emdsl.ir.expressions import Expression, VariableRef, walk
 from emdsl.ir.grids import index_set_of
 from emdsl.ir.model import Model, Variable
 from emdsl.plan.integrals import BoundIntegral, Evidence
+from emdsl.plan.named import Named
 from emdsl.runtime.problem import Array
 
 
@@ -67,6 +69,26 @@ def gridded_number(variable: Variable, level: int, shares: Array, bound: Bound) 
     mean = nodes @ shares
     variance = ((nodes[:, None] - mean) ** 2 * shares).sum(axis=0)
     return HiddenNumber(variable.name, level, ((),), mean[None], np.sqrt(variance)[None])
+
+
+def standard_joint(name: str, value: Expression, model: Model) -> tuple[str, str | None, tuple[str, ...]]:
+    """The joint posterior that the moments of a standardised number take: its name, its plate, and its axes, which are
+    the number e and whatever hidden variables its mean and standard deviation look at.
+    """
+    seen = dict.fromkeys(node.name for node in walk(value) if isinstance(node, VariableRef))
+    hidden = tuple(other for other in seen if model.variable(other).kind == "latent")
+    return f"{name} and around", model.variable(name).plate, hidden
+
+
+def standardised_number(name: str, level: int, shares: Named, values: Named) -> HiddenNumber:
+    """A number `mean + sd*e`, from the joint posterior of all that it depends on (its last axis that of the units) and
+    its `values` in every cell.
+    """
+    array = values.aligned(shares.axes)
+    cells = tuple(range(shares.array.ndim - 1))
+    mean = (shares.array * array).sum(axis=cells)
+    variance = (shares.array * (array - mean) ** 2).sum(axis=cells)
+    return HiddenNumber(name, level, ((),), mean[None], np.sqrt(variance)[None])
 
 
 def infinite_notes(numbers: Mapping[str, HiddenNumber]) -> Iterator[str]:

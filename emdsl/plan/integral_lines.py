@@ -24,7 +24,7 @@ def integral_lines(derivation: Derivation, program: Program | None) -> Iterator[
             continue
         if integral.method == "grid":
             nodes = len(program.bound.indexes[index_set_of(integral.latents[0])])
-            yield f"  {count_of(nodes, 'node')}, doubled until the log-likelihood stays as it is"
+            yield f"  {count_of(nodes, 'node')}{_refined(integral, nodes)}"
         else:
             bound = next(item for item in program.integrals.values() if item.integral.latents == integral.latents)
             yield f"  {_cost(bound, program.bound)}"
@@ -50,13 +50,28 @@ def _method(integral: Integral, model: Model) -> str:
             of = "" if integral.power == 1 else f" of {integral.latents[0]}^({integral.power})"
             return f"conjugate, integrated in closed form {where}; its posterior is a {integral.kernel} law{of}"
         case "grid":
-            return "no closed form; its own law is a fixed normal: summed over one grid of nodes for all units"
+            return f"no closed form; {_GRIDS[integral.placing]}"
         case "quadrature" if integral.lag or where.startswith("across"):
             return "no closed form; Monte Carlo: importance sampling around the mode"
         case "monte-carlo":
             return "as asked for, Monte Carlo: importance sampling around the mode"
         case "quadrature":
             return f"no closed form; adaptive Gauss-Hermite quadrature {where}"
+
+
+_GRIDS = {
+    "fixed": "its own law is a fixed normal: summed over one grid of nodes for all units",
+    "standard": "its own law is normal: mean plus sd times e, and e summed over one grid of nodes for all units",
+    "laid": "summed over one grid of nodes for all units, laid where the posterior lies",
+}
+
+
+def _refined(integral: Integral, nodes: int) -> str:
+    """What becomes of the nodes that a fit begins with."""
+    if integral.placing != "laid":
+        return ", doubled until the log-likelihood stays as it is"
+    said = " to begin with, laid again as the parameters move, and more until the log-likelihood stays as it is"
+    return said + (f"; each step of the chain takes {nodes}^2 of them" if integral.lag else "")
 
 
 def _cost(integral: BoundIntegral, bound: Bound) -> str:

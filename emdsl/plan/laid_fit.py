@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from emdsl.data.bound import Bound
 from emdsl.ir.derivation import Derivation
 from emdsl.plan.laying import afresh, as_fine, doubled, laid_names, with_laid_nodes
-from emdsl.plan.narrow_laws import narrow_reason
 from emdsl.plan.problem import BoundProblem
 from emdsl.runtime.fitting import FitState, StartsReport, fit_failure
 from emdsl.runtime.problem import Array, Theta
@@ -51,7 +50,7 @@ def fit_on_laid_nodes(bound: Bound, make: LaidFit) -> tuple[BoundProblem, Bound,
         state = make.climb(problem)
         theta, iterations = state.theta, iterations + state.iterations
         state = replace(state, starts=starts or state.starts, iterations=iterations)
-        if not state.converged or with_laid_nodes(make.derivation, bound, theta).laid == bound.laid:
+        if with_laid_nodes(make.derivation, bound, theta).laid == bound.laid:
             return problem, bound, state
     said = f"the nodes of {', '.join(laid_names(make.derivation))} do not come to rest"
     return problem, bound, replace(state, converged=False, warnings=(*state.warnings, said))
@@ -59,26 +58,26 @@ def fit_on_laid_nodes(bound: Bound, make: LaidFit) -> tuple[BoundProblem, Bound,
 
 def _found(bound: Bound, make: LaidFit) -> tuple[dict[str, Array], StartsReport, Bound]:
     """Where the best of all starts ends, on nodes so many that none of them fell between the nodes."""
-    narrow = {narrow_reason(name) for name in laid_names(make.derivation)}
     problem = make.problem(bound)
     while True:
         found = make.search(problem, SCOUTS)
-        if not _lost(found, narrow) and found.best is not None and found.best.iterate is not None:
+        if found.best is not None and found.best.iterate is not None and not _lost(found):
             bound = as_fine(make.derivation, bound, found.best.iterate.theta)
             problem = make.problem(bound)
             found = make.search(problem, None)
-        finer = doubled(make.derivation, bound) if _lost(found, narrow) else None
+        finer = doubled(make.derivation, bound) if _lost(found) else None
         if finer is None:
             break
         bound, problem = finer, make.problem(finer)
     dropped = tuple((start.number, start.reason) for start in found.starts if start.reason is not None)
     if found.best is None or found.best.iterate is None:
         reasons = "; ".join(sorted({reason for _, reason in dropped}))
-        raise fit_failure(f"no start came to an end: {reasons}, however many nodes there are")
+        raise fit_failure(f"no start came to an end, however many nodes there are ({reasons})")
     best = found.best.iterate
     report = StartsReport(len(found.starts), max(1, found.at_best(best.value)), found.logliks, dropped)
     return best.theta, report, bound
 
 
-def _lost(found: Search, narrow: set[str]) -> bool:
-    return any(start.reason in narrow for start in found.starts)
+def _lost(found: Search) -> bool:
+    """Whether a start came to laws narrower than the nodes are apart: its likelihood is no number then."""
+    return any(start.reason is not None and "finite" in start.reason for start in found.starts)

@@ -16,7 +16,7 @@ import numpy as np
 from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation
-from emdsl.plan.grids import FIRST_INTERVALS, range_of
+from emdsl.plan.grids import FIRST_INTERVALS, SCALES, Scale, range_of
 from emdsl.plan.program import Program
 from emdsl.runtime.problem import Array, Theta
 
@@ -24,8 +24,8 @@ from emdsl.runtime.problem import Array, Theta
 AT_THE_ENDS, OCCUPIED = 1e-9, 1e-12
 #: A range is narrowed where this share of it would do, with this share of what is occupied on either side.
 WIDE, MARGIN = 0.7, 0.1
-#: Rounds of moving and narrowing at most, and the farthest that a place may lie.
-MOST_ROUNDS, FARTHEST = 60, 1e12
+#: Rounds of moving and narrowing at most.
+MOST_ROUNDS = 60
 #: What half as many nodes again may move the log-likelihood by.
 STILL = 2e-7
 #: The most intervals between nodes.
@@ -89,12 +89,14 @@ def _units(name: str, program: Program, statistics: Mapping[str, Any]) -> Array:
 
 def _in_place(derivation: Derivation, bound: Bound, theta: Theta) -> Bound:
     ranges = {name: range_of(name, bound) for name in laid_names(derivation)}
+    scales = {name: SCALES[derivation.model.variable(name).domain.kind] for name in ranges}
     widened: set[str] = set()
     for _ in range(MOST_ROUNDS):
         bound = replace(bound, laid=dict(ranges))
         found = occupancy(derivation, bound, theta)
         moved = {
-            name: _wider(ranges[name], found.units[name]) or _narrower(ranges[name], found.units[name], name in widened)
+            name: _wider(ranges[name], found.units[name], scales[name])
+            or _narrower(ranges[name], found.units[name], name in widened)
             for name in ranges
         }
         if moved == ranges:
@@ -109,14 +111,19 @@ def _width(item: Laid) -> float:
     return item[1] - item[0]
 
 
-def _wider(item: Laid, units: Array) -> Laid | None:
+def _wider(item: Laid, units: Array, scale: Scale) -> Laid | None:
     """The range wider at an end that is occupied, None where none is."""
     low, high, intervals = item
-    if not np.isfinite(units).all() or max(abs(low), abs(high)) >= FARTHEST:
+    if not np.isfinite(units).all():
         return None
-    down, up = (bool(end.sum() > AT_THE_ENDS) for end in (units[:2], units[-2:]))
     more = 0.5 * _width(item)
-    return (low - more * down, high + more * up, intervals) if down or up else None
+    down = max(low - more, scale.least) if _occupied(units[:2]) else low
+    up = min(high + more, scale.most) if _occupied(units[-2:]) else high
+    return (down, up, intervals) if (down, up) != (low, high) else None
+
+
+def _occupied(units: Array) -> bool:
+    return bool(units.sum() > AT_THE_ENDS)
 
 
 def _narrower(item: Laid, units: Array, widened: bool) -> Laid:
@@ -138,6 +145,13 @@ def _narrower(item: Laid, units: Array, widened: bool) -> Laid:
 
 def _fine_enough(derivation: Derivation, bound: Bound, theta: Theta) -> Bound:
     found = occupancy(derivation, bound, theta)
+    for name, units in found.units.items():
+        if _occupied(units[:1]) or _occupied(units[-1:]):
+            raise EmmError(
+                "beyond-nodes", f"the posterior of `{name}` reaches beyond all nodes: it comes closer to the end of its "
+                "domain than numbers can be told apart",
+                help="give starting values nearer to the estimates (--init), or another law",
+            )  # fmt: skip
     while True:
         finer = _finer(derivation, bound)
         if finer is None:

@@ -1,43 +1,48 @@
-"""Laws of hidden numbers on nodes that fall between them.
+"""Laws of hidden numbers that are narrower than the nodes are apart at which they are summed.
 
-Fine nodes, each with its weight, give a law a sum of 1. A law far narrower than its nodes are apart has next to nothing
-between them, and grows without bound at one of them: such a likelihood is that of no model.
+Fine nodes, each with its weight, give a law a sum of 1. A law far narrower has next to nothing between the nodes, and
+grows without bound at one of them: such a likelihood is that of no model, and it draws a fit towards it. Parameters
+that come to that count as impossible; the nodes are laid more finely then.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from emdsl.plan.named import START
 from emdsl.plan.nodes import Table
-from emdsl.plan.program import Program
-from emdsl.runtime.problem import Array, Theta
+from emdsl.runtime.problem import Array
 
-#: The sum of a law over its nodes beyond which it is too narrow for them: fine nodes give 1, a law that falls between
-#: them grows without bound at one of them.
+if TYPE_CHECKING:
+    from emdsl.plan.program import Program
+
+#: The sum of a law over its nodes beyond which it is too narrow for them. For a normal law it is at most
+#: 1 + 2*exp(-2*pi^2*(sd/step)^2): this says that nodes are more than two standard deviations apart.
 MOST_MASS = 1.02
 
 
-def too_narrow(program: Program, theta: Theta) -> str | None:
-    """Which law of a laid number falls between its nodes, or None: its likelihood is then that of no law."""
-    v = program.vector(theta)
-    etas = program.etas(theta, v)
+def too_narrow(program: Program, tables: Mapping[int, Any]) -> NDArray[np.bool_]:
+    """Whether some law of a laid number falls between its nodes, `()`, or one for each start of a batch. `tables` are
+    those of the program's nodes.
+    """
+    found: NDArray[np.bool_] = np.zeros((), dtype=np.bool_)
     for name in program.laid:
-        for axes, table in _own_tables(name, program, etas, theta, v):
-            peak = np.maximum(table.max(axis=axes.index(name), keepdims=True), -1e300)
-            mass = np.exp(peak) * np.exp(table - peak).sum(axis=axes.index(name), keepdims=True)
-            if np.nanmax(mass) > MOST_MASS:
-                return narrow_reason(name)
-    return None
+        for axes, table in _own_tables(name, program, tables):
+            axis = axes.index(name)
+            peak = np.maximum(table.max(axis=axis, keepdims=True), -700.0)
+            mass = np.exp(peak) * np.exp(table - peak).sum(axis=axis, keepdims=True)
+            beyond = ~(mass <= MOST_MASS)
+            found = found | beyond.any(axis=tuple(range(axes[0] == START, beyond.ndim)))
+    return found
 
 
-def narrow_reason(name: str) -> str:
-    """What is said of a start that is dropped for that."""
-    return f"a law of `{name}` became narrower than its nodes are apart"
-
-
-def _own_tables(name: str, program: Program, etas: Any, theta: Theta, v: Array) -> list[tuple[tuple[str, ...], Array]]:
+def _own_tables(
+    name: str, program: Program, tables: Mapping[int, Any]
+) -> list[tuple[tuple[str, ...], Array]]:
     """The tables of the laws of a number, one for each law whose parts are all free of data by row."""
     parts: dict[str, list[Table]] = {}
     for node in program.nodes:
@@ -53,7 +58,7 @@ def _own_tables(name: str, program: Program, etas: Any, theta: Theta, v: Array) 
         axes = tuple(dict.fromkeys(axis for node in nodes for axis in node.axes))
         total: Any = 0.0
         for node in nodes:
-            table = program.table_of(node, theta, v, etas)
+            table = tables[node.number]
             order = [node.axes.index(axis) for axis in axes if axis in node.axes]
             total = total + table.transpose(order)[tuple(slice(None) if a in node.axes else None for a in axes)]
         if name in axes:

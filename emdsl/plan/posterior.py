@@ -21,9 +21,19 @@ from emdsl.ir.model import Model, Variable
 from emdsl.plan.block_source import block_function
 from emdsl.plan.counts import counted_variables, raised, tail, warnings_of
 from emdsl.plan.elimination import Eliminator
-from emdsl.plan.hidden_numbers import HiddenNumber, gridded_number, infinite_notes, integrated_numbers, is_on_grid
+from emdsl.plan.evaluation import Evaluator
+from emdsl.plan.hidden_numbers import (
+    HiddenNumber,
+    gridded_number,
+    infinite_notes,
+    integrated_numbers,
+    is_on_grid,
+    standard_joint,
+    standardised_number,
+)
 from emdsl.plan.loading import load_module
 from emdsl.plan.monte_carlo import MonteCarlo
+from emdsl.plan.named import ROW, Named
 from emdsl.plan.nodes import Node, Potential, Power, RowDensity, Scan, in_order
 from emdsl.plan.outside import declared_marginals, declared_numbers
 from emdsl.plan.program import Constants, Program
@@ -166,6 +176,8 @@ class PosteriorProgram(Program):
     ) -> None:
         super().__init__(derivation, bound, prune=prune)
         self.declared = derivation.model
+        #: What a standardised number is, where its name stands for e.
+        self.standard = {i.latents[0]: i.value for i in derivation.integrals if i.value is not None}
         model, bound = self.derivation.model, self.bound
         pairs = tuple(
             (v.name, v.plate, v.components)
@@ -173,8 +185,10 @@ class PosteriorProgram(Program):
             if v.kind == "latent" and v.components and v.name not in bound.chosen
         )  # fmt: skip
         pieces, maps = list(self.pieces.values()), list(self.maps.values())
+        around = tuple(standard_joint(name, value, model) for name, value in self.standard.items())
+        joint = (*pairs, *joint, *around)
         root = PosteriorEliminator(
-            model, bound, pieces, maps, passes=self.passes, joint=(*pairs, *joint), integrals=self.inside
+            model, bound, pieces, maps, passes=self.passes, joint=joint, integrals=self.inside
         ).build()  # fmt: skip
         self.posterior_nodes = in_order(root)
         self.posterior_constants = self._constants(root)
@@ -194,9 +208,9 @@ class PosteriorProgram(Program):
         finite = [v for v in reported(self.derivation.model) if v.values is not None and not is_on_grid(v)]
         marginals = {v.name: self._marginal(v, shares[v.name]) for v in finite}
         followed, notes = self._paths(scans, shares)
-        for name, path in followed.items():
-            marginals[name] = _with_path(marginals[name], path)
-        numbers = self._numbers(shares)
+        for name in followed.keys() & marginals.keys():
+            marginals[name] = _with_path(marginals[name], followed[name])
+        numbers = self._numbers(theta, shares)
         said = (*notes, *_impossible(marginals, self.bound), *infinite_notes(numbers), *self._simulated())
         return Posterior(
             tuple(declared_marginals(marginals.values(), self.declared, self.bound)), said,
@@ -210,13 +224,21 @@ class PosteriorProgram(Program):
                 names = ", ".join(integral.integral.latents)
                 yield f"the posterior of {names} is simulated, by {2 * integral.method.pairs} weighted draws"
 
-    def _numbers(self, shares: Mapping[str, Array]) -> dict[str, HiddenNumber]:
+    def _numbers(self, theta: Theta, shares: Mapping[str, Array]) -> dict[str, HiddenNumber]:
         """The continuous hidden variables, integrated or summed over nodes."""
         found = {item.name: item for item in self.hidden_numbers}
-        for variable in self.derivation.model.variables:
-            if is_on_grid(variable):
-                level = next(n for n, item in enumerate(self.bound.levels) if item.plate == variable.plate)
-                found[variable.name] = gridded_number(variable, level, shares[variable.name], self.bound)
+        model, bound = self.derivation.model, self.bound
+        for variable in model.variables:
+            name = variable.name
+            if not is_on_grid(variable):
+                continue
+            level = next(n for n, item in enumerate(bound.levels) if item.plate == variable.plate)
+            if name in self.standard:
+                values = Evaluator(model, bound, theta=theta, level=level).value(self.standard[name])
+                joint, _, axes = standard_joint(name, self.standard[name], model)
+                found[name] = standardised_number(name, level, Named((*axes, ROW), shares[joint]), values)
+            else:
+                found[name] = gridded_number(variable, level, shares[name], bound)
         return found
 
     # --- probabilities ------------------------------------------------------------------------------------------------
@@ -330,6 +352,10 @@ class PosteriorProgram(Program):
             if any("@" in axis for axis in node.axes):
                 notes.append(f"there is no most probable path of {names}, whose chain depends on another chain's past")
                 continue
+            numbers = [name for name in node.states if is_on_grid(self.derivation.model.variable(name))]
+            if numbers and len(numbers) < len(node.states):
+                others = ", ".join(name for name in node.states if name not in numbers)
+                notes.append(f"the most probable path of {others} is the one with the most probable {', '.join(numbers)}")
             if node.axes:
                 around = ", ".join(dict.fromkeys(name.partition(".")[0] for name in node.axes))
                 notes.append(f"the most probable path of {names} is the one given the most probable {around}")

@@ -17,7 +17,6 @@ from emdsl.ir.identifiers import identifier
 from emdsl.plan.array_priors import array_parts, assembly_of
 from emdsl.plan.degeneracy import degenerate
 from emdsl.plan.layout import BoundPiece
-from emdsl.plan.narrow_laws import too_narrow
 from emdsl.plan.named import START
 from emdsl.plan.program import Program
 from emdsl.plan.spaces import make_spaces
@@ -369,7 +368,7 @@ class BoundProblem:
 
     def degenerate(self, theta: Theta, statistics: Any) -> str | None:
         """A hidden value that holds too few units for a density, or a scale near nothing."""
-        return too_narrow(self.program, theta) or degenerate(self.program, statistics)
+        return degenerate(self.program, statistics)
 
     def _point_assembly(self, item: BoundPiece) -> PointAssembly:
         piece, module = item.piece, self.program.module

@@ -24,6 +24,7 @@ from emdsl.plan.limits import check_array
 from emdsl.plan.loading import load_module as load_module  # a stand-alone file puts its own program in this place
 from emdsl.plan.maps import bind_map, observed_pairs
 from emdsl.plan.matrices import GaussianPiece, bind_gaussian, bind_stationary
+from emdsl.plan.narrow_laws import too_narrow
 from emdsl.plan.nodes import (
     Affine,
     Crossing,
@@ -293,6 +294,8 @@ class Program:
             etas = self.etas(theta, v)
             tables = {node.number: self.table_of(node, theta, v, etas) for node in self.nodes}
             total, found = self.sweep(tables, self.blocks)
+            if self.laid:
+                total = np.where(too_narrow(self, tables), -np.inf, total)
             for integral in self.whole:
                 evidence = integral.method.evidence(theta, v)
                 total = total + evidence.forward(slice(0, 1))[0]
