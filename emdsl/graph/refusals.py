@@ -58,11 +58,6 @@ def _latent(condition: Callable[[VariableHead], bool]) -> Callable[[Site], tree.
     return place
 
 
-def _given_in_chain(site: Site) -> tree.Node | None:
-    plate = site.names.plates.get(site.plate or "")
-    return site.node if isinstance(site.node, tree.GivenStmt) and plate is not None and plate.ordered else None
-
-
 def _cut_latent(site: Site) -> tree.Node | None:
     found = (_modifier(kind)(site) for kind in (tree.Censored, tree.Truncated))
     return next((node for node in found if node is not None and isinstance(site.node, tree.LatentStmt)), None)
@@ -88,7 +83,6 @@ REFUSALS: tuple[Refusal, ...] = (
     Refusal("a latent integer that may be negative", _latent(lambda head: head.domain.kind == "integer")),
     Refusal("a latent variable that is truncated or censored", _cut_latent),
     Refusal("a law that looks at a censored or grouped variable", _looked_at_bound),
-    Refusal("`given` in a chain", _given_in_chain),
 )
 
 
