@@ -32,6 +32,7 @@ from emdsl.ir.model import Domain, Given, Map, Model, Variable
 from emdsl.plan.copies import references, with_pieces
 from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.named import ROW
+from emdsl.plan.unrolling import is_chosen
 
 #: What the names of copies end with; no variable of a text has a space in its name.
 _UNSEEN = " unseen"
@@ -170,7 +171,8 @@ def _drawn(given: Given, derivation: Derivation) -> tuple[str, ...]:
     while waiting:
         name = waiting.pop()
         variable = model.variable(name)
-        if name in found or variable.plate != given.plate or variable.kind in ("input", "weight"):
+        around = variable.plate != given.plate or is_chosen(name)
+        if name in found or around or variable.kind in ("input", "weight"):
             continue
         found.add(name)
         waiting += variable.joint
