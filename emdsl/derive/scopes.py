@@ -111,7 +111,8 @@ def _ordered(references: set[VariableRef], model: Model) -> list[VariableRef]:
 
 
 def _hidden_references(piece: Piece, model: Model) -> set[VariableRef]:
-    parts = (piece.atoms, tuple(k.value for k in piece.knowns), piece.guards, piece.vector, piece.stationary)
+    parts = (piece.atoms, tuple(k.value for k in piece.knowns), piece.guards, piece.vector, piece.stationary,
+             piece.multiplier)  # fmt: skip
     nodes = (node for node in walk(parts) if isinstance(node, VariableRef))
     return {node for node in nodes if model.variable(node.name).kind == "latent"}
 

@@ -264,6 +264,8 @@ class Eliminator:
 
     def _is_of_unseen(self, node: Node) -> bool:
         match node:
+            case RowDensity(piece=name) if name.startswith("integral:"):
+                return False
             case Affine(piece=name) | RowDensity(piece=name) | Quadratic(piece=name):
                 return is_unseen(self._piece(name).piece.factor)
             case Table(pieces=names) | Take(pieces=names):

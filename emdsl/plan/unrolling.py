@@ -169,7 +169,7 @@ class Unroller:
         return replace(
             piece, atoms=tuple(self._atom(atom) for atom in piece.atoms), knowns=self(piece.knowns),
             guards=self(piece.guards), target=self(piece.target), vector=self(piece.vector),
-            stationary=self(piece.stationary),
+            stationary=self(piece.stationary), multiplier=self(piece.multiplier),
         )  # fmt: skip
 
     def _atom(self, atom: Atom) -> Atom:

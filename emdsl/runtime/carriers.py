@@ -142,6 +142,8 @@ class RowTable:
         elements = view.elements
         if self.reduced:
             values = self.sign * log_sum_exp(np.array(values), (len(view.cells) - 1,))[0]
+            if view.multiplier is not None:
+                values = values * view.multiplier
             elements = elements[:-1]
         if view.row_mask is not None:
             values = np.where(view.row_mask, values, 0.0)
