@@ -174,7 +174,7 @@ def _parts(guards: tuple[Expression | Guard, ...], expression: Expression) -> It
 
 
 def _terms(expression: Expression, scale: Fraction) -> Iterator[tuple[Fraction, Expression]]:
-    """The terms of a sum; a log-sum-exp inside brackets stands by itself, with what is known that it is multiplied by."""
+    """The terms of a sum; a log-sum-exp inside brackets stands by itself, with the known factor in front of them."""
     for own, term in addends(expression, scale):
         match term:
             case Apply("*", (known, Apply("+" | "-" | "neg") as inner)) if not has_parameters(known) and _in_sum(inner):

@@ -247,8 +247,8 @@ class MomentPiece:
 
 
 def moment_piece(plain: LatentPiece) -> MomentPiece | LatentPiece:
-    """The piece by moments where it is quadratic in a few columns, and neither a parameter nor one of the hidden numbers
-    of a unit is chosen by row; else as it is.
+    """The piece by moments where it is quadratic in a few columns, and neither a parameter nor one of the hidden
+    numbers of a unit is chosen by row; else as it is.
     """
     item = plain.bound
     chosen_by_row = any(place is None and (slot is not None and slot.by_row) for place, slot in _places(plain))
