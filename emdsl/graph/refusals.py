@@ -80,7 +80,6 @@ def _looked_at_bound(site: Site) -> tree.Node | None:
 
 
 REFUSALS: tuple[Refusal, ...] = (
-    Refusal("a latent integer that may be negative", _latent(lambda head: head.domain.kind == "integer")),
     Refusal("a latent variable that is truncated or censored", _cut_latent),
     Refusal("a law that looks at a censored or grouped variable", _looked_at_bound),
 )
