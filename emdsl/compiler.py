@@ -180,7 +180,7 @@ class CompiledModel:
                     drawn = simulate(self.model, chosen, theta, rng)
                     break
                 except TopTooLow as low:
-                    top = 2 * (len(chosen.indexes[low.index_set]) - 1)
+                    top = 2 * int(chosen.indexes[low.index_set][-1])
                     chosen, rng = with_top(chosen, low.index_set, top), np.random.default_rng(seed)
             return simulated_columns(
                 self.model, chosen, drawn, renamed=request.map, latent=latent, missing=missing, rng=rng

@@ -14,7 +14,7 @@ from emdsl.data.options import BindOptions
 from emdsl.data.table import Table
 from emdsl.data.wording import did_you_mean, listed, plain
 from emdsl.diagnostics.errors import EmmError
-from emdsl.ir.expressions import Expression, Number
+from emdsl.ir.expressions import Apply, Expression, Number
 from emdsl.ir.model import LARGEST_RANGE, Columns, Counts, IndexSet, Labels, Levels, Model, Range, Variable
 
 #: The built-in index set of Bernoulli variables.
@@ -77,11 +77,12 @@ class IndexSets:
                 return frozen if frozen is not None else self._levels(index_set.name, levels)
             case Columns(patterns):
                 return frozen if frozen is not None else self._columns(index_set.name, patterns)
-            case Counts(last):
+            case Counts(last, signed):
                 if last is not None:
-                    return self._range(index_set.name, Number(Fraction(0)), last)
-                top = max(self._first_top(index_set.name), len(frozen or ()) - 1)
-                return tuple(str(value) for value in range(top + 1))
+                    low: Expression = Apply("neg", (last,)) if signed else Number(Fraction(0))
+                    return self._range(index_set.name, low, last)
+                top = max(self._first_top(index_set.name), int(frozen[-1]) if frozen else 0)
+                return tuple(str(value) for value in range(-top if signed else 0, top + 1))
 
     def _first_top(self, name: str) -> int:
         """Where the values of a latent count end at first: well above every count in the data. A fit goes on from
@@ -93,7 +94,7 @@ class IndexSets:
             for _, column in self.finder.columns(variable):
                 if column is not None and column in self._table and self._table.is_numeric(column):
                     numbers = self._table.numbers(column)
-                    highest = max(highest, float(np.nanmax(numbers, initial=0.0)))
+                    highest = max(highest, float(np.nanmax(np.abs(numbers), initial=0.0)))
         top = max(LEAST_TOP, 2 * int(highest) + LEAST_TOP // 2)
         if top > LARGEST_FIRST_TOP:
             raise EmmError(

@@ -15,14 +15,15 @@ import sympy as sp
 
 from emdsl.derive import functions
 from emdsl.derive.columns import is_column
-from emdsl.derive.expressions import has_parameters
+from emdsl.derive.expressions import fold, has_parameters
 from emdsl.derive.predictors import affine, flip, negated
+from emdsl.derive.splitting import written_out
 from emdsl.derive.symbols import Symbols
 from emdsl.derive.tails import TAILS
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.arithmetic import MINUS_INFINITY
 from emdsl.ir.derivation import Design
-from emdsl.ir.expressions import Apply, Expression, Number, ParameterRef, VariableRef, walk
+from emdsl.ir.expressions import Apply, Expression, Number, ParameterRef, Reduce, VariableRef, walk
 from emdsl.ir.latents import continuous_latents
 
 #: The logarithm of 0 in tables of log-factors: finite, so that 0 times it is 0.
@@ -75,8 +76,13 @@ def convert(expression: Expression, symbols: Symbols, *, linear: bool) -> Any:
             return sp.Piecewise(
                 (convert(yes, symbols, linear=False), sp.StrictGreaterThan(flag, 0, evaluate=False)), (outside, True)
             )
+        case Reduce():
+            return convert(fold(written_out(expression, symbols.model)), symbols, linear=linear)
     what = expression.op if isinstance(expression, Apply) else type(expression).__name__.lower()
-    raise EmmError("not-supported-yet", f"a log-density with parameters inside `{what}` has no derivation yet")
+    raise EmmError(
+        "no-derivative", f"a parameter stands inside `{what}`, which has no derivative to climb by",
+        help="make it a constant: const c = 1, and --set c=2 to try others",
+    )  # fmt: skip
 
 
 def _taken_apart(expression: Expression) -> bool:
@@ -100,7 +106,10 @@ def _flag(condition: Expression, symbols: Symbols) -> Any:
             return _flag(one, symbols) + _flag(two, symbols)
         case Apply("not", (inner,)):
             return functions.below(_flag(inner, symbols), sp.Rational(1, 2))
-    raise EmmError("not-supported-yet", "a condition on parameters that is no comparison has no derivation yet")
+    raise EmmError(
+        "no-derivative", "a condition on parameters that is no comparison has no derivative to climb by",
+        help="compare by <, <=, > or >=",
+    )  # fmt: skip
 
 
 _FUNCTIONS: dict[str, Any] = {

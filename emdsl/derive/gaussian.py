@@ -40,9 +40,10 @@ def gaussian_vector(expression: Expression, model: Model) -> Vector | None:
     if constant is not None and has_parameters(constant):
         raise EmmError("not-supported-yet", "a normal law times another term with parameters has no derivation yet")
     axes = model.variable(variable.name).axes
-    if len(axes) != 1:
+    outside = model.variable(variable.name).kind == "latent" and model.variable(variable.name).plate is None
+    if len(axes) != 1 and not (outside and len(axes) == len(variable.indices) + 1):
         raise EmmError(
             "not-supported-yet", f"an array of vectors (`{variable.name}` has {len(axes)} axes) has no plan yet",
             help="make the outer axis a plate: for each t over occasion:",
         )  # fmt: skip
-    return Vector(axes[0], variable, mean, covariance, constant)
+    return Vector(axes[-1], variable, mean, covariance, constant)

@@ -172,6 +172,7 @@ def derive_piece(part: Part, name: str, factor: Factor, model: Model, *, prior: 
         symbols = symbols.again()
         log_density = convert(part.expression, symbols, linear=linear)
     if part.reduced is not None:
+        common["multiplier"] = part.multiplier
         return _log_sum_exp(log_density, part.reduced, int(part.scale), symbols, common)
     return _scalar(log_density, symbols, common)
 

@@ -111,7 +111,8 @@ def _ordered(references: set[VariableRef], model: Model) -> list[VariableRef]:
 
 
 def _hidden_references(piece: Piece, model: Model) -> set[VariableRef]:
-    parts = (piece.atoms, tuple(k.value for k in piece.knowns), piece.guards, piece.vector, piece.stationary)
+    parts = (piece.atoms, tuple(k.value for k in piece.knowns), piece.guards, piece.vector, piece.stationary,
+             piece.multiplier)  # fmt: skip
     nodes = (node for node in walk(parts) if isinstance(node, VariableRef))
     return {node for node in nodes if model.variable(node.name).kind == "latent"}
 
@@ -264,6 +265,8 @@ class Reading:
         shown = self.display(piece, outside, names)
         if rest == 1 and scope.units:
             return shown * sp.Symbol(self.counted(scope, fixed), positive=True)
+        if rest == 1 and not scope.units and scope.hidden:
+            return shown * sp.Symbol(self.sum_text(scope, fixed, "1"), positive=True)
         if rest == 1 and not scope.units:
             sizes = [b.index_set for b in piece.piece.elements if b.name not in fixed]
             return shown * sp.Mul(*[sp.Symbol(f"size({index_set})", positive=True) for index_set in sizes])
@@ -288,6 +291,8 @@ class Reading:
         general |= {text: text for axis, text in fixed.items() if axis not in scope.cell}
         items = self._items(scope, fixed)
         definition = (self.indicator(scope, general), self.sum_text(scope, general))
+        if not scope.units:
+            return "*".join(f"size({axis})" for axis in scope.elements if axis not in fixed) or "1"
         first = scope.units.split()[0] == "first"
         units = f"_{scope.units.replace(' ', '_')}"
         suffixes = ("_first" if first else "", units, f"{units}_too")
@@ -315,7 +320,7 @@ class Reading:
 
     def posterior_weight(self, scope: Scope, fixed: Mapping[str, str]) -> str:
         """`w[z]` (the columns of weights where nothing is hidden; "" where all units count alike)."""
-        if not scope.units:
+        if not scope.units and not scope.hidden:
             return ""
         if not scope.hidden:
             return "*".join(scope.weights)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 from emdsl.derive.expressions import ONE, ZERO, fold, has_parameters, numeric_variables, substitute
 from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.arrays import substitute as at
 from emdsl.ir.expressions import (
     AnyPattern,
     Apply,
@@ -16,6 +18,7 @@ from emdsl.ir.expressions import (
     BinderRef,
     Choose,
     Expression,
+    Label,
     LabelPattern,
     Number,
     Reduce,
@@ -26,18 +29,21 @@ from emdsl.ir.expressions import (
     walk,
 )
 from emdsl.ir.latents import is_shares
-from emdsl.ir.model import Branch, Guard, Labels, Model
+from emdsl.ir.model import Branch, Guard, Labels, Model, Range
 
 #: Finite hidden variables used as numbers are substituted value by value up to this many values, kept as a table
 #: above it.
 MOST_VALUES = 8
+#: The most terms of a sum or product that is written out.
+MOST_TERMS = 12
 
 
 @dataclass(frozen=True)
 class Part:
     """`scale * inner` of a branch, with its guards and the binders that it is summed over.
 
-    `reduced` is the binder of a log-sum-exp (then `expression` is its body).
+    `reduced` is the binder of a log-sum-exp (then `expression` is its body), and `multiplier` what is known that it is
+    multiplied by, if it is.
     """
 
     guards: tuple[Expression | Guard, ...]
@@ -45,12 +51,13 @@ class Part:
     expression: Expression
     scale: Fraction = Fraction(1)
     reduced: Binder | None = None
+    multiplier: Expression | None = None
 
 
 def split_branch(branch: Branch, model: Model) -> Iterator[Part]:
     """The parts of one branch: cases with parameters split into guards, sums at the top into parts."""
     guards: tuple[Expression | Guard, ...] = branch.guards
-    for more, expression in _cases(fold(branch.log_density), model):
+    for more, expression in _cases(fold(without_products(branch.log_density, model)), model):
         yield from _parts(guards + more, expression, _with_shares(model))
 
 
@@ -168,9 +175,10 @@ def _with_shares(model: Model) -> _Wanted:
 
 def _parts(guards: tuple[Expression | Guard, ...], expression: Expression, wanted: _Wanted) -> Iterator[Part]:
     rest: list[tuple[Fraction, Expression]] = []
-    for scale, term in addends(expression, Fraction(1)):
-        if isinstance(term, Reduce) and wanted(term):
-            yield from _reduced(guards, term, scale, wanted)
+    for scale, term in _terms(expression, Fraction(1)):
+        reduced = _multiplied(term)
+        if reduced is not None and wanted(reduced[1]):
+            yield from _reduced(guards, reduced[1], scale, reduced[0], wanted)
         else:
             rest.append((scale, term))
     if rest:
@@ -180,16 +188,125 @@ def _parts(guards: tuple[Expression | Guard, ...], expression: Expression, wante
         yield Part(guards, (), total)
 
 
-def _reduced(guards: tuple[Expression | Guard, ...], term: Reduce, scale: Fraction, wanted: _Wanted) -> Iterator[Part]:
+def _terms(expression: Expression, scale: Fraction) -> Iterator[tuple[Fraction, Expression]]:
+    """The terms of a sum; a log-sum-exp inside brackets stands by itself, with the known factor in front of them."""
+    for own, term in addends(expression, scale):
+        match term:
+            case Apply("*", (known, Apply("+" | "-" | "neg") as inner)) if not has_parameters(known) and _in_sum(inner):
+                for more, part in _terms(inner, own):
+                    yield more, fold(Apply("*", (known, part)))
+            case Apply("*", (Apply("+" | "-" | "neg") as inner, known)) if not has_parameters(known) and _in_sum(inner):
+                for more, part in _terms(inner, own):
+                    yield more, fold(Apply("*", (known, part)))
+            case Apply("/", (Apply("+" | "-" | "neg") as inner, known)) if not has_parameters(known) and _in_sum(inner):
+                for more, part in _terms(inner, own):
+                    yield more, fold(Apply("*", (Apply("/", (ONE, known)), part)))
+            case _:
+                yield own, term
+
+
+def _in_sum(expression: Expression) -> bool:
+    """Whether one of the terms of a sum is a log-sum-exp with parameters."""
+    found = (_multiplied(term) for _, term in _terms(expression, Fraction(1)))
+    return any(item is not None and item[1].op == "logsumexp" and has_parameters(item[1]) for item in found)
+
+
+def _multiplied(term: Expression) -> tuple[Expression | None, Reduce] | None:
+    """A sum or log-sum-exp over an index set, and what is known that the latter is multiplied by."""
+    match term:
+        case Reduce():
+            return None, term
+        case Apply("*", (known, Reduce("logsumexp") as inner)) if not has_parameters(known):
+            return known, inner
+        case Apply("*", (Reduce("logsumexp") as inner, known)) if not has_parameters(known):
+            return known, inner
+        case Apply("*", (known, Apply("*") as inner)) if not has_parameters(known):
+            found = _multiplied(inner)
+            if found is None or found[0] is None:
+                return None
+            return Apply("*", (known, found[0])), found[1]
+    return None
+
+
+def _reduced(
+    guards: tuple[Expression | Guard, ...], term: Reduce, scale: Fraction, known: Expression | None,
+    wanted: _Wanted,
+) -> Iterator[Part]:  # fmt: skip
+    assert term.op != "prod", "products are written out before"
     if term.op == "logsumexp":
         if abs(scale) != 1:
-            raise EmmError("not-supported-yet", "a softmax raised to a power has no derivation yet")
-        yield Part(guards, (), term.body, scale, term.binder)
-    elif term.op == "sum":
-        for part in _parts(guards, _scaled(scale, term.body), wanted):
-            yield replace(part, binders=(term.binder, *part.binders))
+            size = number(abs(scale))
+            known, scale = (size if known is None else Apply("*", (size, known))), scale / abs(scale)
+        yield Part(guards, (), term.body, scale, term.binder, known)
+        return
+    for part in _parts(guards, _scaled(scale, term.body), wanted):
+        yield replace(part, binders=(term.binder, *part.binders))
+
+
+# --- what is written out ----------------------------------------------------------------------------------------------
+
+
+def without_products(expression: Expression, model: Model) -> Expression:
+    """The expression with products over an index set in which parameters occur written out, factor by factor. The
+    logarithm of one is the sum of the logarithms.
+    """
+
+    def rule(node: Any) -> Any:
+        match node:
+            case Apply("log", (Reduce("prod", binder, body),)) if has_parameters(body):
+                return Reduce("sum", binder, Apply("log", (body,)))
+            case Apply("log", (Apply("*", (left, right)),)) if _has_product(node):
+                return Apply("+", (rule(Apply("log", (left,))), rule(Apply("log", (right,)))))
+        return node
+
+    def written(node: Any) -> Any:
+        return written_out(node, model) if isinstance(node, Reduce) and _has_product(node) else node
+
+    spread: Expression = rewrite(expression, rule)
+    found: Expression = rewrite(spread, written)
+    return found
+
+
+def _has_product(expression: Expression) -> bool:
+    return any(isinstance(node, Reduce) and node.op == "prod" and has_parameters(node) for node in walk(expression))
+
+
+def written_out(reduce: Reduce, model: Model) -> Expression:
+    """A sum, product or log-sum-exp over an index set term by term. Raises `written-labels` where only the data know
+    its labels.
+    """
+    labels = _labels(reduce.binder.index_set, model)
+    if labels is None:
+        what = {"sum": "sum", "prod": "product"}.get(reduce.op, "log-sum-exp")
+        raise EmmError(
+            "written-labels",
+            f"a {what} over `{reduce.binder.index_set}` stands inside a function and is not linear in its parameters: "
+            "its derivatives are taken term by term, and the model does not say what its labels are",
+            help=f"write the labels: index {reduce.binder.index_set} = {{…}}, or 1..3; at most {MOST_TERMS} of them",
+        )
+    terms = [at(reduce.body, {reduce.binder: Label(reduce.binder.index_set, label)}) for label in labels]
+    if reduce.op == "logsumexp":
+        terms = [Apply("exp", (term,)) for term in terms]
+    total: Expression = terms[0]
+    for term in terms[1:]:
+        total = Apply("*" if reduce.op == "prod" else "+", (total, term))
+    return Apply("log", (total,)) if reduce.op == "logsumexp" else total
+
+
+def _labels(index_set: str, model: Model) -> tuple[str, ...] | None:
+    """The labels of an index set that the text alone tells, if they are few."""
+    source = model.index_set(index_set).source
+    if isinstance(source, Range):
+        ends = (fold(source.low), fold(source.high))
+        if not all(isinstance(end, Number) and isinstance(end.value, Fraction) for end in ends):
+            return None
+        low, high = (int(end.value) for end in ends if isinstance(end, Number))
+        labels = tuple(str(label) for label in range(low, min(high, low + MOST_TERMS) + 1))
+    elif isinstance(source, Labels):
+        labels = source.labels
     else:
-        raise EmmError("not-supported-yet", "a product of parameters over an index set has no derivation yet")
+        return None
+    return labels if 0 < len(labels) <= MOST_TERMS else None
 
 
 def _scaled(scale: Fraction, term: Expression) -> Expression:

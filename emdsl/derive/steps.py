@@ -125,6 +125,8 @@ def _log_density(piece: Derived, reading: Reading) -> str:
     if piece.piece.reduced is None:
         return text
     sign = "-" if piece.piece.sign < 0 else ""
+    if piece.piece.multiplier is not None:
+        sign += f"{wrapped(readable(piece.piece.multiplier))}*"
     return f"{sign}log(sum({piece.piece.reduced.name} in {piece.piece.reduced.index_set}: exp({text})))"
 
 

@@ -1,4 +1,4 @@
-"""Latent counts: finite variables whose values are the numbers from 0 to a bound."""
+"""Latent counts: finite variables whose values are the numbers from 0, or from below 0, to a bound."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def counted(found: Support, name: str, node: tree.Node, names: Names) -> Support
     if not isinstance(node, tree.LatentStmt | tree.ObservedStmt):
         return found
     written = tuple(bounds(node))
-    if not isinstance(node, tree.LatentStmt) or found.domain.kind != "natural":
+    if not isinstance(node, tree.LatentStmt) or found.domain.kind not in ("natural", "integer"):
         if written:
             seen = isinstance(node, tree.ObservedStmt)
             what = f"the values of `{name}` are observed" if seen else "it draws no counts"
@@ -45,9 +45,11 @@ def counted(found: Support, name: str, node: tree.Node, names: Names) -> Support
     while label_set in names.index_sets or label_set in names.plates:
         label_set += "'"
     top = tops[0] if tops else None
-    names.index_sets[label_set] = IndexSet(label_set, Counts(top))
+    signed = found.domain.kind == "integer"
+    names.index_sets[label_set] = IndexSet(label_set, Counts(top, signed))
     last = None if top is None else exact_value(top, names)
-    names.sizes[label_set] = None if last is None else tuple(str(value) for value in range(int(last) + 1))
+    values = None if last is None else range(-int(last) if signed else 0, int(last) + 1)
+    names.sizes[label_set] = None if values is None else tuple(map(str, values))
     return Support(FINITE, label_set)
 
 

@@ -43,9 +43,6 @@ def _latent(condition: Callable[[VariableHead], bool]) -> Callable[[Site], tree.
     return place
 
 
-def _given_in_chain(site: Site) -> tree.Node | None:
-    plate = site.names.plates.get(site.plate or "")
-    return site.node if isinstance(site.node, tree.GivenStmt) and plate is not None and plate.ordered else None
 
 
 def _looked_at_bound(site: Site) -> tree.Node | None:
@@ -65,9 +62,7 @@ def _looked_at_bound(site: Site) -> tree.Node | None:
 
 
 REFUSALS: tuple[Refusal, ...] = (
-    Refusal("a latent integer that may be negative", _latent(lambda head: head.domain.kind == "integer")),
     Refusal("a law that looks at a censored or grouped variable", _looked_at_bound),
-    Refusal("`given` in a chain", _given_in_chain),
 )
 
 

@@ -84,7 +84,8 @@ class Piece:
     `form`:
     separable      sum_j eta_j T_j; gradient and hessian are of sum_j eta_j S_j, with the statistics `S0, S1, ...`
     rows           `log_density` as it stands, by row; gradient and hessian by row
-    log-sum-exp    sign * log sum over `reduced` of exp(log_density); gradient and hessian of the inner expression
+    log-sum-exp    sign * log sum over `reduced` of exp(log_density), times the known `multiplier` if there is one;
+                   gradient and hessian of the inner expression
     gaussian       constant + -1/2 log det C - 1/2 (x - m)' C^-1 (x - m), `vector` naming its parts
     stationary     log of the stationary probability of a state, `stationary` naming matrix and state
 
@@ -124,6 +125,7 @@ class Piece:
     around: tuple[tuple[str, int], ...] = ()
     arrays: ArrayPrior | None = None
     argument: bool = False
+    multiplier: Expression | None = None
 
 
 @dataclass(frozen=True)

@@ -55,9 +55,12 @@ class Columns:
 
 @dataclass(frozen=True)
 class Counts:
-    """The values of a latent count: 0 to `top`. None: as far as it takes for what is left out to be negligible."""
+    """The values of a latent count: 0 to `top`, or with `signed` `-top` to `top`. None: as far as it takes for what is
+    left out to be negligible.
+    """
 
     top: Expression | None = None
+    signed: bool = False
 
 
 @dataclass(frozen=True)

@@ -189,8 +189,9 @@ def _source(source: Labels | Range | Levels | Columns | Counts) -> str:
             return f"levels({', '.join(columns)}) of {', '.join(variables)}"
         case Columns(patterns):
             return f"columns({', '.join(patterns)})"
-        case Counts(top):
-            return f"counts 0..{'' if top is None else show(top)}"
+        case Counts(top, signed):
+            end = "" if top is None else show(top)
+            return f"counts -{end}..{end}" if signed else f"counts 0..{end}"
         case _:
             assert_never(source)
 

@@ -71,6 +71,10 @@ class PieceBinder:
             addresses=addresses, slots=slots, homes=[self._home(atom) for atom in piece.atoms],
             knowns={k.symbol: self._known(k, axes, evaluator, by_row) for k in piece.knowns if not self._at_points(k)},
         )  # fmt: skip
+        if piece.multiplier is not None:
+            names = (*axes.hidden, *axes.elements[:-1], ROW)
+            # an empty cell does not count, but 0 times NaN would
+            data.multiplier = np.nan_to_num(self.plain.value(piece.multiplier).aligned(names))
         exclude_impossible(piece, data, self.model)
         bound = BoundPiece(piece, level, axes, data)
         bound.by_position = piece.when != "always" and not self._of_hidden_chain(piece, pieces)
@@ -180,6 +184,7 @@ class PieceBinder:
         parts: list[Any] = []
         for other in together:
             parts += [atom.terms for atom in other.atoms] + [known.value for known in other.knowns] + [other.guards]
+            parts.append(other.multiplier)
             if other.vector is not None:
                 parts += [other.vector.mean, other.vector.covariance]
         if piece.stationary is not None:
@@ -427,7 +432,7 @@ class PieceBinder:
 
 def _parts(piece: Piece) -> tuple[Any, ...]:
     """All of a piece that may refer to variables."""
-    return piece.atoms, piece.knowns, piece.guards, piece.vector, piece.stationary
+    return piece.atoms, piece.knowns, piece.guards, piece.vector, piece.stationary, piece.multiplier
 
 
 def _lag(axis: str) -> int:

@@ -10,7 +10,7 @@ from emdsl.data.wording import count_of, plain
 from emdsl.ir.derivation import Derivation, Update
 from emdsl.ir.model import Factor, Map, Model, Parameter, Plate, Variable
 from emdsl.ir.show import show_domain
-from emdsl.plan.counts import NEGLECTED, counted_sets, counted_variables
+from emdsl.plan.counts import NEGLECTED, counted_sets, counted_variables, first_value, last_value
 from emdsl.plan.integral_lines import integral_lines
 from emdsl.plan.merging import merged_units
 from emdsl.plan.posterior_plan import cost_lines, eliminations, plan_lines, planned, sizes_without_data
@@ -56,7 +56,8 @@ def _counts(model: Model, bound: Bound | None) -> Iterator[str]:
     """How far the sums over latent counts go."""
     sets = counted_sets(model)
     for name, index_set in counted_variables(model).items():
-        top = "" if bound is None else f"0 to {len(bound.indexes[index_set]) - 1}"
+        ends = (first_value, last_value)
+        top = "" if bound is None else " to ".join(str(end(bound, index_set)) for end in ends)
         if sets[index_set].top is not None:
             yield f"{name}: summed over {top or 'the values that the model says'}, not renormalised"
         else:

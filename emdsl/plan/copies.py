@@ -45,7 +45,7 @@ def references(piece: Piece) -> set[VariableRef]:
     """Every variable that a piece's formulas look at, its target only where they do."""
     parts = (
         tuple(atom.terms for atom in piece.atoms), tuple(known.value for known in piece.knowns), piece.guards,
-        piece.vector, piece.stationary,
+        piece.vector, piece.stationary, piece.multiplier,
     )  # fmt: skip
     return {node for node in walk(parts) if isinstance(node, VariableRef)}
 
@@ -72,7 +72,9 @@ def at_value(piece: Piece, reference: VariableRef, label: Label, bound: Bound) -
     if kept is None:
         return None
     guards = (*kept, Guard(reference, (label.label,)))
-    return replace(piece, name=f"{piece.name} {reference.name}={label.label}", knowns=knowns, guards=guards)
+    multiplier = None if piece.multiplier is None else _valued(piece.multiplier, reference, label)
+    name = f"{piece.name} {reference.name}={label.label}"
+    return replace(piece, name=name, knowns=knowns, guards=guards, multiplier=multiplier)
 
 
 def _valued(expression: Any, reference: VariableRef, label: Label) -> Any:

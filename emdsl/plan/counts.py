@@ -52,12 +52,23 @@ def cut_off(model: Model, bound: Bound) -> str:
     """The counts that the model bounds, each with its last value, to read; empty where there are none."""
     sets = counted_sets(model)
     cut = ((name, values) for name, values in counted_variables(model).items() if sets[values].top is not None)
-    return ", ".join(f"`{name}` at {len(bound.indexes[values]) - 1}" for name, values in cut)
+    return ", ".join(f"`{name}` at {last_value(bound, values)}" for name, values in cut)
+
+
+def first_value(bound: Bound, index_set: str) -> int:
+    """The least value that a latent count is summed over."""
+    return int(bound.indexes[index_set][0])
+
+
+def last_value(bound: Bound, index_set: str) -> int:
+    """The greatest value that a latent count is summed over."""
+    return int(bound.indexes[index_set][-1])
 
 
 def with_top(bound: Bound, index_set: str, top: int) -> Bound:
-    """The same data, a latent count running from 0 to `top`."""
-    labels = tuple(str(value) for value in range(top + 1))
+    """The same data, a latent count running from 0 (or from `-top`, where it may be negative) to `top`."""
+    low = -top if first_value(bound, index_set) < 0 else 0
+    labels = tuple(str(value) for value in range(low, top + 1))
     return replace(bound, indexes={**bound.indexes, index_set: labels})
 
 
@@ -86,14 +97,21 @@ def tail(model: Model, bound: Bound, variable: str, mass: Array) -> Tail:
     """The tail of a count whose values have these masses, `(values,)` or `(values, units)`."""
     index_set = counted_variables(model)[variable]
     by_unit = mass.reshape(len(mass), -1)
-    last, before = by_unit[-1], by_unit[-2]
+    ends = [_end(by_unit[-1], by_unit[-2])]
+    if counted_sets(model)[index_set].signed:
+        ends.append(_end(by_unit[0], by_unit[1]))
+    chosen = counted_sets(model)[index_set].top is None
+    last, beyond = (sum(parts) for parts in zip(*ends, strict=True))
+    return Tail(index_set, variable, last_value(bound, index_set), float(last), float(beyond), chosen)
+
+
+def _end(last: Array, before: Array) -> tuple[float, float]:
+    """The mass at the last value of one end, and what lies beyond it."""
     ratio = np.where(before > 0, last / np.where(before > 0, before, 1.0), np.where(last > 0, 1.0, 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
         beyond = np.where(ratio < 1.0, last * ratio / (1.0 - ratio), np.where(last > 0, np.inf, 0.0))
     beyond = np.where(np.isnan(last), np.nan, beyond)
-    chosen = counted_sets(model)[index_set].top is None
-    top = len(bound.indexes[index_set]) - 1
-    return Tail(index_set, variable, top, float(last.sum()), float(beyond.sum()), chosen)
+    return float(last.sum()), float(beyond.sum())
 
 
 def _masses(program: Any, statistics: Mapping[str, Any], name: str) -> Iterator[Array]:
@@ -117,18 +135,20 @@ def _masses(program: Any, statistics: Mapping[str, Any], name: str) -> Iterator[
 def warnings_of(tails: tuple[Tail, ...], before: Bound) -> Iterator[str]:
     """What a reader must know of the sums over counts; `before` are the data as they were bound at first."""
     for item in tails:
-        first = len(before.indexes[item.index_set]) - 1
+        first, low = last_value(before, item.index_set), first_value(before, item.index_set)
+        begin, at_first = (f"-{item.top}", f"-{first}") if low < 0 else ("0", "0")
         if item.chosen and item.beyond <= NEGLECTED and item.top > first:
             yield (
-                f"`{item.variable}` is summed over 0 to {item.top}, at first 0 to {first}: the estimate calls for it, "
-                f"and less than {NEGLECTED:g} of posterior mass lies beyond"
+                f"`{item.variable}` is summed over {begin} to {item.top}, at first {at_first} to {first}: the estimate "
+                f"calls for it, and less than {NEGLECTED:g} of posterior mass lies beyond"
             )
         if np.isnan(item.beyond):
             yield f"nothing tells how much of the posterior mass of `{item.variable}` lies beyond {item.top}"
         elif item.chosen and item.beyond > NEGLECTED:
             highest = ", the highest bound that is chosen," if item.top >= HIGHEST else ""
             much = f"{item.beyond:.2g} of" if np.isfinite(item.beyond) else "nobody knows how much"
-            yield f"`{item.variable}` is summed over 0 to {item.top}{highest} and {much} posterior mass may lie beyond"
+            over = f"{begin} to {item.top}"
+            yield f"`{item.variable}` is summed over {over}{highest} and {much} posterior mass may lie beyond"
         elif not item.chosen and item.last > LAST_VALUE:
             yield (
                 f"`{item.variable}` is cut off at {item.top}, where a posterior mass of {item.last:.2g} lies (summed "

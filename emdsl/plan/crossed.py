@@ -32,7 +32,8 @@ EACH = "each"
 class Place(NamedTuple):
     """A hidden number of a piece as `Site`, with its place in the row of all of them for each row of the piece.
 
-    The element may be chosen by data (the reference itself) or be each in its turn (EACH).
+    The element may be chosen by data (the reference itself) or be each in its turn (EACH), of a vector for each of its
+    numbers.
     """
 
     name: str
@@ -53,6 +54,12 @@ def crossed_sites(item: BoundPiece, binder: PieceBinder, layout: Layout) -> tupl
     found: dict[Any, Place] = {}
     for reference in continuous_latents(parts, model):
         name, lag = reference.name, reference.lag
+        if item.level == 0 and item.piece.vector is not None and reference == item.piece.vector.variable:
+            size = layout.shapes[name][-1]
+            units = np.arange(int(np.prod(layout.shapes[name][:-1])))
+            for k in range(size):
+                found[name, EACH, k] = Place(name, EACH, 0, layout.place(name, 0, units * size + k))
+            continue
         unit = _unit_of_row(model.variable(name).plate, lag, item.level, bound, rows)
         chosen = _chosen(reference, item, evaluator, layout.shapes[name])
         if chosen is None:
@@ -89,8 +96,7 @@ def _chosen(reference: VariableRef, item: BoundPiece, evaluator: Evaluator, shap
     if not any(ROW in code.axes for code in codes):
         return None
     if any(set(code.axes) - {ROW} for code in codes):
-        said = f"`{reference.name}` is looked at by data and by element, which has no plan yet"
-        raise EmmError("not-supported-yet", said)
+        raise EmmError("internal", f"elements of `{reference.name}` that data choose are taken one by one")
     full = np.broadcast_arrays(*(code.aligned((ROW,)) for code in codes))
     return np.ravel_multi_index(tuple(full), shape)
 

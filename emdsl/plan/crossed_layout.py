@@ -51,13 +51,15 @@ class Layout:
 @dataclass(frozen=True)
 class Group:
     """Hidden numbers whose units may be eliminated one by one: those of a plate, or of an array outside the plates of
-    which no law looks at two elements. `lag`: how far back laws look along the chain of the plate.
+    which no law looks at two elements, or at two of its vectors of `width` numbers. `lag`: how far back laws look along
+    the chain of the plate.
     """
 
     names: tuple[str, ...]
     plate: str | None
     units: int
     lag: int = 0
+    width: int = 1
 
 
 def home_of(latents: Sequence[str], lag: int, model: Model, bound: Bound) -> int:
@@ -96,9 +98,11 @@ def _groups(
             yield Group(names, plate, sizes[plate], max(back, default=0))
             continue
         for name in names:
-            count = int(np.prod(shapes[name]))
+            count, width = int(np.prod(shapes[name])), shapes[name][-1] if shapes[name] else 1
             if count > 1 and not any(_several(name, item) for item in pieces):
                 yield Group((name,), None, count)
+            elif len(shapes[name]) > 1 and not any(_several_vectors(name, item) for item in pieces):
+                yield Group((name,), None, count // width, width=width)
 
 
 def _looked_at(item: BoundPiece) -> Iterator[VariableRef]:
@@ -121,13 +125,23 @@ def _several(name: str, item: BoundPiece) -> bool:
     )
 
 
+def _several_vectors(name: str, item: BoundPiece) -> bool:
+    """Whether a law looks at two vectors of an array of them."""
+    piece = item.piece
+    seen = {node.indices[: len(node.indices) - 1] for node in _looked_at(item) if node.name == name}
+    if piece.vector is not None and piece.vector.variable.name == name:
+        return False
+    bound = any(isinstance(node, BinderRef) for indices in seen for node in walk(indices))
+    return len(seen) > 1 or bound or () in seen
+
+
 def _ordered(
     latents: Sequence[str], group: Group, shapes: dict[str, tuple[int, ...]], home: int, model: Model, bound: Bound
 ) -> Layout:
     counts = {name: int(np.prod(shapes[name])) for name in latents}
     level = {item.plate: number for number, item in enumerate(bound.levels)}
     by_plate = group.plate is not None
-    width = sum(counts[name] for name in group.names) if by_plate else 1
+    width = sum(counts[name] for name in group.names) if by_plate else group.width
     inner = group.units * width
     first, unit, element = {}, {}, {}
     at = 0

@@ -196,16 +196,24 @@ class Eliminator:
             if v.kind == "latent" and v.plate == plate and v.values is not None and not v.components
             and v.name not in self.bound.chosen
         ]
-        latents = [name for name in everything if not is_unseen(name)]
-        tables = self._unseen([name for name in everything if is_unseen(name)], tables)
+        unseen = [name for name in everything if is_unseen(name)]
+        passed = [node for node in tables if set(map(base, node.axes)) & set(unseen) or self._is_of_unseen(node)]
+        seen = [node for node in tables if node not in passed]
+        own = [pruning for pruning in self.passes.prunings if pruning.level == level]
+        found = self._summed(level, [name for name in everything if name not in unseen], seen, own)
+        return [*found, *self._unseen(level, unseen, passed)]
+
+    def _summed(
+        self, level: int, latents: list[str], tables: list[Node], prunings: Sequence[Pruning]
+    ) -> list[Node]:
+        """The tables with these hidden variables summed out, along the chain where one of them is looked back at."""
         looked_back_at = {base(axis) for node in tables for axis in node.axes if "@" in axis}
         # What a law of the chain's first units, or of the others, looks at is part of the chain's state: summed out
         # before, it would tie the laws of different units together.
         of_some_units = [node for node in tables if self.roles.get(node.number, ("always", 0))[0] != "always"]
         beside = {axis for node in of_some_units for axis in node.axes}
         chained = [name for name in latents if name in looked_back_at | beside]
-        own = [pruning for pruning in self.passes.prunings if pruning.level == level]
-        for group in self._order([n for n in latents if n not in chained], own, tables):
+        for group in self._order([n for n in latents if n not in chained], prunings, tables):
             tables = self._eliminate(group, tables, level)
         if chained and not self._crosses(level, tables):
             return [self._scan(level, tables, tuple(chained))]
@@ -230,28 +238,34 @@ class Eliminator:
         groups: list[tuple[set[str], list[Node]]] = []
         for node in sorted(tables, key=lambda node: -len(node.axes)):
             axes = set(node.axes) - {START}
-            own = next((members for around, members in groups if axes <= around), None)
+            own = next((some for around, some in groups if axes <= around and some[0].level == node.level), None)
             if own is None:
                 groups.append((axes, [node]))
             else:
                 own.append(node)
         order = {node.number: place for place, node in enumerate(tables)}
         sorted_groups = [sorted(members, key=lambda node: order[node.number]) for _, members in groups]
-        return [self._sum(members, level) for members in sorted_groups or [[]]]
+        return [self._sum(members, members[0].level) for members in sorted_groups] or [self._sum((), level)]
 
-    def _unseen(self, names: list[str], tables: list[Node]) -> list[Node]:
-        """The copies of variables in units that were never seen are summed out by themselves."""
+    def _unseen(self, level: int, names: list[str], tables: list[Node]) -> list[Node]:
+        """The copies of variables in units, or in chains, that were never seen are summed out by themselves."""
         if not names:
-            return tables
-        own = [node for node in tables if set(names) & set(node.axes) or self._is_of_unseen(node)]
-        others = [node for node in tables if node not in own]
-        for group in self._order(names, (), own):
-            own = self._eliminate(group, own, own[0].level)
-        total = self._sum(own, own[0].level)
-        return [*others, Unseen(next(self.numbers), total.axes, total.level, total.rows, total)]
+            return []
+        left = self._summed(level, names, tables, ())
+        if any("@" in axis for node in left for axis in node.axes):
+            plate = self.bound.levels[level].plate
+            raise EmmError(
+                "not-supported-yet",
+                f"the units of the chain `{plate}` are in the data by a `given`, and each chooses an element of an "
+                "array that is hidden outside the plates: which chains were passed over has no plan yet",
+            )
+        total = self._sum(left, left[0].level)
+        return [Unseen(next(self.numbers), total.axes, total.level, total.rows, total)]
 
     def _is_of_unseen(self, node: Node) -> bool:
         match node:
+            case RowDensity(piece=name) if name.startswith("integral:"):
+                return False
             case Affine(piece=name) | RowDensity(piece=name) | Quadratic(piece=name):
                 return is_unseen(self._piece(name).piece.factor)
             case Table(pieces=names) | Take(pieces=names):

@@ -97,7 +97,7 @@ class Evaluator:
                 return self._reduce(op, binder, self.value(body))
             case Choose():
                 return self._choose(expression, self.value)
-        raise EmmError("not-supported-yet", f"{type(expression).__name__.lower()} has no value without parameters")
+        raise EmmError("internal", f"{type(expression).__name__.lower()} has no value without parameters")
 
     def truth(self, guard: Expression | Guard) -> Named:
         """Where a guard holds."""
@@ -236,9 +236,17 @@ class Evaluator:
         codes = [self.code(index) for index in reference.indices]
         axes = union(*(code.axes for code in codes))
         if ROW in axes:
-            raise EmmError("not-supported-yet", f"an element of `{reference.name}` that data choose has no plan yet")
+            return self._row_by_row(table, codes)
         index = np.broadcast_arrays(*(code.aligned(axes) for code in codes))
         return Named((*axes, *rest), table.array[tuple(index)])
+
+    def _row_by_row(self, table: Named, codes: list[Named]) -> Named:
+        """The elements of a table that data choose, row by row: codes index its leading axes."""
+        rest = table.axes[len(codes) :]
+        axes = tuple(axis for axis in union(*(code.axes for code in codes)) if axis != ROW)
+        index = np.broadcast_arrays(*(code.aligned((*axes, ROW)) for code in codes), np.arange(table.array.shape[-1]))
+        found = np.moveaxis(table.array, -1, len(codes))[tuple(index)]
+        return Named((*axes, *rest), np.moveaxis(found, len(axes), -1))
 
     def _confined(self, axis: str, size: int) -> NDArray[np.intp]:
         return self.within[axis] if axis in self.within else np.arange(size)

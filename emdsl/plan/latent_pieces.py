@@ -50,6 +50,11 @@ class Rows:
     weights: Array | None
     whole: NDArray[np.intp] | None = None
 
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return len(self.starts) - 1 if self.unit is None else len(self.unit)
+
     def spread(self, values: Array) -> Array:
         """Values by unit, for each row."""
         return values if self.unit is None else values[..., self.unit]
@@ -189,7 +194,7 @@ class VectorPiece:
         bend = np.zeros((d, d, *eta.shape[:-1]))
         for k, (i, j) in enumerate(zip(first, second, strict=True)):
             bend[i, j] = bend[j, i] = eta[..., 1 + d + k] * (2.0 if i == j else 1.0)
-        count = self.rows.summed(np.ones(self.bound.data.rows))
+        count = self.rows.summed(np.ones(self.rows.count))
         slope = np.moveaxis(eta[..., 1 : 1 + d], -1, 0)[..., None]
         full = slope + np.einsum("ij...,j...u->i...u", bend, centre)
         value = eta[..., 0, None] + (0.5 * (slope + full) * centre).sum(axis=0)
@@ -198,7 +203,7 @@ class VectorPiece:
     def posterior(self, mean: Array, covariance: Array, weights: Array, *, by_row: bool = True) -> Array:
         """Expected monomials `(*cells, monomials)` under a normal posterior."""
         first, second = np.triu_indices(len(mean))
-        count = self.rows.summed(np.ones(self.bound.data.rows))
+        count = self.rows.summed(np.ones(self.rows.count))
         products = covariance[first, second] + mean[first] * mean[second]
         monomials = np.concatenate([np.ones((1, *mean.shape[1:])), mean, products])
         return np.asarray(np.einsum("...u,m...u->...m", weights * count, monomials))

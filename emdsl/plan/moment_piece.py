@@ -247,10 +247,12 @@ class MomentPiece:
 
 
 def moment_piece(plain: LatentPiece) -> MomentPiece | LatentPiece:
-    """The piece by moments where it is quadratic in a few columns and no parameter is chosen by row; else as it is."""
+    """The piece by moments where it is quadratic in a few columns, and neither a parameter nor one of the hidden
+    numbers of a unit is chosen by row; else as it is.
+    """
     item = plain.bound
     chosen_by_row = any(place is None and (slot is not None and slot.by_row) for place, slot in _places(plain))
-    if not item.piece.quadratic or chosen_by_row or item.piece.form != "rows":
+    if not item.piece.quadratic or chosen_by_row or item.piece.form != "rows" or _chooses(plain):
         return plain
     found = list(_columns(plain))
     if not found or len(found) > MOST_COLUMNS:
@@ -258,6 +260,22 @@ def moment_piece(plain: LatentPiece) -> MomentPiece | LatentPiece:
     overs = {column.expression: over for column, over in found}
     columns = tuple(column for column, _ in found)
     return MomentPiece(plain, columns, overs, _moments(plain, columns))
+
+
+def _chooses(plain: LatentPiece) -> bool:
+    """Whether the data of a row choose among several hidden numbers that it looks at."""
+    binder = plain.binder
+    evaluator = Evaluator(binder.model, binder.bound, level=plain.bound.level)
+    own = {site[1] for site in plain.sites}
+    return any(
+        reference not in own and any(ROW in evaluator.code(index).axes for index in reference.indices)
+        for reference in continuous_latents(_looked_at(plain), binder.model)
+    )
+
+
+def _looked_at(plain: LatentPiece) -> Any:
+    piece = plain.bound.piece
+    return piece.knowns, tuple(atom.terms for atom in piece.atoms)
 
 
 def _places(plain: LatentPiece) -> Iterator[tuple[Any, Any]]:

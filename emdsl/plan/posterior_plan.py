@@ -145,7 +145,8 @@ def _union(scopes: Sequence[set[str]]) -> set[str]:
 
 
 def _hidden(piece: Piece, model: Model) -> set[str]:
-    parts = (piece.atoms, tuple(k.value for k in piece.knowns), piece.guards, piece.vector, piece.stationary)
+    parts = (piece.atoms, tuple(k.value for k in piece.knowns), piece.guards, piece.vector, piece.stationary,
+             piece.multiplier)  # fmt: skip
     return _hidden_in(parts, model)
 
 

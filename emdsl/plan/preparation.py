@@ -15,6 +15,7 @@ from emdsl.ir.derivation import Derivation, Piece
 from emdsl.ir.expressions import Binder, BinderRef, Label, VariableRef, walk
 from emdsl.ir.model import Guard, Model
 from emdsl.plan.copies import at_value, with_pieces
+from emdsl.plan.elements_apart import with_elements_apart
 from emdsl.plan.grids import with_nodes
 from emdsl.plan.open_cells import undecided, with_hidden_cells
 from emdsl.plan.regrouping import regrouped
@@ -30,6 +31,7 @@ def prepared(derivation: Derivation, bound: Bound, *, regroup: bool = True) -> t
     model = derivation.model
     hidden = dict.fromkeys((*latent_arrays(model), *undecided(derivation, bound), *chosen_by(derivation)))
     derivation, bound = unrolled(derivation, bound, by_element(model, hidden))
+    derivation = with_elements_apart(derivation, bound)
     derivation, bound = with_unseen(derivation, bound)
     derivation, bound = with_hidden_cells(derivation, bound, undecided(derivation, bound))
     return _cut(derivation, bound), bound

@@ -29,7 +29,6 @@ from emdsl.ir.expressions import (
     Label,
     LabelPattern,
     Reduce,
-    Tabulate,
     VariableRef,
     number,
     walk,
@@ -153,11 +152,6 @@ class Unroller:
 
     def pieces(self, piece: Piece) -> tuple[Piece, ...]:
         """One piece for each element that an array is looked at in."""
-        if piece.reduced is not None and self._depends(piece, piece.reduced):
-            raise EmmError(
-                "not-supported-yet", f"in `{piece.factor}` the index of a softmax chooses among hidden elements: this "
-                "has no plan yet",
-            )  # fmt: skip
         found = []
         for chosen in self._at(piece, piece.elements):
             part = at_elements(piece, chosen, self.bound) if chosen else piece
@@ -169,7 +163,7 @@ class Unroller:
         return replace(
             piece, atoms=tuple(self._atom(atom) for atom in piece.atoms), knowns=self(piece.knowns),
             guards=self(piece.guards), target=self(piece.target), vector=self(piece.vector),
-            stationary=self(piece.stationary),
+            stationary=self(piece.stationary), multiplier=self(piece.multiplier),
         )  # fmt: skip
 
     def _atom(self, atom: Atom) -> Atom:
@@ -203,8 +197,6 @@ class Unroller:
                 labels = self.bound.indexes[binder.index_set]
                 parts = [self(substitute(body, {binder: Label(binder.index_set, label)})) for label in labels]
                 return _written_out(op, parts)
-            case Tabulate(binders) if any(self._depends(node, binder) for binder in binders):
-                raise EmmError("not-supported-yet", "a vector of hidden elements has no plan yet")
             case VariableRef(name, indices, lag) if name in self.arrays:
                 return self._reference(name, tuple(self(index) for index in indices), lag)
             case Guard():
@@ -214,7 +206,7 @@ class Unroller:
     def _reference(self, name: str, indices: tuple[Expression, ...], lag: int) -> Expression:
         axes = self.model.variable(name).axes
         if len(indices) < len(axes):
-            raise EmmError("not-supported-yet", f"the vector `{name}` as a whole has no plan yet")
+            raise EmmError("internal", f"the vector `{name}` stands as a whole")
         known = tuple(self._label(index) for index in indices)
         position = next((k for k, label in enumerate(known) if label is None), None)
         if position is not None and self.model.variable(name).plate is None:
@@ -231,8 +223,13 @@ class Unroller:
         return Choose((indices[position],), tuple(arms))
 
     def _is_hidden(self, index: Expression) -> bool:
-        return any(isinstance(node, VariableRef) and self.model.variable(node.name).kind == "latent"
-                   for node in walk(index))  # fmt: skip
+        """Whether what is hidden chooses an element, or the place in a sum or vector does."""
+        across = {plate.over for plate in self.model.plates if plate.over is not None}
+        return any(
+            (isinstance(node, VariableRef) and self.model.variable(node.name).kind == "latent")
+            or (isinstance(node, BinderRef) and node.binder not in across)
+            for node in walk(index)
+        )
 
     def _standing(self, reference: VariableRef) -> VariableRef:
         """The variable that stands, unit by unit, for the element that data choose."""
@@ -249,7 +246,9 @@ class Unroller:
         return VariableRef(name)
 
     def _label(self, index: Expression) -> str | None:
-        """The label that an index stands for, where no variable and no element of a plate decides it."""
+        """The label that an index stands for, where no variable, no element of a plate and no place in a sum or vector
+        that stays whole decides it.
+        """
         match index:
             case Label(_, label):
                 return label
@@ -261,8 +260,6 @@ class Unroller:
                 axes = self.model.constant(name).axes
                 at = tuple(self.bound.indexes[axis].index(p) for axis, p in zip(axes, places, strict=True) if p)
                 return self.bound.indexes[labels_of][int(self.bound.constants[name][at])]
-            case BinderRef(binder) if all(plate.over != binder for plate in self.model.plates):
-                raise AssertionError(f"the bound index {binder.name} has not been written out")
         return None
 
     def _guard(self, guard: Guard) -> Guard | Expression:

@@ -8,17 +8,23 @@ counts, and the likelihood never falls.
 Of a unit that was not seen only that is completed which the condition depends on; the rest adds nothing to the score.
 Everything drawn in the unit gets a copy, hidden; its copies of the laws are pieces like any other. What is around the
 unit is common to the units seen and unseen.
+
+A chain is in the data because all of its units meet the condition: it is the chains that were passed over, those in
+which some unit fails it. One more hidden variable of each unit says whether one has failed so far; that of the last
+unit is known. Units that a chain without first law is conditioned on are those of the chain that was seen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from emdsl.data.bound import Bound, Values
+from emdsl.data.bound import Bound, Level, Values
+from emdsl.data.index_sets import BINARY
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation, Piece
 from emdsl.ir.expressions import Apply, Expression, VariableRef, number, rewrite, walk
@@ -26,6 +32,7 @@ from emdsl.ir.model import Domain, Given, Map, Model, Variable
 from emdsl.plan.copies import references, with_pieces
 from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.named import ROW
+from emdsl.plan.unrolling import is_chosen
 
 #: What the names of copies end with; no variable of a text has a space in its name.
 _UNSEEN = " unseen"
@@ -63,16 +70,69 @@ def with_unseen(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound
             if piece.target is not None and piece.target.name in copied:
                 parts.setdefault(piece.name, [piece]).append(_copy(piece, copied))
         condition = Apply("!=", (given.condition, number(0)))
-        size = next(level.size for level in bound.levels if level.plate == given.plate)
-        failing = _through_maps(condition, derivation, copied)
-        for suffix, truth, value in (("", 1.0, condition), (_UNSEEN, 0.0, failing)):
-            name = f"{given.plate} given{suffix}"
-            variables.append(Variable(name, "observed", given.plate, (), Domain("real")))
-            values[name] = Values(np.full(size, truth))
-            maps.append(Map(name, given.plate, (), VariableRef(name), value, given.text))
+        met = _through_maps(condition, derivation, copied)
+        level = next(level for level in bound.levels if level.plate == given.plate)
+        said = [Said("", condition, np.ones(level.size))]
+        if any(plate.name == given.plate and plate.ordered for plate in model.plates):
+            failed = VariableRef(f"{given.plate} failed{_UNSEEN}")
+            variables.append(Variable(failed.name, "latent", given.plate, (), Domain("finite"), BINARY))
+            said += [*_failed_so_far(met, failed, level), *_known_first(names, copied, derivation, bound, level)]
+        else:
+            said.append(Said(_UNSEEN, met, np.zeros(level.size)))
+        for item in said:
+            name = f"{given.plate} given{item.suffix}"
+            domain = Domain("real" if item.values is None else "finite")
+            variables.append(Variable(name, "observed", given.plate, (), domain, item.values))
+            values[name] = Values(item.truth)
+            maps.append(Map(name, given.plate, (), VariableRef(name), item.value, given.text))
     changed = replace(model, variables=tuple(variables), maps=tuple(maps), givens=())
     found = with_pieces(derivation, parts)
-    return replace(found, model=changed, maps=tuple(maps)), replace(bound, values=values)
+    indexes = {BINARY: ("0", "1"), **bound.indexes}
+    return replace(found, model=changed, maps=tuple(maps)), replace(bound, values=values, indexes=indexes)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is known of the units of a plate: the number `truth` `(units,)` that `value` is, NaN where nothing is said;
+    or its label in `values`, -1 where nothing is said. The name of what says so ends with `suffix`.
+    """
+
+    suffix: str
+    value: Expression
+    truth: NDArray[Any]
+    values: str | None = None
+
+
+def _failed_so_far(met: Expression, failed: VariableRef, level: Level) -> Iterator[Said]:
+    """`failed` is 1 from the first unit of a chain on that does not meet the condition; of the last unit it is known
+    to be 1.
+    """
+    first, last = _ends(level)
+    fails = Apply("==", (met, number(0)))
+    before = Apply("or", (replace(failed, lag=1), fails))
+    yield Said(f" first{_UNSEEN}", Apply("==", (failed, fails)), np.where(first, 1.0, np.nan))
+    yield Said(f" after{_UNSEEN}", Apply("==", (failed, before)), np.where(first, np.nan, 1.0))
+    yield Said(f" last{_UNSEEN}", failed, np.where(last, 1.0, np.nan))
+
+
+def _ends(level: Level) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The first and the last units of chains."""
+    units = np.arange(level.size)
+    return units == level.starts[level.parent], units == level.starts[level.parent + 1] - 1
+
+
+def _known_first(
+    names: tuple[str, ...], copied: dict[str, str], derivation: Derivation, bound: Bound, level: Level
+) -> Iterator[Said]:
+    """The units that have no law, which a chain is conditioned on, are the same in the chains that were not seen."""
+    position = np.arange(level.size) - level.starts[level.parent]
+    for name in names:
+        own = [p for p in derivation.pieces if p.target is not None and p.target.name == name]
+        if not own or any(piece.when != "after" for piece in own):
+            continue
+        known = position < max(piece.lag for piece in own)
+        codes = np.where(known, np.asarray(bound.values[name].array), -1)
+        yield Said(f" {name}{_UNSEEN}", VariableRef(copied[name]), codes, derivation.model.variable(name).values)
 
 
 def _copy(piece: Piece, copied: dict[str, str]) -> Piece:
@@ -111,7 +171,8 @@ def _drawn(given: Given, derivation: Derivation) -> tuple[str, ...]:
     while waiting:
         name = waiting.pop()
         variable = model.variable(name)
-        if name in found or variable.plate != given.plate or variable.kind in ("input", "weight"):
+        around = variable.plate != given.plate or is_chosen(name)
+        if name in found or around or variable.kind in ("input", "weight"):
             continue
         found.add(name)
         waiting += variable.joint
@@ -130,8 +191,7 @@ def _through_maps(condition: Expression, derivation: Derivation, copied: dict[st
     def rule(node: Any) -> Any:
         if isinstance(node, VariableRef) and node in maps:
             value = maps[node]
-            if isinstance(value, tuple):
-                raise EmmError("not-supported-yet", f"`given` cannot look at the pair `{node.name}` yet")
+            assert not isinstance(value, tuple), "nothing looks at a pair"
             return rewrite(value, rule)
         return node
 
@@ -140,20 +200,17 @@ def _through_maps(condition: Expression, derivation: Derivation, copied: dict[st
 
 
 def _check(names: tuple[str, ...], given: Given, derivation: Derivation) -> None:
-    """Raises EmmError where the probability of the condition is no finite sum."""
-    model = derivation.model
+    """Raises EmmError where the probability of the condition is no finite sum.
+
+    What a `factor` says is evidence about units that are in the data: it has no part in that probability.
+    """
     for name in names:
-        if model.variable(name).values is None:
+        if derivation.model.variable(name).values is None:
             raise EmmError(
-                "not-supported-yet", f"`{given.text}` depends on `{name}`, which is not finite, so its probability is "
-                "no sum and has no plan yet",
+                "not-supported-yet", f"`{given.text}` depends on the number `{name}`, so its probability is no sum "
+                "over labels, and the integral is not known",
+                help=f"if units are as they are given `{name}`, make it an input",
             )  # fmt: skip
-    for piece in derivation.pieces:
-        free = piece.target is None and not piece.prior
-        if free and any(node.name in names for node in references(piece)):
-            raise EmmError(
-                "not-supported-yet", f"`{given.text}` beside `factor`, whose density has no known sum, has no plan yet"
-            )
 
 
 def check_conditions(model: Model, bound: Bound) -> None:

@@ -124,6 +124,8 @@ class Assembly:
             weights = weights * self.data.row_mask[..., 0, :]
         if self.data.outside is not None:
             weights = np.where(self.data.outside[..., 0, None], 0.0, weights)
+        if self.data.multiplier is not None:
+            weights = weights * self.data.multiplier
         cells = (*self.data.hidden, *self.data.elements[:-1])
         return self.sign * np.broadcast_to(weights, (*cells, self.data.rows)).reshape(-1, self.data.rows)
 

@@ -57,7 +57,8 @@ class PieceData:
     `by_row`: its formulas are evaluated row by row (then every array has a row axis last). `rows` is their number.
     `row_mask` `(*elements, rows)` is true where the piece applies. `outside` `(*cells)` is true where its guards do
     not hold; `impossible` `(*cells)` (with rows or 1 last if `by_row`) where a hidden number and data exclude each
-    other, so that the probability is 0. `statistics` `(elements * terms, rows)`, or with codes `(elements, terms,
+    other, so that the probability is 0. `multiplier` `(*hidden, *elements without the last, rows)`, or ones, is what a
+    log-sum-exp is multiplied by. `statistics` `(elements * terms, rows)`, or with codes `(elements, terms,
     rows)`.
     """
 
@@ -83,6 +84,7 @@ class PieceData:
     homes: list[tuple[tuple[int, ...], int]] = field(default_factory=list)
     level: int = 0
     columns: int = 0
+    multiplier: Array | None = None
     local: dict[tuple[int, int], tuple[NDArray[np.intp], NDArray[np.intp]]] = field(default_factory=dict, repr=False)
 
     @property
@@ -195,5 +197,6 @@ class PieceData:
             knowns={name: cut(value) for name, value in self.knowns.items()},
             row_mask=None if self.row_mask is None else cut(self.row_mask),
             impossible=None if self.impossible is None else cut(self.impossible),
+            multiplier=None if self.multiplier is None else cut(self.multiplier),
             rows=len(range(*rows.indices(self.rows))),
         )

@@ -113,18 +113,25 @@ def _draw_level(drawer: Drawer, level: Level, statements: list[Statement]) -> No
     if len(along) == 1 and _is_finite_chain(drawer, along[0]):
         _finite_chain(drawer, level, along[0])
     elif along:
-        lengths = np.diff(level.starts)
-        for step in range(int(lengths.max(initial=0))):
-            units = level.starts[:-1][lengths > step] + step
-            for statement in along:
-                _draw(drawer, level, statement, units)
+        _draw_along(drawer, level, along, every)
     for statement in after:
         _draw(drawer, level, statement, every)
 
 
+def _draw_along(drawer: Drawer, level: Level, statements: list[Statement], units: Codes) -> None:
+    """Statements of chains, one step of all chains after the other."""
+    position = units - level.starts[level.parent[units]]
+    for step in range(int(position.max(initial=-1)) + 1):
+        for statement in statements:
+            _draw(drawer, level, statement, units[position == step])
+
+
 def _draw_chosen(drawer: Drawer, level: Level, statements: list[Statement]) -> None:
-    """Units that do not meet the condition of their plate are drawn anew, for only those that do are in the data."""
+    """Units that do not meet the condition of their plate are drawn anew, for only those that do are in the data; of a
+    chain all its units are.
+    """
     conditions = [given for given in drawer.model.givens if given.plate == level.plate]
+    chained = any(plate.name == level.plate and plate.ordered for plate in drawer.model.plates)
     wrong = np.arange(level.size if conditions else 0)
     for _ in range(MOST_TRIES):
         met = np.ones(len(wrong), dtype=bool)
@@ -134,6 +141,10 @@ def _draw_chosen(drawer: Drawer, level: Level, statements: list[Statement]) -> N
         wrong = wrong[~met]
         if not len(wrong):
             return
+        if chained:
+            wrong = np.flatnonzero(np.isin(level.parent, level.parent[wrong]))
+            _draw_along(drawer, level, statements, wrong)
+            continue
         for statement in statements:
             _draw(drawer, level, statement, wrong)
     raise EmmError(

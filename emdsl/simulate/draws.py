@@ -14,7 +14,7 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.arrays import element
 from emdsl.ir.expressions import Binder, BinderRef, Expression, Number, VariableRef, rewrite
 from emdsl.ir.model import Branch, Factor, Map, Model, Variable
-from emdsl.plan.counts import HIGHEST, counted_sets, counted_variables
+from emdsl.plan.counts import HIGHEST, counted_sets, counted_variables, last_value
 from emdsl.plan.named import ROW, Named, combine
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.problem import Theta
@@ -138,7 +138,7 @@ class Drawer:
         if index_set is None or counted_sets(self.model)[index_set].top is not None:
             return
         if not (shares.sum(axis=-1) > 1.0 - LEFT_OUT).all():
-            if len(self.bound.indexes[index_set]) > HIGHEST:
+            if last_value(self.bound, index_set) >= HIGHEST:
                 raise EmmError(
                     "cannot-simulate", f"`{name}` takes values beyond {HIGHEST} at these parameters",
                     help="give its law a bound: up to …",

@@ -273,4 +273,56 @@ CONSTRUCTS = (
         """,
         {"y": ["u", "v"]},
     ),
+    Construct(
+        "a cause or another: a product of parameters",
+        """
+        param w[three] : unit
+        for each row:
+            input x[three] : real
+            latent z ~ Categorical(p)
+            let miss = prod(k in three: 1 - w[k]*x[k])
+            observed y ~ Bernoulli(where(z == u, 1 - miss, miss))
+        """,
+        {"x_a": [1, 0, 1], "x_b": [0, 1, 1], "x_c": [1, 1, 0], "y": [1, 0, None]},
+        boundary=False,
+    ),
+    Construct(
+        "a product of what hidden skills allow",
+        """
+        param g[item] : unit
+        param s[item] : unit
+        param q[item] : unit
+        for each row:
+            latent has[item] ~ Bernoulli(q[item])
+            observed y ~ Bernoulli(prod(k in item: where(has[k] == 1, 1 - s[k], g[k])))
+        """,
+        {"y": [1, 0, 1, None]},
+        boundary=False,
+    ),
+    Construct(
+        "a sum of curves",
+        """
+        param a[two] : positive
+        param b[two] : positive
+        param s[two] : positive
+        for each row:
+            input t : real
+            latent z ~ Categorical(p)
+            observed y ~ Normal(sum(k in two: a[k]*exp(-b[k]*t)), s[z])
+        """,
+        {"t": [0.0, 1.0, 2.0, 3.0], "y": [2.0, 1.0, None, 0.3]},
+    ),
+    Construct(
+        "counts of categories by a logit",
+        """
+        param g0[two, three] : real
+        param g1 : contrast[three]
+        for each row:
+            input x : real
+            input n : natural
+            latent z ~ Categorical(p)
+            observed y[three] ~ Multinomial(n, softmax(k in three: g0[z, k] + g1[k]*x))
+        """,
+        {"x": [0.0, 1.0, 0.5], "n": [3, 4, 2], "y_a": [1, 2, 0], "y_b": [1, 1, 2], "y_c": [1, 1, 0]},
+    ),
 )  # fmt: skip

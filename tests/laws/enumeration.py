@@ -119,6 +119,7 @@ class Enumeration:
             weight = self._weight(unit)
             assert weight == 1.0 or len(group) == 1, "a weight inside a chain"
             total = total + part
+        total = total + self._chosen(group, hidden, inside)
         return total.reshape(states, own), hidden, inside, own
 
     def _evidence(
@@ -181,7 +182,6 @@ class Enumeration:
             if item.plate == world.unit.plate:
                 for inner in elements(item, world):
                     total = total + np.where(self._possible(item, inner), 0.0, -np.inf)
-        total = total + self._chosen(world, states)
         mapped = {item.target.name for item in self.model.maps}
         for variable in self.model.variables:
             if variable.plate == world.unit.plate and variable.kind == "observed" and variable.components:
@@ -193,37 +193,48 @@ class Enumeration:
                     total = total + np.where(self._paired(variable, world, element, draws), 0.0, -np.inf)
         return total
 
-    def _chosen(self, world: World, states: int) -> Any:
-        """What the conditions of `given` add: their truth, less the log-probability of all of them."""
-        conditions = [item.condition for item in self.model.givens if item.plate == world.unit.plate]
+    def _chosen(self, group: list[Unit], hidden: Mapping[Key, Any], chains: Mapping[str, tuple[Unit, ...]]) -> Any:
+        """What the conditions of `given` add: their truth in all units, less the log-probability of that."""
+        states = len(next(iter(hidden.values()))) if hidden else 1
+        conditions = [item.condition for item in self.model.givens if item.plate == group[0].plate]
         if not conditions:
-            return np.zeros(states)
-        everything = [
-            (variable, (variable.name, world.unit, element))
-            for variable in self.model.variables
-            if variable.plate == world.unit.plate and variable.values is not None and not variable.components
-            if variable.kind in ("latent", "observed") and variable.name not in {m.target.name for m in self.model.maps}
-            for element in self.table.elements(variable)
-        ]
+            return 0.0
+        everything = [(variable, key) for unit in group for variable, key in self._drawn(unit)]
         sizes = [range(len(self.table.indexes[variable.values or ""])) for variable, _ in everything]
         combinations = np.array(list(product(*sizes)), dtype=int)
         own = len(combinations)
-        hidden = {key: np.repeat(value, own) for key, value in world.hidden.items()}
-        hidden |= {key: np.tile(combinations[:, k], states) for k, (_, key) in enumerate(everything)}
-        free = self._shown(replace(world, hidden=hidden), states * own)
+        free_hidden = {key: np.repeat(value, own) for key, value in hidden.items()}
+        free_hidden |= {key: np.tile(combinations[:, k], states) for k, (_, key) in enumerate(everything)}
         total = np.zeros(states * own)
-        for factor in self.model.factors:
-            finite = factor.target is not None and self.model.variable(factor.target.name).values is not None
-            if factor.plate == world.unit.plate and finite:
-                for inner in elements(factor, free):
-                    total = total + self.factor(factor, inner, states * own)
         seen, met = np.ones(states, dtype=bool), np.ones(states * own, dtype=bool)
-        for condition in conditions:
-            met &= free.number(condition) != 0
-            seen &= world.number(condition) != 0
+        for unit in group:
+            free = self._shown(self._world(unit, free_hidden, chains), states * own)
+            for factor in self.model.factors:
+                finite = factor.target is not None and self.model.variable(factor.target.name).values is not None
+                if factor.plate == unit.plate and finite and applies(factor, unit):
+                    for inner in elements(factor, free):
+                        total = total + self.factor(factor, inner, states * own)
+            world = self._shown(self._world(unit, hidden, chains), states)
+            for condition in conditions:
+                met &= free.number(condition) != 0
+                seen &= world.number(condition) != 0
         share = logsumexp(np.where(met, total, -np.inf).reshape(states, own), axis=1)
         # where no unit can be in the data, the unit at hand is impossible already
         return np.where(seen, 0.0, -np.inf) - np.where(np.isneginf(share), 0.0, share)
+
+    def _drawn(self, unit: Unit) -> Iterator[tuple[Variable, Key]]:
+        """The finite variables of a unit that some law draws; not those that a chain is conditioned on."""
+        mapped = {item.target.name for item in self.model.maps}
+        for variable in self.model.variables:
+            if variable.plate != unit.plate or variable.values is None or variable.components:
+                continue
+            if variable.kind not in ("latent", "observed") or variable.name in mapped:
+                continue
+            own = [f for f in self.model.factors if f.target is not None and f.target.name == variable.name]
+            if not any(applies(factor, unit) for factor in own) and not variable.joint:
+                continue
+            for element in self.table.elements(variable):
+                yield variable, (variable.name, unit, element)
 
     def _shown(self, world: World, states: int) -> World:
         """The world in which what a deterministic observation shows is known from what is hidden."""

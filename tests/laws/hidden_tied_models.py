@@ -205,6 +205,77 @@ def _classes(p: Theta, table: Table) -> float:
     return total
 
 
+BY_COLUMN = """\
+index condition = {u, v}
+param T : covariance[condition]
+param m[condition] : real
+param s : positive
+for each g:
+    latent u[condition] ~ MVNormal(0, T)
+    for each row:
+        input    k : condition
+        observed y ~ Normal(m[k] + u[k], s)
+"""
+
+
+def _by_column(p: Theta, table: Table) -> float:
+    total = 0.0
+    for rows in by_unit(table, "g").values():
+        place = np.array(["uv".index(str(table["k"][row])) for row in rows])
+        y = column(table, "y", rows)
+        total += _seen(y, p["m"][place], p["T"][np.ix_(place, place)] + p["s"] ** 2 * np.eye(len(y)))
+    return total
+
+
+SLOPES = """\
+index effect = {level, slope}
+index person = levels
+index word = levels
+param T : covariance[effect]
+param tw : positive
+param s : positive
+latent u[person, effect] ~ MVNormal(0, T)
+latent v[word] ~ Normal(0, tw)
+for each row:
+    input    person : person
+    input    word : word
+    input    x : real
+    observed y ~ Normal(u[person, level] + u[person, slope]*x + v[word], s)
+"""
+
+
+def _slopes(p: Theta, table: Table) -> float:
+    y, x = column(table, "y"), column(table, "x")
+    design = np.stack([np.ones(len(x)), x], axis=1)
+    covariance = (design @ p["T"] @ design.T) * same(table["person"]) + p["tw"] ** 2 * same(table["word"])
+    return _seen(y, 0.0, covariance + p["s"] ** 2 * np.eye(len(y)))
+
+
+FACTORS_BY_NAME = """\
+index person = levels
+index factor = 1..2
+index item = {i1, i2}
+param load[item, factor] : real
+param tau[item] : positive
+param psi[item] : positive
+latent h[person, factor] ~ Normal(0, 1)
+latent e[person, item] ~ Normal(0, tau[item])
+for each row:
+    input    person : person
+    observed y[item] ~ Normal(sum(k in factor: load[item, k]*h[person, k]) + e[person, item], psi[item])
+"""
+
+
+def _factors_by_name(p: Theta, table: Table) -> float:
+    y = np.concatenate([column(table, item) for item in ("i1", "i2")])
+    rows = len(table["person"])
+    item = np.repeat([0, 1], rows)
+    person = same([*table["person"], *table["person"]])
+    covariance = person * (p["load"] @ p["load"].T)[np.ix_(item, item)]
+    covariance = covariance + person * (item[:, None] == item) * p["tau"][item] ** 2
+    return _seen(y, 0.0, covariance + np.diag(p["psi"][item] ** 2))
+
+
 def _with_hole(cells: list[Cell], *rows: int) -> list[Cell]:
     return [None if row in rows else cell for row, cell in enumerate(cells)]
 
@@ -222,6 +293,18 @@ TIED = (
     IntegralCase(
         "a common chain beside series", SERIES,
         {"t": [0, 0, 1, 1, 1, 2, 3, 3, 4], "series": list("xyxyzzxyx"), "y": reals(9)}, _series, "gaussian",
+    ),
+    IntegralCase(
+        "effects that a column chooses", BY_COLUMN,
+        {"g": list("aaabbbcc"), "k": list("uvuuvvuv"), "y": reals(8)}, _by_column, "gaussian",
+    ),
+    IntegralCase(
+        "crossed levels and slopes", SLOPES,
+        {"person": list("aabbbccd"), "word": list("xyxyzzxy"), "x": reals(8), "y": reals(8)}, _slopes, "gaussian",
+    ),
+    IntegralCase(
+        "factors of those who are named in a column", FACTORS_BY_NAME,
+        {"person": list("aabbc"), "i1": reals(5), "i2": _with_hole(reals(5), 2)}, _factors_by_name, "gaussian",
     ),
     IntegralCase(
         "chains and intercepts of hidden classes", "index c = {low, high}\n" + MIXED,

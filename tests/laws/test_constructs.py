@@ -12,11 +12,12 @@ from tests.laws.bound_models import take, take_if_planned
 from tests.laws.constructs import CONSTRUCTS, SETS, Construct
 from tests.laws.constructs_of_chains import CHAINS
 from tests.laws.constructs_of_crossing import CROSSING
+from tests.laws.constructs_of_givens import GIVENS
 from tests.laws.constructs_of_open_cells import OPEN
 from tests.laws.constructs_of_order import DRIVEN, ORDERS
 from tests.laws.tables import Cell
 
-ALL = [*CONSTRUCTS, *CROSSING, *CHAINS, *OPEN, *ORDERS, *DRIVEN]
+ALL = [*CONSTRUCTS, *CROSSING, *GIVENS, *CHAINS, *OPEN, *ORDERS, *DRIVEN]
 
 
 @pytest.mark.parametrize("construct", ALL, ids=lambda construct: construct.name)
