@@ -80,14 +80,14 @@ def bind_gaussian(item: BoundPiece, binder: PieceBinder, weights: Array | None) 
     constant = 0.0 if vector.constant is None else float(evaluator.value(vector.constant).array)
     rows, columns = Binder("vector 1", vector.axis), Binder("vector 2", vector.axis)
     if not isinstance(vector.covariance, ParameterRef):
-        raise EmmError("not-supported-yet", "a covariance that is no parameter has no plan yet")
+        raise EmmError("internal", "a covariance that is a formula has parts")
     covariance = _partial(binder, vector.covariance, (rows, columns), axes)
     mean: Address | Array
     name = ""
     if isinstance(vector.mean, ParameterRef):
         mean, name = _partial(binder, vector.mean, (rows,), axes), vector.mean.name
     elif any(isinstance(node, VariableRef | ParameterRef) for node in walk(vector.mean)):
-        raise EmmError("not-supported-yet", "a mean vector that is no parameter has no plan yet")
+        raise EmmError("internal", "a mean vector that is a formula has parts")
     else:
         known = evaluator.value(element(vector.mean, (BinderRef(rows),))).aligned((*axes.hidden, rows.name))
         mean = np.broadcast_to(known, (*(1,) * len(axes.hidden), len(values)))
@@ -117,10 +117,20 @@ def bind_hidden_gaussian(piece: Piece, axes: Axes, binder: PieceBinder, data: Ga
     finite = replace(axes, hidden=tuple(axis for axis in axes.hidden if axis != POINT))
     rows, columns = Binder("vector 1", vector.axis), Binder("vector 2", vector.axis)
     if not isinstance(vector.covariance, ParameterRef):
-        raise EmmError("not-supported-yet", "a covariance of hidden variables that is no parameter has no plan yet")
+        raise EmmError(
+            "not-supported-yet",
+            f"the covariance of the hidden `{vector.variable.name}` is a formula, whose M-step has no plan yet",
+            help="write the vector as sums of independent numbers: one law for each, and a let for their sum",
+        )  # fmt: skip
     covariance = _partial(binder, vector.covariance, (rows, columns), finite)
     if isinstance(vector.mean, ParameterRef):
         return GaussianPiece(data, _partial(binder, vector.mean, (rows,), finite), covariance, vector.mean.name)
+    if any(isinstance(node, ParameterRef) for node in walk(vector.mean)):
+        raise EmmError(
+            "not-supported-yet",
+            f"the mean of the hidden `{vector.variable.name}` is a formula of parameters, whose M-step has no plan yet",
+            help="give the vector the mean 0, and add the formula where the vector is looked at",
+        )  # fmt: skip
     body, axis = (vector.mean.body, vector.mean.binders[0].name) if isinstance(vector.mean, Tabulate) else (
         vector.mean, rows.name
     )  # fmt: skip
