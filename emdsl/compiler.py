@@ -245,7 +245,10 @@ class CompiledModel:
         if samplers(problem) and request.tol > 0 and request.max_iter > 0:
             return self._at_simulated_maximum(bound, state, request)
         methods = {integral.method for integral in self.derivation.integrals}
-        if not methods & {"grid", "quadrature"} or not state.converged or request.tol == 0:
+        # Where nodes are too few, what EM raises is not quite what they evaluate: it may fall, and the fit then stops
+        # short of a maximum that more nodes have.
+        settled = state.converged or state.stopped_by == "tolerance"
+        if not methods & {"grid", "quadrature"} or not settled or request.tol == 0:
             return state
         moved = 0.0
         while bound.nodes < MOST_NODES:

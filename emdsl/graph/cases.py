@@ -50,11 +50,16 @@ def resolve_arms(node: tree.Case, subjects: Sequence[Subject], names: Names) -> 
 def resolve_case(
     node: tree.Case, scope: Scope, names: Names, expect: str | None, resolve: Resolver, words: Callable[..., bool]
 ) -> Value | Pair:
-    """The value of a case whose arms are numbers, labels, simplexes or other arrays."""
-    subjects = resolve_subjects(node, scope, names, resolve)
-    arms = resolve_arms(node, subjects, names)
+    """The value of a case whose arms are numbers, labels, simplexes or other arrays.
+
+    For a shape the first arm stands for all: they are alike, and the subjects may be a variable's own value before.
+    """
     if expect is None:
         expect = label_set_of(node, scope, names, words)
+    if names.shapes_only and not isinstance(node.arms[0].value, tree.Law):
+        return resolve(node.arms[0].value, scope, names, expect)
+    subjects = resolve_subjects(node, scope, names, resolve)
+    arms = resolve_arms(node, subjects, names)
     values = []
     for arm in node.arms:
         assert not isinstance(arm.value, tree.Law), "a law stands only in the case of a law"

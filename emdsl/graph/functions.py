@@ -10,7 +10,7 @@ from emdsl.graph.constants import exact_value, is_whole
 from emdsl.graph.failures import failure, unknown
 from emdsl.graph.names import Names, Scope, VariableHead
 from emdsl.graph.values import Pair, at, elementwise, fits, map_choice, scalar
-from emdsl.ir.arithmetic import apply
+from emdsl.ir.arithmetic import ZERO, apply
 from emdsl.ir.arrays import substitute
 from emdsl.ir.expressions import (
     OPERATIONS,
@@ -102,6 +102,8 @@ def comprehension(node: tree.Comprehension, scope: Scope, names: Names, resolve:
         message = f"no function `{node.function}` runs over an index set"
         raise unknown("unknown-function", message, node.function, COMPREHENSIONS, node, "sum, prod or softmax")
     binder = names.fresh(node.binder, names.index_set(node.index_set, node))
+    if node.function == "softmax" and names.shapes_only:  # what it sums may look at the variable's own value before
+        return Value(Tabulate((binder,), ZERO), (node.index_set,), "simplex", event=1)
     body = _number(node.body, scope.bind((node.binder, binder)), names, resolve)
     expression = scalar(body, node.body)
     if node.function != "softmax":

@@ -46,10 +46,11 @@ def probabilities(node: tree.Probabilities, scope: Scope, names: Names, resolve:
     else:
         index_set = names.label_set(labels, scope.owner, node)
     inner = replace(scope, declared=None)
-    values = [scalar(resolve(entry.value, inner, names, None), entry.value) for entry in node.entries]
-    if not names.shapes_only:
-        _check_sum(node, values, names)
     binder = names.fresh(index_set, index_set)
+    if names.shapes_only:  # the probabilities may look at the variable's own value before
+        return Value(Tabulate((binder,), ZERO), (index_set,), "simplex", event=1)
+    values = [scalar(resolve(entry.value, inner, names, None), entry.value) for entry in node.entries]
+    _check_sum(node, values, names)
     arms = [Arm(((LabelPattern((label,)),),), value) for label, value in zip(labels, values, strict=True)]
     if set(names.static_labels(index_set) or ()) != set(labels):
         arms.append(Arm(((ANY,),), ZERO))

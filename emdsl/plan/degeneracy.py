@@ -59,21 +59,38 @@ def _dimensions(item: BoundPiece, program: Program) -> int:
 
 
 def _counts(name: str, program: Program, statistics: dict[str, Any]) -> Array | None:
-    """Expected number of units at each value of a hidden variable, from the statistics of its own law."""
+    """Expected number of units at each value of a hidden variable, from the statistics of its own laws.
+
+    A density by row keeps the weights of all its rows, which say it all; the other parts of a law count what they hold.
+    """
     total: Array | None = None
+    laws: dict[str, list[BoundPiece]] = {}
     for item in program.pieces.values():
-        piece = item.piece
-        target = piece.target
-        if target is None or target.name != name or name not in item.axes.hidden or piece.form != "separable":
-            continue
-        constant = next((j for j, term in enumerate(piece.terms) if term.statistic == "1"), None)
-        if constant is None:
-            continue
-        values = statistics[piece.name][..., constant]
-        axis = item.axes.hidden.index(name)
-        own: Array = values.sum(axis=tuple(k for k in range(values.ndim) if k != axis))
-        total = own if total is None else total + own
+        target = item.piece.target
+        if target is not None and target.name == name and name in item.axes.hidden:
+            laws.setdefault(item.piece.factor, []).append(item)
+    for parts in laws.values():
+        by_row = [item for item in parts if item.piece.form == "rows"]
+        for item in by_row[:1] or parts:
+            values = _cell_counts(item, statistics[item.piece.name])
+            if values is None:
+                continue
+            axis = item.axes.hidden.index(name)
+            own: Array = values.sum(axis=tuple(k for k in range(values.ndim) if k != axis))
+            total = own if total is None else total + own
     return total
+
+
+def _cell_counts(item: BoundPiece, statistics: Array) -> Array | None:
+    """Expected number of units in each cell of a part of a law, `(*hidden,)` or with more axes behind; None where
+    another part of the law counts them."""
+    match item.piece.form:
+        case "separable" | "stationary":
+            constant = next((j for j, term in enumerate(item.piece.terms) if term.statistic == "1"), None)
+            return None if constant is None else statistics[..., constant]
+        case "rows":
+            return np.asarray(statistics)
+    return None
 
 
 def _least_spread(item: BoundPiece, program: Program, statistics: Array) -> float:

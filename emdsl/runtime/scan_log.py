@@ -20,6 +20,10 @@ from emdsl.runtime.kernels import LOG_IMPOSSIBLE, segment_sum, segment_sum_rever
 from emdsl.runtime.problem import Array
 
 
+#: Numbers up to which one ufunc that adds in logarithms is faster than six passes.
+SMALL_TABLE = 512
+
+
 @dataclass(frozen=True)
 class LogMessages:
     """`alpha`, `beta` `(O, K, rows)`: log messages, `alpha` shifted so that each row's probabilities sum to 1 and
@@ -34,6 +38,10 @@ class LogMessages:
 
 def log_total(table: Array, axis: int) -> Array:
     """`log sum exp` over one axis, which stays with length 1; minus infinity where every element is."""
+    if table.size <= SMALL_TABLE:
+        small: Array = np.logaddexp.reduce(table, axis=axis, keepdims=True)
+        small[small <= LOG_IMPOSSIBLE] = -np.inf
+        return small
     peak = np.maximum.reduce(table, axis=axis, keepdims=True)
     np.maximum(peak, LOG_IMPOSSIBLE, out=peak)
     with np.errstate(divide="ignore"):

@@ -35,18 +35,40 @@ def stationary_slope(matrix: Array, weights: Array) -> Array:
     `d pi = pi dA Z` with the fundamental matrix `Z = (I - A + 1 pi)^-1` (Schweitzer 1968), for changes that keep rows
     summing to 1.
     """
+    law, fundamental = _law_and_fundamental(matrix)
+    pulled = (fundamental @ _ratio(weights, law)[..., None])[..., 0]
+    return law[..., :, None] * pulled[..., None, :]
+
+
+def stationary_curvature(matrix: Array, weights: Array) -> Array:
+    """Second derivatives of `sum_k weights_k log pi_k` in pairs of entries of A, `(..., K, K, K, K)`.
+
+    `d2 pi = pi (dA Z dB + dB Z dA) Z`, again for changes that keep rows summing to 1. With `r = weights / pi`,
+    `H[i, j, k, l] = pi_i Z_jk (Z r)_l + pi_k Z_li (Z r)_j - pi_i pi_k sum_m Z_jm Z_lm r_m / pi_m`.
+    """
+    law, fundamental = _law_and_fundamental(matrix)
+    ratio = _ratio(weights, law)
+    pulled = (fundamental @ ratio[..., None])[..., 0]
+    squares = (fundamental * _ratio(ratio, law)[..., None, :]) @ np.swapaxes(fundamental, -1, -2)
+    turned = np.einsum("...i,...jk,...l->...ijkl", law, fundamental, pulled)
+    turned_back = np.einsum("...k,...li,...j->...ijkl", law, fundamental, pulled)
+    return np.asarray(turned + turned_back - np.einsum("...i,...k,...jl->...ijkl", law, law, squares))
+
+
+def _law_and_fundamental(matrix: Array) -> tuple[Array, Array]:
     law = stationary_law(matrix)
     size = matrix.shape[-1]
-    fundamental = np.linalg.inv(np.eye(size) - matrix + np.ones((size, 1)) * law[..., None, :])
-    ratio = np.where(weights == 0.0, 0.0, weights / np.where(law > 0, law, np.inf))
-    pulled = (fundamental @ ratio[..., None])[..., 0]
-    return law[..., :, None] * pulled[..., None, :]
+    return law, np.linalg.inv(np.eye(size) - matrix + np.ones((size, 1)) * law[..., None, :])
+
+
+def _ratio(weights: Array, law: Array) -> Array:
+    """`weights / law`, 0 where there is no weight."""
+    return np.where(weights == 0.0, 0.0, weights / np.where(law > 0, law, np.inf))
 
 
 @dataclass(frozen=True)
 class StationaryPart:
-    """`log pi(A)[state]` as a part of Q: its table in the E-step, value, gradient and Hessian (by differences of the
-    gradient).
+    """`log pi(A)[state]` as a part of Q: its table in the E-step, value, gradient and Hessian.
 
     `matrix` addresses A over `(*hidden, K, K)`, where the hidden axes are those before the state; the state's axis is
     the last one.
@@ -83,16 +105,11 @@ class StationaryPart:
     def hessian(
         self, theta: Theta, v: Array, statistics: Any, local: NDArray[np.intp], out: Array, cache: dict[Any, Any]
     ) -> None:
-        """Adds second derivatives by central differences, each entry of A moved by itself."""
+        """Adds second derivatives, those of entries that several cells share once for each."""
         base = np.asarray(theta[self.matrix.parameter], dtype=float)
-        width = 1e-6
         rows = local[self.offset : self.offset + base.size]
-        for entry in range(base.size):
-            shifted = []
-            for sign in (1.0, -1.0):
-                moved = base.copy().ravel()
-                moved[entry] += sign * width
-                slope = np.zeros(len(local))
-                self.gradient({**theta, self.matrix.parameter: moved.reshape(base.shape)}, v, statistics, slope)
-                shifted.append(slope[self.offset : self.offset + base.size])
-            out[rows[entry], rows] += (shifted[0] - shifted[1]) / (2 * width)
+        entries = np.broadcast_to(self.matrix.gather(np.arange(base.size).reshape(base.shape)), self.matrix.cells)
+        places = rows[entries.reshape(-1, entries.shape[-1] ** 2)]
+        matrix = np.broadcast_to(self.matrix.gather(base), self.matrix.cells)
+        curvature = stationary_curvature(matrix, statistics[..., 0]).reshape(*places.shape, places.shape[-1])
+        np.add.at(out, (places[:, :, None], places[:, None, :]), curvature)

@@ -291,3 +291,27 @@ def test_bound_indices_are_unique_in_their_factor() -> None:
             inside = {node.binder for node in walk(reduce.body) if isinstance(node, Reduce)}
             assert reduce.binder not in inside
             assert all(binder.name != reduce.binder.name for binder in inside)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        "Categorical({no: 1 - logistic(a*(prev(y) == no)), yes: logistic(a*(prev(y) == no))})",
+        "Categorical(softmax(k in two: a*(k == prev(y))))",
+        "Categorical(v)",
+    ],
+)
+def test_what_a_variable_is_does_not_hang_on_its_value_before(law: str) -> None:
+    text = f"""
+index two = {{no, yes}}
+param a : real
+param p : simplex[two]
+param q : simplex[two]
+for each row in sequence:
+    let v = case prev(y):
+        no  -> p
+        yes -> q
+    observed y ~ {law}
+"""
+    (variable,) = model_of(text).variables
+    assert (variable.name, variable.values) == ("y", "two")

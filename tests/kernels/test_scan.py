@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emdsl.runtime import chains
 from emdsl.runtime.chains import ChainLayout, chain_layout
 from emdsl.runtime.scan import scan_forward, scan_reverse
-from emdsl.runtime.scan_log import log_marginals, log_messages, log_pairs
+from emdsl.runtime.scan_log import log_marginals, log_messages, log_pairs, log_total
 from tests.kernels.enumeration import enumerate_paths, row_by_row
 
 Array = NDArray[np.float64]
@@ -422,3 +422,13 @@ class TestSchedule:
 
     def test_many_states_are_not_cut(self) -> None:
         assert not is_cut(chain_layout(offsets([5000])), 1, 60)
+
+
+def test_small_tables_and_large_ones_have_the_same_sums() -> None:
+    table = np.random.default_rng(5).normal(scale=300.0, size=(2, 3, 4, 100))
+    table[0, :, 1, :3] = -np.inf
+    table[1, :, 2, :2] = -1e300
+    large = log_total(table, 1)
+    small = np.concatenate([log_total(table[..., [k]], 1) for k in range(100)], axis=-1)
+    np.testing.assert_allclose(small, large, rtol=1e-14)
+    assert (small[0, 0, 1, :3] == -np.inf).all() and (small[1, 0, 2, :2] == -np.inf).all()

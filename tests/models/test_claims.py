@@ -124,3 +124,53 @@ for each row:
         assert fit.params["m"]["1"] != pytest.approx(fit.params["m"]["2"], abs=1.0)
     else:
         assert "saddle point" in said(fit)
+
+
+def test_states_reached_by_a_logistic_transition_are_not_taken_for_empty() -> None:
+    # The first law alone says how many chains begin in a state; the units that a state holds are all of its rows.
+    text = """model M
+index s = {low, high}
+param start : simplex[s]
+param b[s] : real
+param m[s] : real
+param d : positive
+for each g:
+    for each row in sequence:
+        let up = logistic(b[prev(z)])
+        latent z ~ Categorical(start) first, Categorical({low: 1 - up, high: up}) after
+        observed x ~ Normal(m[z], d)
+"""
+    table = (
+        "model M\nindex s = {low, high}\nparam start : simplex[s]\nparam A[s] : simplex[s]\nparam m[s] : real\n"
+        "param d : positive\nfor each g:\n    for each row in sequence:\n        latent z ~ Markov(start, A)\n"
+        "        observed x ~ Normal(m[z], d)\n"
+    )
+    rng = np.random.default_rng(3)
+    z = np.repeat([0, 1, 0, 1, 1, 0], 12)
+    data = {"g": ["a"] * 36 + ["b"] * 36, "x": rng.normal(4.0 * z, 1.0).tolist()}
+    fit: Any = emdsl.loads(text).fit(data, starts=4)
+    assert fit.converged and "dropped" not in said(fit)
+    assert fit.loglik == pytest.approx(emdsl.loads(table).fit(data, starts=4).loglik, abs=1e-6)
+
+
+def test_too_few_nodes_do_not_end_a_fit() -> None:
+    # With abilities so far apart the first nodes are too few, EM on them falls, and more nodes must be taken.
+    text = """model M
+index item = columns("y*")
+param b[item] : real
+param s : positive
+for each person:
+    weight   n
+    latent   theta ~ Normal(0, s)
+    observed y[item] ~ Bernoulli(logistic(theta - b[item]))
+"""
+    patterns = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1)]
+    counts = [103, 13, 3, 9, 21, 26, 6, 181]
+    data = {f"y{j}": [row[j] for row in patterns] for j in range(3)} | {"n": counts}
+    fit: Any = emdsl.loads(text).fit(data, starts=2)
+    x = np.linspace(-9.0, 9.0, 6001)
+    law = np.exp(-(x**2) / 2) * (x[1] - x[0]) / np.sqrt(2 * np.pi)
+    z = fit.params["s"] * x[:, None] - np.array(list(fit.params["b"].values()))
+    chance = np.array([np.exp(-np.logaddexp(0.0, np.where(row, -z, z)).sum(axis=1)) @ law for row in patterns])
+    assert fit.converged
+    assert fit.loglik == pytest.approx(float(np.array(counts) @ np.log(chance)), abs=1e-5)
