@@ -73,6 +73,22 @@ class Shift:
     base: str
 
 
+@dataclass(frozen=True)
+class NormalLaw:
+    """The law of a hidden number as `Normal(mean, sqrt(variance))`, read off a log-density that is quadratic in it.
+
+    `mean` is affine in other hidden numbers, `variance` free of them; `constant` is what the log-density has beyond
+    that of a normal law, free of parameters. `mean_slopes` and `variance_slopes` are the derivatives in the piece's
+    atoms. Formulas over the atoms and knowns of the piece.
+    """
+
+    mean: str
+    variance: str
+    constant: str
+    mean_slopes: tuple[str, ...]
+    variance_slopes: tuple[str, ...]
+
+
 Form = Literal["separable", "rows", "log-sum-exp", "gaussian", "stationary", "arrays"]
 
 
@@ -123,6 +139,7 @@ class Piece:
     around: tuple[tuple[str, int], ...] = ()
     arrays: ArrayPrior | None = None
     argument: bool = False
+    law: NormalLaw | None = None
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,28 @@ def density_function(piece: Piece) -> list[str]:
     return [*lines, f"    return {piece.log_density}"]
 
 
+def law_functions(piece: Piece) -> list[str]:
+    """`law_PIECE(theta, flat, here)`: mean and variance of a hidden number's normal law by cell and row,
+    and what its log-density has besides;
+    `mean_slopes_` and `variance_slopes_PIECE(theta, flat, here, S)`: their derivatives in the atoms.
+    """
+    assert piece.law is not None
+    lines: list[str] = []
+    for kind, arguments, sources in (
+        ("law", "theta, flat, here", (piece.law.mean, piece.law.variance, piece.law.constant)),
+        ("mean_slopes", "theta, flat, here, S", piece.law.mean_slopes),
+        ("variance_slopes", "theta, flat, here, S", piece.law.variance_slopes),
+    ):
+        lines += [
+            f"def {kind}_{identifier(piece.name)}({arguments}):",
+            *assigned(piece, names_in(*sources)),
+            f"    return ({', '.join(sources)}{',' if len(sources) == 1 else ''})" if sources else "    return ()",
+            "",
+            "",
+        ]
+    return lines[:-2]
+
+
 def derivative_functions(piece: Piece) -> list[str]:
     """`value_`, `gradient_` and `hessian_PIECE(theta, flat, here, S)`: of the piece's part of Q in its atoms."""
     name = identifier(piece.name)

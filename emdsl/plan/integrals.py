@@ -21,6 +21,7 @@ from emdsl.plan.matrices import bind_hidden_gaussian
 from emdsl.plan.moment_piece import moment_piece
 from emdsl.plan.monte_carlo import FIRST_PAIRS, MonteCarlo
 from emdsl.plan.named import POINT
+from emdsl.plan.normal_laws import bind_laws
 from emdsl.plan.unit_kernel import KernelUnits
 from emdsl.plan.unit_quadrature import FIRST_COUNT, MOST_VARIABLES, QuadratureUnits
 from emdsl.runtime.integrals.chain_ties import ChainTies
@@ -110,7 +111,7 @@ def bind_integral(
     _check_axes(axes, level, integral, model, bound)
     steps = level + 1 if integral.lag else level
     found = tuple(_piece(item, binder, module, hidden, _rows(item, steps, level, bound, inner_weights)) for item in own)
-    method = _method(integral, found, binder, (level, steps), hidden)
+    method = _method(integral, found, binder, (level, steps), hidden, module)
     return BoundIntegral(integral, level, axes, hidden, bound.levels[level].size, found, method)
 
 
@@ -185,7 +186,7 @@ def _crossed_piece(item: BoundPiece, binder: PieceBinder, module: Any, layout: L
     rows = Rows(np.arange(count + 1), None, inner_weights(0, item.level), whole)
     if item.piece.form == "gaussian":
         law = bind_hidden_gaussian(item.piece, item.axes, binder, vector_data(len(sites), (), 0.0))
-        return VectorPiece(name, item, law, sites, (), rows)
+        return VectorPiece(name, item, law, sites, (), rows, binder.layout.offsets)
     density = _density(item, module)
     if any(site.element == EACH for site in sites):
         return EachPiece(name, item, binder, density, sites, (), rows)
@@ -207,14 +208,15 @@ def _piece(item: BoundPiece, binder: PieceBinder, module: Any, hidden: tuple[int
     name = item.piece.name
     if item.piece.form == "gaussian":
         data = vector_data(len(sites), hidden, 0.0)
-        return VectorPiece(name, item, bind_hidden_gaussian(item.piece, item.axes, binder, data), sites, hidden, rows)
+        law = bind_hidden_gaussian(item.piece, item.axes, binder, data)
+        return VectorPiece(name, item, law, sites, hidden, rows, binder.layout.offsets)
     density = _density(item, module)
     return moment_piece(LatentPiece(name, item, binder, density, sites, hidden, rows))
 
 
 def _method(
     integral: Integral, pieces: tuple[AnyPiece, ...], binder: PieceBinder, levels: tuple[int, int],
-    hidden: tuple[int, ...],
+    hidden: tuple[int, ...], module: Any,
 ) -> Method:  # fmt: skip
     model, bound = binder.model, binder.bound
     _, steps = levels
@@ -227,7 +229,8 @@ def _method(
     if integral.lag:
         ties = ChainTies(order, shape, np.ascontiguousarray(bound.levels[steps].starts), integral.lag)
     if integral.method == "gaussian":
-        return GaussianMethod(pieces, own_laws, ties)
+        laws = bind_laws(pieces, own_laws, order, shape, integral.lag, module)
+        return GaussianMethod(pieces, own_laws, ties, laws)
     if integral.method == "monte-carlo" or integral.lag or len(order) > MOST_VARIABLES:
         return _sampled(integral, pieces, own_laws, ties, binder)
     slots = tuple(tuple(order[site] for site in piece.sites) for piece in pieces)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Protocol
@@ -163,7 +163,9 @@ def sites_of(piece: BoundPiece, binder: PieceBinder) -> tuple[Site, ...]:
 
 @dataclass(frozen=True)
 class VectorPiece:
-    """The multivariate normal law of a hidden vector, by its monomials."""
+    """The multivariate normal law of a hidden vector, by its monomials. `offsets` says where each parameter begins in
+    the vector of all.
+    """
 
     name: str
     bound: BoundPiece
@@ -171,6 +173,7 @@ class VectorPiece:
     sites: tuple[Any, ...]
     hidden: tuple[int, ...]
     rows: Rows
+    offsets: Mapping[str, int]
 
     def log_density(self, theta: Theta, v: Array, values: Array) -> Array:
         """`(*cells, points, rows)` at `values` `(slots, *cells, points, rows)`."""

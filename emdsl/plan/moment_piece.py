@@ -300,7 +300,7 @@ def _column(plain: LatentPiece, expression: Expression, over: tuple[Binder, ...]
     scale = np.where(scale > 0, scale, 1.0)
     site = np.full(len(data), NONE)
     if reference is not None:
-        site = _site(reference, plain, evaluator, elements, over, place)
+        site = sites_by_element(reference, plain, evaluator, elements, over, place)
     return Column(expression, place, (data - centre[:, None]) / scale[:, None], centre, scale, site)
 
 
@@ -319,7 +319,7 @@ def _parts(expression: Expression, binder: Any) -> tuple[VariableRef | None, Exp
     return None, expression
 
 
-def _site(
+def sites_by_element(
     reference: VariableRef, plain: LatentPiece, evaluator: Evaluator, elements: tuple[int, ...],
     over: tuple[Binder, ...], place: tuple[int, ...],
 ) -> Codes:  # fmt: skip

@@ -18,6 +18,7 @@ from emdsl.plan.array_priors import array_parts, assembly_of
 from emdsl.plan.degeneracy import degenerate
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.named import START
+from emdsl.plan.normal_laws import exact_scores
 from emdsl.plan.program import Program
 from emdsl.plan.spaces import make_spaces
 from emdsl.plan.unseen import check_conditions
@@ -313,12 +314,18 @@ class BoundProblem:
     # --- score --------------------------------------------------------------------------------------------------------
 
     def gradient(self, theta: Theta, statistics: Any) -> dict[str, Array]:
-        """The gradient of Q plus log prior in the array elements."""
+        """The gradient of Q plus log prior in the array elements; that of the laws of hidden numbers by their
+        multipliers, where theta is that of the E-step."""
         with np.errstate(all="ignore"):
             v = self.program.vector(theta)
-            out = assemble_gradient(self.assemblies, theta, v, statistics)
+            exact = exact_scores(statistics, v)
+            out = assemble_gradient([a for a in self.assemblies if a.data.name not in exact], theta, v, statistics)
+            for score in exact.values():
+                score.gradient(theta, v, out)
             parts = self.program.layout.split(out)
             for name, piece in self.program.gaussians.items():
+                if name in exact:
+                    continue
                 in_mean, in_covariance = gaussian_gradient(piece, statistics[name], theta)
                 if in_mean is not None:
                     parts[piece.mean_name] = parts[piece.mean_name] + in_mean

@@ -85,6 +85,9 @@ class CrossedTies:
         evidence = value + 0.5 * float(system.slope @ shift) + 0.5 * (number.size * LOG_2PI - solved.logdet)
         return np.array([evidence]), CrossedLaw(self, centre + shift[None], solved)
 
+    def integrate_innovations(self, centre: Array, spread: Array, parts: Any, laws: Any) -> None:
+        """Precisions serve as well."""
+
 
 @dataclass
 class _System:
