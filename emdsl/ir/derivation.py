@@ -89,6 +89,20 @@ class NormalLaw:
     variance_slopes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Completion:
+    """What the M-step makes of a piece that holds the log-probability of an event: the expected log-density of the value
+    itself, `log_density`, over atoms, knowns and the expected statistics `symbols`, which `expected` gives at the theta
+    of the E-step. Derivatives as of a piece.
+    """
+
+    symbols: tuple[str, ...]
+    expected: tuple[str, ...]
+    log_density: str
+    gradient: tuple[str, ...]
+    hessian: tuple[tuple[int, int, str], ...]
+
+
 Form = Literal["separable", "rows", "log-sum-exp", "gaussian", "stationary", "arrays"]
 
 
@@ -140,6 +154,7 @@ class Piece:
     arrays: ArrayPrior | None = None
     argument: bool = False
     law: NormalLaw | None = None
+    completion: Completion | None = None
 
 
 @dataclass(frozen=True)

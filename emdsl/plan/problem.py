@@ -107,6 +107,9 @@ class BoundProblem:
         self._arrays = {} if batch else array_parts(self.program)
         # A batch only climbs: it needs neither scores nor the groups that Newton's method updates.
         self.assemblies = [] if batch else self._assemblies()
+        self._completions = {} if batch else {
+            name: self._point_assembly(self.program.pieces[name]) for name in self.program.completions
+        }  # fmt: skip
         self._groups = {
             update.parameters: self._group(update) for update in derivation.updates if not batch and iterated(update)
         }
@@ -179,7 +182,7 @@ class BoundProblem:
         """
         numbers = sum(size for size in self.program.sizes.values()) + self.program.bound.levels[-1].size
         potentials = sum(size * self.program.bound.levels[level].size for _, level, size in self.program.latents)
-        if self.program.integrals or potentials * count > MOST_POTENTIALS:
+        if self.program.integrals or self.program.completions or potentials * count > MOST_POTENTIALS:
             return None
         fixed_mean = self.program.gaussians and any(space.fixed.any() for space in self.spaces)
         if (
@@ -302,7 +305,8 @@ class BoundProblem:
 
     def _group(self, update: Update) -> Group:
         spaces = tuple(self._space[name] for name in update.parameters)
-        members: list[Any] = [item for item in self.assemblies if item.touches(set(update.parameters))]
+        climbed = [self._completions.get(item.data.name, item) for item in self.assemblies]
+        members: list[Any] = [item for item in climbed if item.touches(set(update.parameters))]
         wholes = [
             GaussianPart(name, piece, dict(self.program.layout.offsets))
             for name, piece in self.program.gaussians.items()
@@ -319,6 +323,7 @@ class BoundProblem:
         with np.errstate(all="ignore"):
             v = self.program.vector(theta)
             exact = exact_scores(statistics, v)
+            statistics = self._weights(statistics)
             out = assemble_gradient([a for a in self.assemblies if a.data.name not in exact], theta, v, statistics)
             for score in exact.values():
                 score.gradient(theta, v, out)
@@ -331,6 +336,12 @@ class BoundProblem:
                     parts[piece.mean_name] = parts[piece.mean_name] + in_mean
                 parts[piece.covariance.parameter] = parts[piece.covariance.parameter] + in_covariance
             return parts
+
+    def _weights(self, statistics: Any) -> dict[str, Any]:
+        """The statistics with plain posterior weights of the pieces that the M-step completes."""
+        return {
+            name: item.weights if name in self.program.completions else item for name, item in statistics.items()
+        }
 
     def unit_gradients(self, theta: Theta) -> tuple[dict[str, Array], Array]:
         """The score of each outermost unit by parameter, `(units, *shape)`, priors left out, and the units' weights."""
@@ -375,11 +386,13 @@ class BoundProblem:
 
     def _point_assembly(self, item: BoundPiece) -> PointAssembly:
         piece, module = item.piece, self.program.module
+        prefix, of = ("", piece) if piece.completion is None else ("completed_", piece.completion)
+        kinds = ("value", "gradient", "hessian")
         return PointAssembly(
             data=item.data,
             names=tuple(tuple(term.parameter.name for term in atom.terms) for atom in piece.atoms),
-            formulas=tuple(getattr(module, f"{kind}_{item.name}") for kind in ("value", "gradient", "hessian")),
-            hessian_entries=tuple((i, j) for i, j, _ in piece.hessian),
+            formulas=tuple(getattr(module, f"{prefix}{kind}_{item.name}") for kind in kinds),
+            hessian_entries=tuple((i, j) for i, j, _ in of.hessian),
             reduced=piece.form == "log-sum-exp",
             sign=piece.sign,
             offsets=self.program.layout.offsets,

@@ -47,6 +47,7 @@ from emdsl.plan.vectors import bind_vector
 from emdsl.runtime.carriers import Block, RowTable
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.fused import fused_tables
+from emdsl.runtime.integrals.points import PointWeights
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE
 from emdsl.runtime.openings import FirstWindows
 from emdsl.runtime.problem import Array, Theta
@@ -115,6 +116,12 @@ class Program:
         self.source = program_source(derivation, self.root, self.random_root)
         self.module = load_module(self.source)
         self._bind_statistics()
+        #: Of each piece that is completed by expected statistics: their symbols, and what gives them.
+        self.completions = {
+            name: (item.piece.completion.symbols, getattr(self.module, f"expected_{item.name}"))
+            for name, item in self.pieces.items()
+            if item.piece.completion is not None
+        }
         self.nodes, self.random_nodes = in_order(self.root), in_order(self.random_root)
         self.constants = self._constants(self.root)
         self.random_constants = self._constants(self.random_root)
@@ -283,7 +290,7 @@ class Program:
                 evidence = integral.method.evidence(theta, v)
                 total = total + evidence.forward(slice(0, 1))[0]
                 found.update(evidence.statistics(np.ones(1)))
-            return total, self._at_points(found, self.nodes, tables)
+            return total, self._completed(self._at_points(found, self.nodes, tables), theta, v)
 
     def table_of(self, node: Node, theta: Theta, v: Array, etas: dict[str, Array]) -> Any:
         """What a leaf of the program looks its log-factors up in, at theta."""
@@ -320,7 +327,15 @@ class Program:
             found = self._sweep(self.random_nodes, tables, constants, run, blocks)[1]
             for integral in self.whole:
                 found.update(integral.method.drawn(theta, v, rng).statistics(np.ones(1)))
-            return self._at_points(found, self.random_nodes, tables)
+            return self._completed(self._at_points(found, self.random_nodes, tables), theta, v)
+
+    def _completed(self, found: dict[str, Any], theta: Theta, v: Array) -> dict[str, Any]:
+        """The statistics, values of which only an event is known having their expectations at theta."""
+        for name, (symbols, expected) in self.completions.items():
+            data = self.pieces[name].data
+            knowns = dict(zip(symbols, expected(theta, v, data), strict=True))
+            found[name] = PointWeights(found[name], replace(data, knowns={**data.knowns, **knowns}))
+        return found
 
     def _at_points(self, found: dict[str, Any], nodes: tuple[Node, ...], tables: dict[int, Any]) -> dict[str, Any]:
         """The statistics with those of every integral's pieces in place of the posterior weights of its cells."""

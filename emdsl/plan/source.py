@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from emdsl.ir.derivation import Derivation
 from emdsl.plan.block_source import block_function
 from emdsl.plan.formulas import (
+    completion_functions,
     density_function,
     derivative_functions,
     eta_function,
@@ -93,6 +94,8 @@ def program_source(derivation: Derivation, root: Node, random_root: Node) -> str
             sections.append([title, *density_function(piece)])
         if piece.form in ("separable", "rows", "log-sum-exp"):
             sections.append(derivative_functions(piece))
+        if piece.completion is not None:
+            sections.append(completion_functions(piece))
         for number, (part, _) in enumerate(parts_of(piece)):
             sections.append([*([title] if number == 0 else []), *density_function(part)])
             sections.append(derivative_functions(part))
