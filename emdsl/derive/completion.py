@@ -20,7 +20,7 @@ from emdsl.derive.notation import plain, readable
 from emdsl.derive.pieces import Derived
 from emdsl.derive.printing import source
 from emdsl.ir.derivation import Atom, Completion, Known, Step
-from emdsl.ir.expressions import ConstantRef, Expression, VariableRef, walk
+from emdsl.ir.expressions import ConstantRef, VariableRef, walk
 from emdsl.ir.latents import continuous_latents
 from emdsl.ir.model import CELL_SUFFIX, SEEN, Guard, Model
 
@@ -126,8 +126,8 @@ def _completed(piece: Derived, seen: Derived | None, model: Model, kind: str) ->
     merged = _merged(piece, seen)
     if merged is None:
         return "its value stands in no symbol of its own"
-    atoms, knowns, y, density = merged
-    split = _exponential(density, y, set(atoms))
+    atoms, knowns, values, density = merged
+    split = _exponential(density, list(values), set(atoms))
     if split is None:
         return "its law is no exponential family"
     etas, statistics, constant = split
@@ -140,22 +140,23 @@ def _completed(piece: Derived, seen: Derived | None, model: Model, kind: str) ->
     # The slopes of the log-probability stay whole: expanded, their exponentials would overflow.
     slopes = {sp.Dummy(f"dlog P/d{atom.name}", real=True): sp.diff(piece.quantity, atom) for atom in used}
     right = sp.Matrix([slope - sp.diff(constant, atom) for slope, atom in zip(slopes, used, strict=True)])
-    expected = [sp.expand(value) for value in jacobian.T.LUsolve(right)]
+    expected = [_shortest(value) for value in jacobian.T.LUsolve(right)]
     taken = {symbol.name for symbol in (*atoms, *knowns)}
     names = [_free(f"expected{j + 1}", taken) for j in range(len(statistics))]
     symbols = [sp.Symbol(name, real=True) for name in names]
     quantity = sum((eta * t for eta, t in zip(etas, symbols, strict=True)), constant)
-    return _built(piece, (atoms, knowns), (y, statistics, kind), (names, symbols, expected), slopes, quantity)
+    return _built(piece, (atoms, knowns), (values, statistics, kind), (names, symbols, expected), slopes, quantity)
 
 
 def _built(
-    piece: Derived, known_of: tuple[dict[Any, Atom], dict[Any, Known]], what: tuple[Any, Sequence[Any], str],
+    piece: Derived, known_of: tuple[dict[Any, Atom], dict[Any, Known]], what: tuple[Mapping[Any, Known], Sequence[Any], str],
     found: tuple[Sequence[str], Sequence[Any], Sequence[Any]], slopes: Mapping[Any, Any], quantity: Any,
 ) -> Completed:  # fmt: skip
     atoms, knowns = known_of
-    y, statistics, kind = what
+    values, statistics, kind = what
     names, symbols, expected = found
     order = tuple(atoms)
+    extra = ("0",) * (len(order) - len(piece.piece.atoms))
     completion = Completion(
         tuple(names), tuple(source(value.xreplace(slopes)) for value in expected), source(quantity),
         tuple(source(sp.diff(quantity, atom)) for atom in order),
@@ -166,16 +167,12 @@ def _built(
     )  # fmt: skip
     base = replace(
         piece.piece, atoms=tuple(atoms.values()), knowns=tuple(knowns.values()), completion=completion,
-        gradient=tuple(source(sp.diff(piece.quantity, atom)) for atom in order),
-        hessian=tuple(
-            (i, j, source(bend)) for i in range(len(order)) for j in range(i, len(order))
-            if (bend := sp.diff(piece.quantity, order[i], order[j])) != 0
-        ),
+        gradient=(*piece.piece.gradient, *extra),
     )  # fmt: skip
     stored = replace(piece, piece=base, atoms=order, knowns=tuple(knowns))
-    target = base.target
-    value = sp.Symbol("y" if target is None else target.name)
-    texts = [f"E[{plain(t.xreplace({y: value}))} | {value.name} {kind}]" for t in statistics]
+    written = {symbol: readable(known.value) for symbol, known in values.items()}
+    name = "" if base.target is None else base.target.name
+    texts = [f"E[{plain(t.xreplace(written))} | {name} {kind}]" for t in statistics]
     added = tuple(Known(name, ConstantRef(text), True) for name, text in zip(names, texts, strict=True))
     read = replace(
         stored, piece=replace(base, knowns=(*base.knowns, *added)), knowns=(*stored.knowns, *symbols),
@@ -187,6 +184,11 @@ def _built(
     return Completed(stored, read, lines)
 
 
+def _shortest(value: Any) -> Any:
+    """The shorter of two equal forms."""
+    return min((sp.expand(value), sp.cancel(sp.together(value))), key=sp.count_ops)
+
+
 def _regular(matrix: Any) -> bool:
     """Whether a matrix has an inverse, told at a random point."""
     rng = random.Random(1)
@@ -195,16 +197,20 @@ def _regular(matrix: Any) -> bool:
     return bool(value.is_number and value.is_finite and abs(value) > 1e-9)
 
 
-def _merged(piece: Derived, seen: Derived) -> tuple[dict[Any, Atom], dict[Any, Known], Any, Any] | None:
-    """Atoms and knowns of both pieces together in the symbols of the first, the symbol of the value, and the density of
-    a value that is seen; None where the value has no symbol, or is looked at in part.
+def _merged(
+    piece: Derived, seen: Derived
+) -> tuple[dict[Any, Atom], dict[Any, Known], dict[Any, Known], Any] | None:
+    """Atoms and knowns of both pieces together in the symbols of the first, the symbols in which the value stands, and
+    the density of a value that is seen; None where the value has no symbol, or enters a predictor.
     """
     atoms = dict(zip(piece.atoms, piece.piece.atoms, strict=True))
     knowns = dict(zip(piece.knowns, piece.piece.knowns, strict=True))
     taken = {symbol.name for symbol in (*atoms, *knowns)}
     changed: dict[Any, Any] = {}
-    y = None
+    values: dict[Any, Known] = {}
     for symbol, atom in zip(seen.atoms, seen.piece.atoms, strict=True):
+        if _looks_at(atom.terms, seen.piece.target):
+            return None
         same = next((s for s, own in atoms.items() if own.terms == atom.terms), None)
         if same is None:
             name = _free(symbol.name, taken)
@@ -212,22 +218,20 @@ def _merged(piece: Derived, seen: Derived) -> tuple[dict[Any, Atom], dict[Any, K
             atoms[same] = Atom(name, atom.terms)
         changed[symbol] = same
     for symbol, known in zip(seen.knowns, seen.piece.knowns, strict=True):
-        if known.value == seen.piece.target:
-            y = sp.Dummy("value", **symbol.assumptions0)
-            changed[symbol] = y
-            continue
         if _looks_at(known.value, seen.piece.target):
-            return None
+            changed[symbol] = sp.Dummy(symbol.name, **symbol.assumptions0)
+            values[changed[symbol]] = known
+            continue
         same = next((s for s, own in knowns.items() if own.value == known.value), None)
         if same is None:
             name = _free(symbol.name, taken)
             same = sp.Symbol(name, **symbol.assumptions0)
             knowns[same] = Known(name, known.value, known.by_row)
         changed[symbol] = same
-    return None if y is None else (atoms, knowns, y, seen.raw.xreplace(changed))
+    return (atoms, knowns, values, seen.raw.xreplace(changed)) if values else None
 
 
-def _looks_at(value: Expression, target: Any) -> bool:
+def _looks_at(value: Any, target: Any) -> bool:
     return any(node == target for node in walk(value))
 
 
@@ -240,14 +244,14 @@ def _free(wanted: str, taken: set[str]) -> str:
     return name
 
 
-def _exponential(density: Any, y: Any, atoms: set[Any]) -> tuple[list[Any], list[Any], Any] | None:
+def _exponential(density: Any, values: Sequence[Any], atoms: set[Any]) -> tuple[list[Any], list[Any], Any] | None:
     """`sum eta_j T_j + constant` of a log-density: etas and statistics in which parameters stand, and the constant (what
     is free of parameters and of the constant's own is left out); None where they do not come apart.
     """
     gathered: dict[Any, Any] = {}
     constant = sp.Integer(0)
     for term in sp.Add.make_args(sp.expand(sp.expand_log(sp.expand(density)))):
-        eta, statistic = term.as_independent(y, as_Add=False)
+        eta, statistic = term.as_independent(*values, as_Add=False)
         if statistic.free_symbols & atoms:
             return None
         if not eta.free_symbols & atoms and statistic != 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from emdsl.derive.candidate import Candidate
 from emdsl.derive.completion import ALONE, Completed, Completions, completed, waits_for_others
@@ -24,7 +25,12 @@ SECONDS_TO_WRITE = 5.0
 SECONDS_A_FACTOR = 10.0
 
 
-def derive(model: Model) -> Derivation:
+#: What the M-step makes of censored and grouped values: their expected statistics, the observed-data likelihood as it
+#: is, or of each law what is faster.
+CutValues = Literal["auto", "expected", "observed"]
+
+
+def derive(model: Model, cut_values: CutValues = "auto") -> Derivation:
     """Pieces, M-step and steps to read. Raises EmmError where a log-density has no derivation yet."""
     original, grids = model, on_grids(model)
     model = with_grids(original, grids) if grids else original
@@ -33,7 +39,7 @@ def derive(model: Model) -> Derivation:
     names = distinct(piece.piece.name for piece in pieces)
     pieces = [replace(p, piece=replace(p.piece, name=name)) for p, name in zip(pieces, names, strict=True)]
     densities = [piece for piece in pieces if not piece.piece.argument]
-    candidates, completions = _updates(densities, model)
+    candidates, completions = _updates(densities, model, cut_values)
     pieces = [completions.stored(piece) for piece in pieces]
     densities = [completions.read(piece) for piece in densities]
     found = (*integrals(model, densities), *on_nodes(original, grids, densities))
@@ -72,18 +78,21 @@ def _steps(
         return (Step("complete-data log-likelihood", model.name, "", "", said),)
 
 
-def _updates(pieces: list[Derived], model: Model) -> tuple[tuple[Candidate, ...], Completions]:
+def _updates(
+    pieces: list[Derived], model: Model, cut_values: CutValues
+) -> tuple[tuple[Candidate, ...], Completions]:
     """The M-step, and which cut laws it completes by expected statistics: those that hidden variables choose among and
     whose parameters then all have updates without iteration. Others are climbed as they are, by their observed-data
     likelihood.
     """
-    found = completed(pieces, model)
+    found = {} if cut_values == "observed" else completed(pieces, model)
     if not found:
         return verified_updates(pieces, model), Completions({}, {})
     without = verified_updates(pieces, model)
     closed = {name: item for name, item in found.items() if isinstance(item, Completed)}
     why = {name: item for name, item in found.items() if isinstance(item, str)}
-    chosen = {name: item for name, item in closed.items() if waits_for_others(item.stored, model)}
+    wanted = cut_values == "expected"
+    chosen = {name: item for name, item in closed.items() if wanted or waits_for_others(item.stored, model)}
     why |= dict.fromkeys(closed.keys() - chosen.keys(), ALONE)
     if not chosen:
         return without, Completions({}, why)
