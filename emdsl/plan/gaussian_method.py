@@ -153,14 +153,18 @@ class GaussianMethod:
 
     def drawn(self, theta: Theta, v: Array, rng: np.random.Generator) -> DrawnEvidence:
         """Draws from the hidden variables' own laws; standard normal where these are not proper by themselves."""
+        values = self.drawn_values(theta, v, rng)
+        cells = self.ties.shape[1:-1]
+        return DrawnEvidence(self.pieces, tuple(self.ties.gather(values, p.sites) for p in self.pieces), cells)
+
+    def drawn_values(self, theta: Theta, v: Array, rng: np.random.Generator) -> Array:
+        """The draws `(d, *cells, units)`."""
         shape = self.ties.shape
         try:
             _, law, _ = self._integrated(theta, v, np.zeros(shape), np.ones(shape), self.own_laws)
-            values = law.draw(rng)
+            return law.draw(rng)
         except np.linalg.LinAlgError:
-            values = rng.standard_normal(shape)
-        cells = self.ties.shape[1:-1]
-        return DrawnEvidence(self.pieces, tuple(self.ties.gather(values, p.sites) for p in self.pieces), cells)
+            return rng.standard_normal(shape)
 
     def _integrated(
         self, theta: Theta, v: Array, centre: Array, spread: Array, used: tuple[bool, ...]

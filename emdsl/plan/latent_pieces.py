@@ -192,16 +192,22 @@ class VectorPiece:
         bend = np.zeros((d, d, *eta.shape[:-1]))
         for k, (i, j) in enumerate(zip(first, second, strict=True)):
             bend[i, j] = bend[j, i] = eta[..., 1 + d + k] * (2.0 if i == j else 1.0)
-        count = self.rows.summed(np.ones(self.bound.data.rows))
         slope = np.moveaxis(eta[..., 1 : 1 + d], -1, 0)[..., None]
         full = slope + np.einsum("ij...,j...u->i...u", bend, centre)
         value = eta[..., 0, None] + (0.5 * (slope + full) * centre).sum(axis=0)
+        count = self._count(centre.shape[-1])
         return Quadratic(value * count, full * count, bend[..., None] * count, by_row=False)
+
+    def _count(self, units: int) -> Array:
+        """How many vectors each unit has."""
+        if self.rows.unit is None and self.rows.weights is None:
+            return np.ones(units)
+        return self.rows.summed(np.ones(self.bound.data.rows))
 
     def posterior(self, mean: Array, covariance: Array, weights: Array, *, by_row: bool = True) -> Array:
         """Expected monomials `(*cells, monomials)` under a normal posterior."""
         first, second = np.triu_indices(len(mean))
-        count = self.rows.summed(np.ones(self.bound.data.rows))
+        count = self._count(mean.shape[-1])
         products = covariance[first, second] + mean[first] * mean[second]
         monomials = np.concatenate([np.ones((1, *mean.shape[1:])), mean, products])
         return np.asarray(np.einsum("...u,m...u->...m", weights * count, monomials))

@@ -124,7 +124,7 @@ class ScalarLaw:
         """Adds derivatives of the mean or the variance at `points` `(sites, *cells, points, rows)`, summed with
         `shares` `(elements, *cells, points, rows)`.
         """
-        data = self.piece.at(points)
+        data = replace(self.piece.at(points), rows=shares.shape[-1])
         shares = np.where(self.applies[..., None, :], shares, 0.0)
         mask = np.moveaxis(shares, 0, -2).reshape(*data.hidden, *data.elements, data.rows)
         data = replace(data, row_mask=mask)

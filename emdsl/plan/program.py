@@ -16,6 +16,7 @@ from emdsl.plan.binding import PieceBinder
 from emdsl.plan.blocks import make_blocks
 from emdsl.plan.counts import counted_variables
 from emdsl.plan.elimination import Eliminator, Passes
+from emdsl.plan.gaussian_method import GaussianMethod
 from emdsl.plan.integrals import bind_integral
 from emdsl.plan.latent_pieces import VectorPiece
 from emdsl.plan.leaves import coded_table, codes_of, leaf_statistics, static_table
@@ -39,6 +40,7 @@ from emdsl.plan.nodes import (
     Take,
     in_order,
 )
+from emdsl.plan.pooled_units import pooled
 from emdsl.plan.preparation import prepared
 from emdsl.plan.pruning import Choice, find_prunings, pruned_sum, states_of
 from emdsl.plan.source import formula_source, program_source
@@ -99,6 +101,13 @@ class Program:
                 for item in derivation.integrals
             )
         }
+        #: Of integrals whose units share precisions, those over a few units in place of all, for sums over all units.
+        self.pooled = {} if derivation.model.givens else {
+            name: found
+            for name, item in self.integrals.items()
+            if isinstance(item.method, GaussianMethod)
+            and (found := pooled(item.method, self._unit_weights(item.level))) is not None
+        }  # fmt: skip
         arguments = (derivation.model, bound, list(self.pieces.values()), list(self.maps.values()))
         #: Integrals across the whole data set: their evidence is a number, and no hidden variable is around them.
         self.whole = tuple(item for item in self.integrals.values() if item.level == 0)
@@ -284,13 +293,23 @@ class Program:
         with np.errstate(all="ignore"):
             v = self.vector(theta)
             etas = self.etas(theta, v)
-            tables = {node.number: self.table_of(node, theta, v, etas) for node in self.nodes}
+            tables = {
+                node.number: self._pooled_table(node, theta, v, None) or self.table_of(node, theta, v, etas)
+                for node in self.nodes
+            }
             total, found = self.sweep(tables, self.blocks)
             for integral in self.whole:
                 evidence = integral.method.evidence(theta, v)
                 total = total + evidence.forward(slice(0, 1))[0]
                 found.update(evidence.statistics(np.ones(1)))
             return total, self._completed(self._at_points(found, self.nodes, tables), theta, v)
+
+    def _pooled_table(self, node: Node, theta: Theta, v: Array, rng: np.random.Generator | None) -> Any:
+        """The leaf of an integral over a few units in place of all; None for any other node."""
+        if not isinstance(node, RowDensity) or node.piece not in self.pooled:
+            return None
+        found = self.pooled[node.piece]
+        return found.evidence(theta, v) if rng is None else found.drawn(theta, v, rng)
 
     def table_of(self, node: Node, theta: Theta, v: Array, etas: dict[str, Array]) -> Any:
         """What a leaf of the program looks its log-factors up in, at theta."""
@@ -314,7 +333,8 @@ class Program:
                 for name, eta in self.etas(theta, v).items()
             }
             tables = {
-                n.number: self._table(n, theta, v, etas, blank=not self._counted & _pieces_of(n), rng=rng)
+                n.number: self._pooled_table(n, theta, v, rng)
+                or self._table(n, theta, v, etas, blank=not self._counted & _pieces_of(n), rng=rng)
                 for n in self.random_nodes
             }
             constants = Constants(self.random_constants)
