@@ -20,6 +20,7 @@ from emdsl.plan.layout import BoundPiece
 from emdsl.plan.named import START
 from emdsl.plan.normal_laws import exact_scores
 from emdsl.plan.program import Program
+from emdsl.plan.reflection import off_the_saddle, reflections
 from emdsl.plan.spaces import make_spaces
 from emdsl.plan.unseen import check_conditions
 from emdsl.runtime.assembly import Assembly, assemble_gradient
@@ -92,6 +93,7 @@ class BoundProblem:
         #: Elements that no row can touch, by parameter.
         self.untouched: dict[str, NDArray[np.bool_]] = {}
         self._given = (fix or {}, init or {})
+        self._mirrors = reflections(derivation.model)
         # What is hidden, and so the pieces, may depend on the data.
         self.derivation = derivation = self.program.derivation
         self.model = derivation.model
@@ -146,6 +148,12 @@ class BoundProblem:
         """Declared and given starting values, otherwise neutral values inside the domains."""
         lead = () if self.batch is None else (self.batch,)
         return {name: np.broadcast_to(value, (*lead, *value.shape)).copy() for name, value in self._start.items()}
+
+    def beside_saddle(self, theta: Theta, statistics: Any) -> dict[str, Array] | None:
+        """A start beside theta, where by symmetry the multipliers of some hidden number have no slope at 0; else None."""
+        declared = {p.name for p in self.model.parameters if p.init is not None}
+        open_ = [item for item in self._mirrors if not declared & {name for name, _ in item.parameters}]
+        return off_the_saddle(theta, self.gradient(theta, statistics), open_, self.spaces) if open_ else None
 
     def expect(self, theta: Theta) -> Expectation:
         """The E-step."""
