@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from emdsl.derive.candidate import Candidate
+from emdsl.derive.completion import ALONE, Completed, Completions, completed, waits_for_others
 from emdsl.derive.deadline import DeadlineExceeded, deadline
 from emdsl.derive.grids import on_grids, values_of, with_grids
 from emdsl.derive.integrals import integrals, on_nodes
@@ -23,7 +25,12 @@ SECONDS_TO_WRITE = 5.0
 SECONDS_A_FACTOR = 10.0
 
 
-def derive(model: Model, *, nodes: bool = True) -> Derivation:
+#: What the M-step makes of censored and grouped values: their expected statistics, the observed-data likelihood as it
+#: is, or of each law what is faster.
+CutValues = Literal["auto", "expected", "observed"]
+
+
+def derive(model: Model, cut_values: CutValues = "auto", *, nodes: bool = True) -> Derivation:
     """Pieces, M-step and steps to read. `nodes`: hidden numbers may be summed over grids of nodes, as finite variables;
     without it only those whose law is fixed. Raises EmmError where a log-density has no derivation yet.
     """
@@ -35,7 +42,9 @@ def derive(model: Model, *, nodes: bool = True) -> Derivation:
     names = distinct(piece.piece.name for piece in pieces)
     pieces = [replace(p, piece=replace(p.piece, name=name)) for p, name in zip(pieces, names, strict=True)]
     densities = [piece for piece in pieces if not piece.piece.argument]
-    candidates = verified_updates(densities, model)
+    candidates, completions = _updates(densities, model, cut_values)
+    pieces = [completions.stored(piece) for piece in pieces]
+    densities = [completions.read(piece) for piece in densities]
     values = values_of(grids)
     summed = (on_nodes(original, g.name, densities, g.placing, values.get(g.name)) for g in grids)
     found = (*integrals(model, densities), *summed)
@@ -44,7 +53,7 @@ def derive(model: Model, *, nodes: bool = True) -> Derivation:
         pieces=tuple(piece.piece for piece in pieces),
         maps=model.maps,
         updates=tuple(candidate.update for candidate in candidates),
-        steps=_steps(model, densities, candidates, found),
+        steps=_steps(model, densities, candidates, found, completions),
         integrals=found,
         gridded=model if grids else None,
     )
@@ -62,26 +71,71 @@ def _in_time(factor: Factor, model: Model) -> list[Derived]:
 
 
 def _steps(
-    model: Model, pieces: list[Derived], candidates: tuple[Candidate, ...], found: tuple[Integral, ...]
-) -> tuple[Step, ...]:
+    model: Model, pieces: list[Derived], candidates: tuple[Candidate, ...], found: tuple[Integral, ...],
+    completions: Completions,
+) -> tuple[Step, ...]:  # fmt: skip
     """The derivation to read; a formula too long to be put in readable form does not keep anybody from the fit."""
     try:
         with deadline(SECONDS_TO_WRITE):
-            return derivation_steps(model, pieces, candidates, found)
+            return derivation_steps(model, pieces, candidates, found, completions.steps())
     except DeadlineExceeded:
         said = f"the formulas of this model are too long to be written out in {SECONDS_TO_WRITE:g} seconds"
         return (Step("complete-data log-likelihood", model.name, "", "", said),)
 
 
-def verified_updates(pieces: list[Derived], model: Model) -> tuple[Candidate, ...]:
-    """The M-step, every rule without iteration checked; one that fails gives way to Newton's method."""
+def _updates(
+    pieces: list[Derived], model: Model, cut_values: CutValues
+) -> tuple[tuple[Candidate, ...], Completions]:
+    """The M-step, and which cut laws it completes by expected statistics: those that hidden variables choose among and
+    whose parameters then all have updates without iteration. Others are climbed as they are, by their observed-data
+    likelihood.
+    """
+    found = {} if cut_values == "observed" else completed(pieces, model)
+    if not found:
+        return verified_updates(pieces, model), Completions({}, {})
+    without = verified_updates(pieces, model)
+    closed = {name: item for name, item in found.items() if isinstance(item, Completed)}
+    why = {name: item for name, item in found.items() if isinstance(item, str)}
+    wanted = cut_values == "expected"
+    chosen = {name: item for name, item in closed.items() if wanted or waits_for_others(item.stored, model)}
+    why |= dict.fromkeys(closed.keys() - chosen.keys(), ALONE)
+    if not chosen:
+        return without, Completions({}, why)
+    trial = Completions(chosen, {})
+    candidates = verified_updates([trial.read(piece) for piece in pieces], model, frozenset(chosen))
+    iterated = {name for c in candidates if c.update.rule == "newton" for name in c.update.parameters}
+    kept = {}
+    for name, item in chosen.items():
+        still = sorted(item.read.parameters & iterated)
+        if still:
+            why[name] = f"{', '.join(still)}: the update would need iteration all the same"
+        else:
+            kept[name] = item
+    if len(kept) < len(chosen):
+        last = Completions(kept, why)
+        candidates = verified_updates([last.read(piece) for piece in pieces], model, frozenset(kept)) if kept else without
+    return candidates, Completions(kept, why)
+
+
+def verified_updates(
+    pieces: list[Derived], model: Model, completions: frozenset[str] = frozenset()
+) -> tuple[Candidate, ...]:
+    """The M-step, every rule without iteration checked; one that fails gives way to Newton's method. What `completions`
+    contribute has the form of values that are seen, on which the check is made.
+    """
     candidates = derive_updates(pieces, model)
-    verdicts = verify(candidates, [piece.piece for piece in pieces], model)
+    checked = [_without(candidate, completions) for candidate in candidates]
+    verdicts = verify(checked, [piece.piece for piece in pieces], model)
     failed = {verdict.parameter: FAILED for verdict in verdicts if not verdict.passed}
     if failed:
         candidates = derive_updates(pieces, model, failed)
     remarks = {verdict.parameter: verdict.remark for verdict in verdicts if verdict.passed}
     return tuple(_remarked(candidate, remarks) for candidate in candidates)
+
+
+def _without(candidate: Candidate, completions: frozenset[str]) -> Candidate:
+    own = tuple(c for c in candidate.update.contributions if c.piece not in completions)
+    return replace(candidate, update=replace(candidate.update, contributions=own))
 
 
 def _remarked(candidate: Candidate, remarks: dict[str, str]) -> Candidate:

@@ -23,6 +23,7 @@ from emdsl.derive.matrix_priors import (
     split_arrays,
     units_text,
 )
+from emdsl.derive.normal_laws import normal_law
 from emdsl.derive.printing import source
 from emdsl.derive.separation import Separated, centre, separate
 from emdsl.derive.splitting import Part, split_branch
@@ -206,7 +207,8 @@ def _scalar(log_density: Any, symbols: Symbols, common: dict[str, Any]) -> Deriv
         piece = Piece(
             form="rows", atoms=tuple(symbols.atoms), knowns=tuple(symbols.knowns), log_density=source(log_density),
             gradient=_gradient(log_density, atoms), hessian=_hessian(log_density, atoms),
-            quadratic=quadratic_in_columns(log_density, symbols), **common,
+            quadratic=quadratic_in_columns(log_density, symbols),
+            law=normal_law(log_density, symbols, common["target"]), **common,
         )  # fmt: skip
         return Derived(piece, log_density, atoms, tuple(symbols.known_symbols), (), log_density, None)
     centred = centre(log_density, found, rows, lambda: _fresh_shift(symbols))

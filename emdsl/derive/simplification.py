@@ -17,6 +17,8 @@ MOST_OPERATIONS = 40
 
 def as_written(piece: Derived) -> Derived:
     """The piece with its log-density in one row, uncentred, in the place of its part of Q."""
+    if piece.piece.completion is not None:
+        return piece
     return replace(piece, quantity=piece.raw, statistics=())
 
 

@@ -22,12 +22,13 @@ from emdsl.ir.model import Factor, Map, Model
 
 
 def derivation_steps(
-    model: Model, pieces: Sequence[Derived], candidates: Sequence[Candidate], found: Sequence[Integral] = ()
-) -> tuple[Step, ...]:
+    model: Model, pieces: Sequence[Derived], candidates: Sequence[Candidate], found: Sequence[Integral] = (),
+    completions: Sequence[Step] = (),
+) -> tuple[Step, ...]:  # fmt: skip
     """The whole derivation. Every formula is one line (or several) of plain text that stands by itself.
 
     Rules, in order: `complete-data log-likelihood`, `log-density`, `predictor`, `prior`, `separation`, `posterior`,
-    `selection`, `statistics`, `Q`, and for each update the name of its rule.
+    `selection`, `completion`, `statistics`, `Q`, and for each update the name of its rule.
     """
     reading = Reading(model, tuple(pieces))
     expected = [*_q_steps(reading)]
@@ -44,6 +45,7 @@ def derivation_steps(
         *integral_steps(found, reading),
         *posterior_steps(model, reading, integrated_laws(found, model)),
         *selection_steps(model, reading),
+        *completions,
         *_statistic_steps(reading),
         *expected,
         *updates,
@@ -273,7 +275,9 @@ def _q_steps(reading: Reading) -> Iterator[Step]:
         if piece.piece.prior:
             continue
         if piece.separation is None:
-            text = reading.sum_text(scope, {}, _wrapped_sum(_log_density(piece, reading)))
+            whole = piece.piece.completion is not None
+            density = reading.text(piece, piece.quantity) if whole else _log_density(piece, reading)
+            text = reading.sum_text(scope, {}, _wrapped_sum(density))
             yield Step("Q", piece.piece.factor, "", text)
             continue
         cell = _cell(piece, reading)

@@ -74,6 +74,36 @@ class Shift:
     base: str
 
 
+@dataclass(frozen=True)
+class NormalLaw:
+    """The law of a hidden number as `Normal(mean, sqrt(variance))`, read off a log-density that is quadratic in it.
+
+    `mean` is affine in other hidden numbers, `variance` free of them; `constant` is what the log-density has beyond
+    that of a normal law, free of parameters. `mean_slopes` and `variance_slopes` are the derivatives in the piece's
+    atoms. Formulas over the atoms and knowns of the piece.
+    """
+
+    mean: str
+    variance: str
+    constant: str
+    mean_slopes: tuple[str, ...]
+    variance_slopes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What the M-step makes of a piece that holds the log-probability of an event: the expected log-density of the value
+    itself, `log_density`, over atoms, knowns and the expected statistics `symbols`, which `expected` gives at the theta
+    of the E-step. Derivatives as of a piece.
+    """
+
+    symbols: tuple[str, ...]
+    expected: tuple[str, ...]
+    log_density: str
+    gradient: tuple[str, ...]
+    hessian: tuple[tuple[int, int, str], ...]
+
+
 Form = Literal["separable", "rows", "log-sum-exp", "gaussian", "stationary", "arrays"]
 
 
@@ -126,6 +156,8 @@ class Piece:
     arrays: ArrayPrior | None = None
     argument: bool = False
     multiplier: Expression | None = None
+    law: NormalLaw | None = None
+    completion: Completion | None = None
 
 
 @dataclass(frozen=True)

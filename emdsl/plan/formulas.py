@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from emdsl.ir.derivation import Piece, Update
+from emdsl.ir.derivation import Completion, Piece, Update
 from emdsl.ir.identifiers import identifier
 
 _NAME = re.compile(r"[^\W\d]\w*")
@@ -29,6 +29,9 @@ def assigned(piece: Piece, used: set[str], *, place: str = "here") -> list[str]:
     for known in piece.knowns:
         if known.symbol in used:
             lines.append(f"    {known.symbol} = {place}.knowns[{known.symbol!r}]")
+    if piece.completion is not None:
+        expected = [symbol for symbol in piece.completion.symbols if symbol in used]
+        lines += [f"    {symbol} = {place}.knowns[{symbol!r}]" for symbol in expected]
     for shift in piece.shifts:
         for symbol in (shift.centre, shift.scale):
             if symbol in used:
@@ -72,20 +75,62 @@ def density_function(piece: Piece) -> list[str]:
     return [*lines, f"    return {piece.log_density}"]
 
 
+def law_functions(piece: Piece) -> list[str]:
+    """`law_PIECE(theta, flat, here)`: mean and variance of a hidden number's normal law by cell and row,
+    and what its log-density has besides;
+    `mean_slopes_` and `variance_slopes_PIECE(theta, flat, here, S)`: their derivatives in the atoms.
+    """
+    assert piece.law is not None
+    lines: list[str] = []
+    for kind, arguments, sources in (
+        ("law", "theta, flat, here", (piece.law.mean, piece.law.variance, piece.law.constant)),
+        ("mean_slopes", "theta, flat, here, S", piece.law.mean_slopes),
+        ("variance_slopes", "theta, flat, here, S", piece.law.variance_slopes),
+    ):
+        lines += [
+            f"def {kind}_{identifier(piece.name)}({arguments}):",
+            *assigned(piece, names_in(*sources)),
+            f"    return ({', '.join(sources)}{',' if len(sources) == 1 else ''})" if sources else "    return ()",
+            "",
+            "",
+        ]
+    return lines[:-2]
+
+
 def derivative_functions(piece: Piece) -> list[str]:
     """`value_`, `gradient_` and `hessian_PIECE(theta, flat, here, S)`: of the piece's part of Q in its atoms."""
-    name = identifier(piece.name)
     value = piece.log_density
     if piece.form == "separable":
         value = " + ".join(f"S{j} * ({term.eta})" for j, term in enumerate(piece.terms))
+    return _derivatives(piece, "", value, piece)
+
+
+def completion_functions(piece: Piece) -> list[str]:
+    """`expected_PIECE(theta, flat, here)`: the expected statistics of the value of which only an event is known; and
+    `completed_value_`, `completed_gradient_` and `completed_hessian_PIECE` of the expected log-density.
+    """
+    found = piece.completion
+    assert found is not None
+    lines = [
+        f"def expected_{identifier(piece.name)}(theta, flat, here):",
+        *assigned(piece, names_in(*found.expected)),
+        f"    return ({', '.join(found.expected)},)",
+        "",
+        "",
+    ]
+    return [*lines, *_derivatives(piece, "completed_", found.log_density, found)]
+
+
+def _derivatives(piece: Piece, prefix: str, value: str, of: Piece | Completion) -> list[str]:
+    name = identifier(piece.name)
     lines: list[str] = []
     for kind, sources in (
         ("value", (value,)),
-        ("gradient", piece.gradient),
-        ("hessian", tuple(source for _, _, source in piece.hessian)),
+        ("gradient", of.gradient),
+        ("hessian", tuple(source for _, _, source in of.hessian)),
     ):
         lines += [
-            f"def {kind}_{name}(theta, flat, here, S):",
+            f"def {prefix}{kind}_{name}(theta, flat, here, S):",
             *_statistics(piece, sources),
             *assigned(piece, names_in(*sources)),
         ]

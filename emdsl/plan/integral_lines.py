@@ -28,6 +28,9 @@ def integral_lines(derivation: Derivation, program: Program | None) -> Iterator[
         else:
             bound = next(item for item in program.integrals.values() if item.integral.latents == integral.latents)
             yield f"  {_cost(bound, program.bound)}"
+            if bound.name in program.pooled:
+                groups = count_of(program.pooled[bound.name].groups, "group")
+                yield f"  {groups} of units with one precision: fitted from second moments, which are summed once"
 
 
 def _method(integral: Integral, model: Model) -> str:

@@ -26,6 +26,7 @@ from emdsl.plan.matrices import bind_hidden_gaussian
 from emdsl.plan.moment_piece import moment_piece
 from emdsl.plan.monte_carlo import FIRST_PAIRS, MonteCarlo
 from emdsl.plan.named import POINT, ROW
+from emdsl.plan.normal_laws import bind_laws
 from emdsl.plan.share_piece import share_piece
 from emdsl.plan.unit_kernel import KernelUnits
 from emdsl.plan.unit_quadrature import FIRST_COUNT, MOST_VARIABLES, QuadratureUnits
@@ -128,7 +129,7 @@ def bind_integral(
     if integral.kernel == SHARES:
         return _shares(integral, own, rows, binder, module, (level, axes, hidden))
     found = tuple(_piece(item, binder, module, hidden, some) for item, some in zip(own, rows, strict=True))
-    method = _method(integral, found, binder, (level, steps), hidden)
+    method = _method(integral, found, binder, (level, steps), hidden, module)
     return BoundIntegral(integral, level, axes, hidden, bound.levels[level].size, found, method)
 
 
@@ -245,7 +246,7 @@ def _crossed_piece(
     rows = Rows(np.arange(len(whole) + 1), None, inner_weights(layout.home, item.level), whole)
     if item.piece.form == "gaussian":
         law = bind_hidden_gaussian(item.piece, item.axes, binder, vector_data(len(sites), hidden, 0.0))
-        return VectorPiece(name, item, law, sites, hidden, rows)
+        return VectorPiece(name, item, law, sites, hidden, rows, binder.layout.offsets)
     density = _density(item, module)
     if each:
         return EachPiece(name, item, binder, density, sites, hidden, rows)
@@ -267,14 +268,15 @@ def _piece(item: BoundPiece, binder: PieceBinder, module: Any, hidden: tuple[int
     name = item.piece.name
     if item.piece.form == "gaussian":
         data = vector_data(len(sites), hidden, 0.0)
-        return VectorPiece(name, item, bind_hidden_gaussian(item.piece, item.axes, binder, data), sites, hidden, rows)
+        law = bind_hidden_gaussian(item.piece, item.axes, binder, data)
+        return VectorPiece(name, item, law, sites, hidden, rows, binder.layout.offsets)
     density = _density(item, module)
     return moment_piece(LatentPiece(name, item, binder, density, sites, hidden, rows))
 
 
 def _method(
     integral: Integral, pieces: tuple[AnyPiece, ...], binder: PieceBinder, levels: tuple[int, int],
-    hidden: tuple[int, ...],
+    hidden: tuple[int, ...], module: Any,
 ) -> Method:  # fmt: skip
     bound = binder.bound
     _, steps = levels
@@ -289,7 +291,8 @@ def _method(
     if integral.lag:
         ties = ChainTies(order, shape, np.ascontiguousarray(bound.levels[steps].starts), integral.lag)
     if integral.method == "gaussian":
-        return GaussianMethod(pieces, own_laws, ties)
+        laws = bind_laws(pieces, own_laws, order, shape, integral.lag, module)
+        return GaussianMethod(pieces, own_laws, ties, laws)
     if integral.method == "monte-carlo" or integral.lag or len(order) > MOST_VARIABLES:
         return _sampled(integral, pieces, own_laws, ties, binder)
     slots = tuple(tuple(order[site] for site in piece.sites) for piece in pieces)

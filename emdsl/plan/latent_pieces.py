@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Protocol
@@ -168,7 +168,9 @@ def sites_of(piece: BoundPiece, binder: PieceBinder) -> tuple[Site, ...]:
 
 @dataclass(frozen=True)
 class VectorPiece:
-    """The multivariate normal law of a hidden vector, by its monomials."""
+    """The multivariate normal law of a hidden vector, by its monomials. `offsets` says where each parameter begins in
+    the vector of all.
+    """
 
     name: str
     bound: BoundPiece
@@ -176,6 +178,7 @@ class VectorPiece:
     sites: tuple[Any, ...]
     hidden: tuple[int, ...]
     rows: Rows
+    offsets: Mapping[str, int]
 
     def log_density(self, theta: Theta, v: Array, values: Array) -> Array:
         """`(*cells, points, rows)` at `values` `(slots, *cells, points, rows)`."""
@@ -194,16 +197,22 @@ class VectorPiece:
         bend = np.zeros((d, d, *eta.shape[:-1]))
         for k, (i, j) in enumerate(zip(first, second, strict=True)):
             bend[i, j] = bend[j, i] = eta[..., 1 + d + k] * (2.0 if i == j else 1.0)
-        count = self.rows.summed(np.ones(self.rows.count))
         slope = np.moveaxis(eta[..., 1 : 1 + d], -1, 0)[..., None]
         full = slope + np.einsum("ij...,j...u->i...u", bend, centre)
         value = eta[..., 0, None] + (0.5 * (slope + full) * centre).sum(axis=0)
+        count = self._count(centre.shape[-1])
         return Quadratic(value * count, full * count, bend[..., None] * count, by_row=False)
+
+    def _count(self, units: int) -> Array:
+        """How many vectors each unit has."""
+        if self.rows.unit is None and self.rows.weights is None:
+            return np.ones(units)
+        return self.rows.summed(np.ones(self.rows.count))
 
     def posterior(self, mean: Array, covariance: Array, weights: Array, *, by_row: bool = True) -> Array:
         """Expected monomials `(*cells, monomials)` under a normal posterior."""
         first, second = np.triu_indices(len(mean))
-        count = self.rows.summed(np.ones(self.rows.count))
+        count = self._count(mean.shape[-1])
         products = covariance[first, second] + mean[first] * mean[second]
         monomials = np.concatenate([np.ones((1, *mean.shape[1:])), mean, products])
         return np.asarray(np.einsum("...u,m...u->...m", weights * count, monomials))

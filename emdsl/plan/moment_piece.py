@@ -99,6 +99,10 @@ class MomentPiece:
 
     def quadratic(self, theta: Theta, v: Array, centre: Array, spread: Array) -> Quadratic:
         """The log-density summed in each unit, a quadratic of the hidden numbers at `centre` `(q, *cells, units)`."""
+        return self.by_moments(theta, v, centre, spread) or self.plain.quadratic(theta, v, centre, spread)
+
+    def by_moments(self, theta: Theta, v: Array, centre: Array, spread: Array) -> Quadratic | None:
+        """The same from moments alone; None where rounding would eat its digits."""
         form = self._form(theta, v, *self._cloud(centre, spread))
         value, size = np.zeros(centre.shape[1:]), 0.0
         gradient, hessian = np.zeros(centre.shape), np.zeros((len(centre), *centre.shape))
@@ -118,14 +122,14 @@ class MomentPiece:
         slope = gradient + np.einsum("ij...,j...->i...", hessian, centre)
         value = value + (gradient * centre).sum(axis=0) + 0.5 * (centre * (slope - gradient)).sum(axis=0)
         if not size * ROUNDING < LOST * (1.0 + abs(float(value.sum()))):
-            return self.plain.quadratic(theta, v, centre, spread)
+            return None
         return Quadratic(value, slope, hessian, by_row=False)
 
     def _by_site(self, i: int, j: int, coefficient: Array, moment: Array) -> Iterator[tuple[int, int, Array, Array]]:
         """The elements of a pair of columns, together where they have the same hidden numbers: sites, coefficients
         `(*cells, elements)`, moments `(elements, units)`.
         """
-        first, second = self._site(i), self._site(j)
+        first, second = self.site(i), self.site(j)
         pairs = np.stack([np.broadcast_to(first, moment.shape[:1]), np.broadcast_to(second, moment.shape[:1])])
         if (pairs == pairs[:, :1]).all():
             yield int(pairs[0, 0]), int(pairs[1, 0]), coefficient, moment
@@ -134,7 +138,8 @@ class MomentPiece:
             some = slice(element, element + 1)
             yield int(pairs[0, element]), int(pairs[1, element]), coefficient[..., some], moment[some]
 
-    def _site(self, i: int) -> Codes:
+    def site(self, i: int) -> Codes:
+        """The hidden numbers of a column by element, NONE where it has none; column 0 is the constant."""
         return np.array([NONE]) if i == 0 else self.columns[i - 1].site
 
     def _cloud(self, centre: Array, spread: Array) -> tuple[Array, Array]:
@@ -318,7 +323,7 @@ def _column(plain: LatentPiece, expression: Expression, over: tuple[Binder, ...]
     scale = np.where(scale > 0, scale, 1.0)
     site = np.full(len(data), NONE)
     if reference is not None:
-        site = _site(reference, plain, evaluator, elements, over, place)
+        site = sites_by_element(reference, plain, evaluator, elements, over, place)
     return Column(expression, place, (data - centre[:, None]) / scale[:, None], centre, scale, site)
 
 
@@ -337,7 +342,7 @@ def _parts(expression: Expression, binder: Any) -> tuple[VariableRef | None, Exp
     return None, expression
 
 
-def _site(
+def sites_by_element(
     reference: VariableRef, plain: LatentPiece, evaluator: Evaluator, elements: tuple[int, ...],
     over: tuple[Binder, ...], place: tuple[int, ...],
 ) -> Codes:  # fmt: skip

@@ -18,7 +18,9 @@ from emdsl.plan.array_priors import array_parts, assembly_of
 from emdsl.plan.degeneracy import degenerate
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.named import START
+from emdsl.plan.normal_laws import exact_scores
 from emdsl.plan.program import Program
+from emdsl.plan.reflection import off_the_saddle, reflections
 from emdsl.plan.spaces import make_spaces
 from emdsl.plan.unseen import check_conditions
 from emdsl.runtime.assembly import Assembly, assemble_gradient
@@ -91,6 +93,7 @@ class BoundProblem:
         #: Elements that no row can touch, by parameter.
         self.untouched: dict[str, NDArray[np.bool_]] = {}
         self._given = (fix or {}, init or {})
+        self._mirrors = reflections(derivation.model)
         # What is hidden, and so the pieces, may depend on the data.
         self.derivation = derivation = self.program.derivation
         self.model = derivation.model
@@ -106,6 +109,9 @@ class BoundProblem:
         self._arrays = {} if batch else array_parts(self.program)
         # A batch only climbs: it needs neither scores nor the groups that Newton's method updates.
         self.assemblies = [] if batch else self._assemblies()
+        self._completions = {} if batch else {
+            name: self._point_assembly(self.program.pieces[name]) for name in self.program.completions
+        }  # fmt: skip
         self._groups = {
             update.parameters: self._group(update) for update in derivation.updates if not batch and iterated(update)
         }
@@ -143,6 +149,12 @@ class BoundProblem:
         lead = () if self.batch is None else (self.batch,)
         return {name: np.broadcast_to(value, (*lead, *value.shape)).copy() for name, value in self._start.items()}
 
+    def beside_saddle(self, theta: Theta, statistics: Any) -> dict[str, Array] | None:
+        """A start beside theta, where by symmetry the multipliers of some hidden number have no slope at 0; else None."""
+        declared = {p.name for p in self.model.parameters if p.init is not None}
+        open_ = [item for item in self._mirrors if not declared & {name for name, _ in item.parameters}]
+        return off_the_saddle(theta, self.gradient(theta, statistics), open_, self.spaces) if open_ else None
+
     def expect(self, theta: Theta) -> Expectation:
         """The E-step."""
         loglik, statistics = self.program.expect(theta)
@@ -178,7 +190,7 @@ class BoundProblem:
         """
         numbers = sum(size for size in self.program.sizes.values()) + self.program.bound.levels[-1].size
         potentials = sum(size * self.program.bound.levels[level].size for _, level, size in self.program.latents)
-        if self.program.integrals or potentials * count > MOST_POTENTIALS:
+        if self.program.integrals or self.program.completions or potentials * count > MOST_POTENTIALS:
             return None
         fixed_mean = self.program.gaussians and any(space.fixed.any() for space in self.spaces)
         if (
@@ -305,7 +317,8 @@ class BoundProblem:
 
     def _group(self, update: Update) -> Group:
         spaces = tuple(self._space[name] for name in update.parameters)
-        members: list[Any] = [item for item in self.assemblies if item.touches(set(update.parameters))]
+        climbed = [self._completions.get(item.data.name, item) for item in self.assemblies]
+        members: list[Any] = [item for item in climbed if item.touches(set(update.parameters))]
         wholes = [
             GaussianPart(name, piece, dict(self.program.layout.offsets))
             for name, piece in self.program.gaussians.items()
@@ -317,17 +330,30 @@ class BoundProblem:
     # --- score --------------------------------------------------------------------------------------------------------
 
     def gradient(self, theta: Theta, statistics: Any) -> dict[str, Array]:
-        """The gradient of Q plus log prior in the array elements."""
+        """The gradient of Q plus log prior in the array elements; that of the laws of hidden numbers by their
+        multipliers, where theta is that of the E-step."""
         with np.errstate(all="ignore"):
             v = self.program.vector(theta)
-            out = assemble_gradient(self.assemblies, theta, v, statistics)
+            exact = exact_scores(statistics, v)
+            statistics = self._weights(statistics)
+            out = assemble_gradient([a for a in self.assemblies if a.data.name not in exact], theta, v, statistics)
+            for score in exact.values():
+                score.gradient(theta, v, out)
             parts = self.program.layout.split(out)
             for name, piece in self.program.gaussians.items():
+                if name in exact:
+                    continue
                 in_mean, in_covariance = gaussian_gradient(piece, statistics[name], theta)
                 if in_mean is not None:
                     parts[piece.mean_name] = parts[piece.mean_name] + in_mean
                 parts[piece.covariance.parameter] = parts[piece.covariance.parameter] + in_covariance
             return parts
+
+    def _weights(self, statistics: Any) -> dict[str, Any]:
+        """The statistics with plain posterior weights of the pieces that the M-step completes."""
+        return {
+            name: item.weights if name in self.program.completions else item for name, item in statistics.items()
+        }
 
     def unit_gradients(self, theta: Theta) -> tuple[dict[str, Array], Array]:
         """The score of each outermost unit by parameter, `(units, *shape)`, priors left out, and the units' weights."""
@@ -372,11 +398,13 @@ class BoundProblem:
 
     def _point_assembly(self, item: BoundPiece) -> PointAssembly:
         piece, module = item.piece, self.program.module
+        prefix, of = ("", piece) if piece.completion is None else ("completed_", piece.completion)
+        kinds = ("value", "gradient", "hessian")
         return PointAssembly(
             data=item.data,
             names=tuple(tuple(term.parameter.name for term in atom.terms) for atom in piece.atoms),
-            formulas=tuple(getattr(module, f"{kind}_{item.name}") for kind in ("value", "gradient", "hessian")),
-            hessian_entries=tuple((i, j) for i, j, _ in piece.hessian),
+            formulas=tuple(getattr(module, f"{prefix}{kind}_{item.name}") for kind in kinds),
+            hessian_entries=tuple((i, j) for i, j, _ in of.hessian),
             reduced=piece.form == "log-sum-exp",
             sign=piece.sign,
             offsets=self.program.layout.offsets,

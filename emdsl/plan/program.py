@@ -17,6 +17,7 @@ from emdsl.plan.blocks import make_blocks
 from emdsl.plan.counts import counted_variables
 from emdsl.plan.crossing import crossed_sum
 from emdsl.plan.elimination import Eliminator, Passes
+from emdsl.plan.gaussian_method import GaussianMethod
 from emdsl.plan.integrals import bind_integral
 from emdsl.plan.latent_pieces import VectorPiece
 from emdsl.plan.leaves import coded_table, codes_of, leaf_statistics, static_table
@@ -43,6 +44,7 @@ from emdsl.plan.nodes import (
     Take,
     in_order,
 )
+from emdsl.plan.pooled_units import pooled
 from emdsl.plan.preparation import prepared
 from emdsl.plan.pruning import Choice, find_prunings, pruned_sum, states_of
 from emdsl.plan.source import formula_source, program_source
@@ -51,6 +53,7 @@ from emdsl.plan.vectors import bind_vector
 from emdsl.runtime.carriers import Block, RowTable
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.fused import fused_tables
+from emdsl.runtime.integrals.points import PointWeights
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE
 from emdsl.runtime.openings import FirstWindows
 from emdsl.runtime.problem import Array, Theta
@@ -104,6 +107,13 @@ class Program:
                 for item in derivation.integrals
             )
         }
+        #: Of integrals whose units share precisions, those over a few units in place of all, for sums over all units.
+        self.pooled = {} if derivation.model.givens else {
+            name: found
+            for name, item in self.integrals.items()
+            if isinstance(item.method, GaussianMethod)
+            and (found := pooled(item.method, self._unit_weights(item.level))) is not None
+        }  # fmt: skip
         arguments = (derivation.model, bound, list(self.pieces.values()), list(self.maps.values()))
         #: Integrals across the whole data set: their evidence is a number where no hidden variable is around them.
         self.whole = tuple(item for item in self.integrals.values() if item.level == 0 and not item.axes)
@@ -122,6 +132,12 @@ class Program:
         self.source = program_source(derivation, self.root, self.random_root)
         self.module = load_module(self.source)
         self._bind_statistics()
+        #: Of each piece that is completed by expected statistics: their symbols, and what gives them.
+        self.completions = {
+            name: (item.piece.completion.symbols, getattr(self.module, f"expected_{item.name}"))
+            for name, item in self.pieces.items()
+            if item.piece.completion is not None
+        }
         self.nodes, self.random_nodes = in_order(self.root), in_order(self.random_root)
         self.constants = self._constants(self.root)
         self.random_constants = self._constants(self.random_root)
@@ -292,7 +308,10 @@ class Program:
         with np.errstate(all="ignore"):
             v = self.vector(theta)
             etas = self.etas(theta, v)
-            tables = {node.number: self.table_of(node, theta, v, etas) for node in self.nodes}
+            tables = {
+                node.number: self._pooled_table(node, theta, v, None) or self.table_of(node, theta, v, etas)
+                for node in self.nodes
+            }
             total, found = self.sweep(tables, self.blocks)
             if self.laid:
                 total = np.where(too_narrow(self, tables), -np.inf, total)
@@ -300,7 +319,14 @@ class Program:
                 evidence = integral.method.evidence(theta, v)
                 total = total + evidence.forward(slice(0, 1))[0]
                 found.update(evidence.statistics(np.ones(1)))
-            return total, self._at_points(found, self.nodes, tables)
+            return total, self._completed(self._at_points(found, self.nodes, tables), theta, v)
+
+    def _pooled_table(self, node: Node, theta: Theta, v: Array, rng: np.random.Generator | None) -> Any:
+        """The leaf of an integral over a few units in place of all; None for any other node."""
+        if not isinstance(node, RowDensity) or node.piece not in self.pooled:
+            return None
+        found = self.pooled[node.piece]
+        return found.evidence(theta, v) if rng is None else found.drawn(theta, v, rng)
 
     def table_of(self, node: Node, theta: Theta, v: Array, etas: dict[str, Array]) -> Any:
         """What a leaf of the program looks its log-factors up in, at theta."""
@@ -324,7 +350,8 @@ class Program:
                 for name, eta in self.etas(theta, v).items()
             }
             tables = {
-                n.number: self._table(n, theta, v, etas, blank=not self._counted & _pieces_of(n), rng=rng)
+                n.number: self._pooled_table(n, theta, v, rng)
+                or self._table(n, theta, v, etas, blank=not self._counted & _pieces_of(n), rng=rng)
                 for n in self.random_nodes
             }
             constants = Constants(self.random_constants)
@@ -337,7 +364,15 @@ class Program:
             found = self._sweep(self.random_nodes, tables, constants, run, blocks)[1]
             for integral in self.whole:
                 found.update(integral.method.drawn(theta, v, rng).statistics(np.ones(1)))
-            return self._at_points(found, self.random_nodes, tables)
+            return self._completed(self._at_points(found, self.random_nodes, tables), theta, v)
+
+    def _completed(self, found: dict[str, Any], theta: Theta, v: Array) -> dict[str, Any]:
+        """The statistics, values of which only an event is known having their expectations at theta."""
+        for name, (symbols, expected) in self.completions.items():
+            data = self.pieces[name].data
+            knowns = dict(zip(symbols, expected(theta, v, data), strict=True))
+            found[name] = PointWeights(found[name], replace(data, knowns={**data.knowns, **knowns}))
+        return found
 
     def _at_points(self, found: dict[str, Any], nodes: tuple[Node, ...], tables: dict[int, Any]) -> dict[str, Any]:
         """The statistics with those of every integral's pieces in place of the posterior weights of its cells."""

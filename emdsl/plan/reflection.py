@@ -1,4 +1,5 @@
-"""The sign of a hidden number: where it may be turned together with what it is multiplied by, most of that is positive.
+"""The sign of a hidden number: where it may be turned together with what it is multiplied by, most of that is positive;
+and a start that is no saddle point.
 
 A factor and its loadings, an ability and its discriminations, have the same likelihood with both signs turned. Of the
 two the one with the larger sum is shown. Whether the likelihood is the same is asked of the likelihood itself.
@@ -79,6 +80,48 @@ def turned(theta: Theta, reflection: Reflection, spaces: Sequence[Space]) -> Ite
         for other, index in parts:
             new[other][index] = -new[other][index]
         yield new
+
+
+def off_the_saddle(
+    theta: Theta, gradient: Theta, mirrors: Sequence[Reflection], spaces: Sequence[Space]
+) -> dict[str, Array] | None:
+    """Theta with multipliers of hidden numbers away from 0, where all of one number are 0 and without slope: by symmetry,
+    so that a climb would never, or late, leave it. None where there is no such number.
+
+    The multipliers of a number, or of the first element of an array, become about HALF; those of further elements
+    alternate, as cosines do, so that no two elements are alike.
+    """
+    by_name = {space.name: space for space in spaces}
+    steepest = max((float(np.abs(slope).max(initial=0.0)) for slope in gradient.values()), default=0.0)
+    new = {name: np.array(value, dtype=float) for name, value in theta.items()}
+    moved = False
+    for mirror in mirrors:
+        names = [name for name, _ in mirror.parameters]
+        if any(by_name[name].fixed.any() or np.any(theta[name]) for name in names):
+            continue
+        if any(np.abs(gradient[name]).max(initial=0.0) > 1e-9 * (1.0 + steepest) for name in names):
+            continue
+        for name, axis in mirror.parameters:
+            new[name][...] = _uneven(np.shape(theta[name]), axis)
+            moved = True
+    return new if moved else None
+
+
+#: Where multipliers begin that would begin at a saddle point.
+HALF = 0.5
+
+
+def _uneven(shape: tuple[int, ...], axis: int | None) -> Array:
+    """Numbers about HALF; along `axis`, the elements of the hidden array, cosines of more and more waves."""
+    lead = 1 if axis is None else shape[axis]
+    rest = int(np.prod(shape)) // max(lead, 1)
+    place = (np.arange(rest) + 0.5) / rest
+    waves = np.cos(np.pi * np.arange(lead)[:, None] * place)
+    table = HALF * waves * (1.0 + 0.3 * np.sin(1.0 + np.arange(rest)))
+    if axis is None:
+        return np.asarray(table.reshape(shape))
+    others = [size for k, size in enumerate(shape) if k != axis]
+    return np.moveaxis(table.reshape(lead, *others), 0, axis)
 
 
 def _slice(array: Array, axis: int | None, k: int | None) -> tuple[slice | int, ...]:

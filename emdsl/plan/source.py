@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from emdsl.ir.derivation import Derivation
 from emdsl.plan.block_source import block_function
 from emdsl.plan.formulas import (
+    completion_functions,
     density_function,
     derivative_functions,
     eta_function,
+    law_functions,
     names_in,
     statistic_function,
     update_function,
@@ -62,14 +64,13 @@ def _further(sections: Sequence[Sequence[str]]) -> list[str]:
 
 
 def formula_source(derivation: Derivation) -> str:
-    """The part of the module that binding needs: densities at points of continuous hidden variables."""
+    """The part of the module that binding needs: densities at points of continuous hidden variables, and
+    the normal laws of these."""
     inside = {name for integral in derivation.integrals for name in integral.pieces}
     sections: list[Sequence[str]] = [HEADER.format(name="formulas").splitlines()]
-    sections += [
-        density_function(piece)
-        for piece in derivation.pieces
-        if piece.name in inside and piece.form in ("rows", "log-sum-exp")
-    ]
+    own = [piece for piece in derivation.pieces if piece.name in inside and piece.form in ("rows", "log-sum-exp")]
+    sections += [density_function(piece) for piece in own]
+    sections += [law_functions(piece) for piece in own if piece.law is not None]
     sections[0] = [*sections[0], *_further(sections[1:])]
     return "\n\n\n".join("\n".join(section) for section in sections) + "\n"
 
@@ -93,6 +94,8 @@ def program_source(derivation: Derivation, root: Node, random_root: Node) -> str
             sections.append([title, *density_function(piece)])
         if piece.form in ("separable", "rows", "log-sum-exp"):
             sections.append(derivative_functions(piece))
+        if piece.completion is not None:
+            sections.append(completion_functions(piece))
         for number, (part, _) in enumerate(parts_of(piece)):
             sections.append([*([title] if number == 0 else []), *density_function(part)])
             sections.append(derivative_functions(part))

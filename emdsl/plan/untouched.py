@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from emdsl.plan.problem import BoundProblem
 from emdsl.runtime.assembly import Assembly
+from emdsl.runtime.integrals.points import PointWeights
 from emdsl.runtime.problem import Array, Space
 
 Masks = dict[str, NDArray[np.bool_]]
@@ -36,7 +37,8 @@ def untouched(problem: BoundProblem) -> Masks:
     touched = np.zeros(layout.size)
     for item in problem.assemblies:
         if isinstance(item, Assembly):
-            _mark(item, expectation.statistics[item.data.name], touched)
+            found = expectation.statistics[item.data.name]
+            _mark(item, found.weights if isinstance(found, PointWeights) else found, touched)
     parts = layout.split(touched)
     for name in _whole(problem):
         parts[name][...] = 1.0

@@ -178,6 +178,8 @@ def fit_quietly(problem: Problem, options: FitOptions) -> FitState:
         best = found.best
     else:
         best = first_start(problem, theta0, size)
+        if options.max_iter > 0 and not options.init_given:
+            best = off_the_saddle(problem, best)
         if found is not None:
             reasons = sorted({start.reason for start in found.starts if start.reason})
             warnings.append(
@@ -210,6 +212,15 @@ def first_start(problem: Problem, theta0: dict[str, Array], size: int) -> Start:
             state,
         )
     return Start(1, iterate, 0, (), None)
+
+
+def off_the_saddle(problem: Problem, start: Start) -> Start:
+    """The start, or one beside it where the problem knows it (`problem.beside_saddle`) for a saddle point."""
+    beside = getattr(problem, "beside_saddle", None)
+    iterate = start.iterate
+    theta = None if beside is None or iterate is None else beside(iterate.theta, iterate.statistics)
+    found = None if theta is None else evaluate_if_possible(problem, theta)
+    return start if found is None else replace(start, iterate=found)
 
 
 def conclude(

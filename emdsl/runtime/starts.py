@@ -22,6 +22,8 @@ CONTINUED = 5
 LONG = 200
 #: … and of one that is continued to see whether it comes to the best optimum too.
 ENOUGH = 60
+#: What the best start may gain by being continued and still be taken to have been on the same slope as others.
+CLOSE = 1e-2
 #: The gain of an iteration below which a start within `same_optimum` of a known optimum is taken to be at it.
 CREEP = 1e-4
 #: Up to so many coordinates Newton's method tells a plateau from an optimum.
@@ -77,8 +79,12 @@ class Search:
         )
 
     def at_best(self, value: float) -> int:
-        """How many starts came within `same_optimum` of the objective `value`."""
-        return sum(bool(start.value >= value - same_optimum(value)) for start in self.starts)
+        """How many starts came within `same_optimum` of the objective `value`, the best start's end; where that start
+        was less than CLOSE below, of where it stood: towards a boundary all of them crawl.
+        """
+        best = self.starts[0].value
+        least = best if value - best < CLOSE else value
+        return sum(bool(start.value >= min(least, value) - same_optimum(value)) for start in self.starts)
 
 
 def same_optimum(value: float) -> float:

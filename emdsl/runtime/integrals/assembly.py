@@ -35,20 +35,18 @@ class PointAssembly:
 
     def _at(self, statistics: PointWeights) -> Assembly:
         kept = statistics.assembled
-        if not kept:
+        if self.formulas not in kept:
             data = statistics.data
-            kept.append(
-                Assembly(
-                    data=data,
-                    names=self.names,
-                    formulas=self.formulas,
-                    hessian_entries=self.hessian_entries,
-                    places=tuple(make_place(data, i, self.offsets) for i in range(len(self.names))),
-                    reduced=self.reduced,
-                    sign=self.sign,
-                )
+            kept[self.formulas] = Assembly(
+                data=data,
+                names=self.names,
+                formulas=self.formulas,
+                hessian_entries=self.hessian_entries,
+                places=tuple(make_place(data, i, self.offsets) for i in range(len(self.names))),
+                reduced=self.reduced,
+                sign=self.sign,
             )
-        found: Assembly = kept[0]
+        found: Assembly = kept[self.formulas]
         return found
 
     def value(self, theta: Theta, v: Array, statistics: PointWeights) -> float:

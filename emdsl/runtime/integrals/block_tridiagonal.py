@@ -1,4 +1,4 @@
-"""Symmetric positive definite block-tridiagonal systems by cyclic reduction, with the blocks of the inverse.
+"""Symmetric block-tridiagonal systems by cyclic reduction, with the blocks of the inverse.
 
 Buzbee, Golub and Nielson (1970). Blocks of odd number are eliminated at once; what is left is a system of half the
 length. On the way back the blocks of the inverse on the diagonal and beside it follow (Takahashi, Fagan and Chin 1973).
@@ -27,17 +27,18 @@ class BlockLaw:
     log_pivots: Array
 
 
-def solve(diagonal: Array, upper: Array, right: Array) -> BlockLaw:
+def solve(diagonal: Array, upper: Array, right: Array, *, definite: bool = True) -> BlockLaw:
     """`diagonal` `(*cells, n, s, s)`; `upper` `(*cells, n, s, s)` ties a block to the next (the last is not read);
     `right` `(*more, *cells, n, s)`, solved for each of `more`. Raises LinAlgError where the matrix is not positive
-    definite.
+    definite; with `definite` false only where a block that is eliminated is singular, the pivots being absolute values.
     """
+    invert = _inverse if definite else _indefinite_inverse
     n = diagonal.shape[-3]
     if n == 1:
-        inverse, log_pivots = _inverse(diagonal)
+        inverse, log_pivots = invert(diagonal)
         return BlockLaw(_apply(inverse, right), inverse, np.zeros_like(upper), log_pivots)
     odd, even = slice(1, None, 2), slice(0, None, 2)
-    pivots, log_pivots = _inverse(diagonal[..., odd, :, :])
+    pivots, log_pivots = invert(diagonal[..., odd, :, :])
     # For each odd block: its ties to the block before and to the one behind (none behind the last).
     before = _transpose(upper[..., even, :, :][..., : n // 2, :, :])
     behind = upper[..., odd, :, :].copy()
@@ -55,7 +56,7 @@ def solve(diagonal: Array, upper: Array, right: Array) -> BlockLaw:
     rest[..., inner, :] -= _apply(_transpose(after), eliminated)[..., : half - 1, :]
     ties = np.zeros_like(kept)
     ties[..., : n // 2, :, :] = -_times(_transpose(before), after)
-    reduced = solve(kept, ties, rest)
+    reduced = solve(kept, ties, rest, definite=definite)
     return _expanded(reduced, pivots, log_pivots, left, after, eliminated, diagonal.shape)
 
 
@@ -123,6 +124,13 @@ def _inverse(blocks: Array) -> tuple[Array, Array]:
     factor = np.linalg.cholesky(blocks)
     root = np.linalg.inv(factor)
     return _transpose(root) @ root, 2 * np.log(np.diagonal(factor, axis1=-2, axis2=-1))
+
+
+def _indefinite_inverse(blocks: Array) -> tuple[Array, Array]:
+    """The same of any regular blocks; a block's determinant is spread over its rows."""
+    logdet = np.linalg.slogdet(blocks)[1]
+    shape = (*logdet.shape, blocks.shape[-1])
+    return np.linalg.inv(blocks), np.broadcast_to(logdet[..., None] / blocks.shape[-1], shape)
 
 
 def _transpose(blocks: Array) -> Array:

@@ -7,7 +7,7 @@ that N blocks take log2 N rounds of array operations.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,11 +17,16 @@ from numpy.typing import NDArray
 
 from emdsl.runtime.integrals.block_tridiagonal import BlockLaw, solve
 from emdsl.runtime.integrals.block_tridiagonal import draws as block_draws
+from emdsl.runtime.integrals.chain_innovations import Augmented, Solved
 from emdsl.runtime.integrals.gaussian import LOG_2PI
+from emdsl.runtime.integrals.innovations import Innovations, Multipliers
 from emdsl.runtime.kernels import segment_sum
 from emdsl.runtime.problem import Array
 
 Site = tuple[str, tuple[int, ...], int]
+#: A law whose variance is this share of that of the posterior is taken by mean and variance: its precision would cost
+#: digits.
+NEAR = 1e-2
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,29 @@ class ChainTies:
         law = solve(diagonal, upper, right)
         shift = self._by_step(law.mean)
         return self._evidence(value, right, law, shift), ChainLaw(self, centre + shift, law)
+
+    def integrate_innovations(
+        self, centre: Array, spread: Array, parts: list[tuple[tuple[Site, ...], Any]], laws: Innovations
+    ) -> tuple[Array, ChainLaw] | None:
+        """The same with laws by mean and variance, where some variance is next to nothing beside what is not known of
+        the number; laws that look back further have precisions alone.
+        """
+        least = laws.variances.reshape(self.shape[0], -1).min(axis=-1)
+        known = (spread**2).reshape(self.shape[0], -1).max(axis=-1)
+        if self.lag > 1 or not (least < NEAR * known).any():
+            return None
+        b, cells, steps = self.shape[0], self.shape[1:-1], self.shape[-1]
+        system = Augmented(b, cells, steps)
+        value = np.zeros((*cells, steps)) + laws.constant
+        for sites, own in parts:
+            value += own.value
+            for i, first in enumerate(sites):
+                self._add(system.right, first, own.gradient[i])
+                for j, second in enumerate(sites):
+                    self._tie(system.diagonal, system.upper, (first, second), -own.hessian[i, j])
+        found = system.solve(laws, centre)
+        evidence = segment_sum(value + found.evidence, self.starts)
+        return evidence, InnovationChainLaw(self, centre + self._by_step(found.law.mean), found.law, found)
 
     def _add(self, right: Array, site: Site, slope: Array) -> None:
         if self.lag == 1:
@@ -199,3 +227,29 @@ class ChainLaw:
     def draw(self, rng: np.random.Generator) -> Array:
         """Draws with each step's own mean and variance; for starts, which need no more."""
         return np.asarray(self.mean + self.spread * rng.standard_normal(self.mean.shape))
+
+
+@dataclass(frozen=True)
+class InnovationChainLaw(ChainLaw):
+    """The same from a system with multipliers, `solved`."""
+
+    solved: Solved
+
+    @property
+    def width(self) -> Array:
+        """How far a number may move before what is seen says so, `(b, *cells, steps)`."""
+        own = self.solved.precisions
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(own > 0, 1.0 / np.sqrt(own), np.where(self.spread > 0, self.spread, 1.0))
+
+    def innovations(self, slots: Sequence[int], sites: tuple[Site, ...]) -> Multipliers:
+        """The multipliers of the laws of some slots at each step, and how numbers of the step, or of the one before,
+        go with them.
+        """
+        mean, curvature = self.solved.multipliers(slots)
+        cross = np.empty((len(sites), *mean.shape))
+        for k, site in enumerate(sites):
+            for t, slot in enumerate(slots):
+                values = self.solved.cross(self.ties._place(site), slot, site[2])
+                self.ties.back(values, site[2], cross[k, t])
+        return Multipliers(mean, curvature, cross)

@@ -86,6 +86,9 @@ class CrossedTies:
             return np.asarray(values.sum(keepdims=True))
         return np.bincount(self.owner[numbers], weights=values, minlength=self.units)
 
+    def integrate_innovations(self, centre: Array, spread: Array, parts: Any, laws: Any) -> None:
+        """Precisions serve as well."""
+
 
 @dataclass(frozen=True)
 class CrossedLaw:

@@ -9,6 +9,8 @@ import numpy as np
 from emdsl.runtime.problem import Array
 
 LOG_2PI = float(np.log(2 * np.pi))
+#: A conditional variance below this share of the variance is rounding.
+NOTHING = 1e-15
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,14 @@ def integrate(centre: Array, value: Array, gradient: Array, hessian: Array) -> t
 
 
 def covariance_root(covariance: Array) -> Array:
-    """`(q, q, *cells, units)`: lower triangular roots. A variance of 0 has the root 0."""
+    """`(q, q, *cells, units)`: lower triangular roots. A variance of 0 has the root 0, as has one that is rounding."""
     q = len(covariance)
     if q == 1:
         return np.sqrt(np.maximum(covariance, 0.0))
     root = np.zeros_like(covariance)
     for i in range(q):
         left = covariance[i, i] - (root[i, :i] ** 2).sum(axis=0)
-        root[i, i] = np.sqrt(np.maximum(left, 0.0))
+        root[i, i] = np.sqrt(np.where(left > NOTHING * covariance[i, i], left, 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
             for j in range(i + 1, q):
                 rest = covariance[j, i] - (root[j, :i] * root[i, :i]).sum(axis=0)

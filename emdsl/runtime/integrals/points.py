@@ -13,9 +13,9 @@ from emdsl.runtime.problem import Array
 class PointWeights:
     """Weights `(*hidden, rows)` of a piece by row, points being its last hidden axis, and its data at these points.
 
-    `assembled` keeps the assembly that is made of them on first use.
+    `assembled` keeps the assemblies that are made of them on first use, by their formulas.
     """
 
     weights: Array
     data: PieceData
-    assembled: list[Any] = field(default_factory=list, repr=False, compare=False)
+    assembled: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)

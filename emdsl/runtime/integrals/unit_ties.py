@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from emdsl.runtime.integrals import innovations
 from emdsl.runtime.integrals.gaussian import UnitGaussian, covariance_root, integrate
+from emdsl.runtime.integrals.innovations import Innovations, Multipliers, WhitenedUnits
 from emdsl.runtime.problem import Array
 
 Site = tuple[str, tuple[int, ...], int]
@@ -36,6 +38,13 @@ class UnitTies:
     def integrate(self, centre: Array, parts: list[tuple[tuple[Site, ...], Any]]) -> tuple[Array, UnitLaw]:
         """Sums of the pieces' quadratics, integrated unit by unit."""
         evidence, law = integrate(centre, *self.summed(parts))
+        return evidence, UnitLaw(self.order, law)
+
+    def integrate_innovations(
+        self, centre: Array, spread: Array, parts: list[tuple[tuple[Site, ...], Any]], laws: Innovations
+    ) -> tuple[Array, UnitLaw]:
+        """The same with laws by mean and variance."""
+        evidence, law = innovations.integrate(centre, *self.summed(parts), laws)
         return evidence, UnitLaw(self.order, law)
 
     def summed(self, parts: list[tuple[tuple[Site, ...], Any]]) -> tuple[Array, Array, Array]:
@@ -74,6 +83,23 @@ class UnitLaw:
         """Of one piece."""
         slots = [self.order[site] for site in sites]
         return self.law.mean[slots], self.law.covariance[np.ix_(slots, slots)]
+
+    @property
+    def width(self) -> Array:
+        """How far a number may move before what is seen says so, `(d, *cells, units)`."""
+        return self._whitened.width
+
+    @property
+    def _whitened(self) -> WhitenedUnits:
+        assert isinstance(self.law, WhitenedUnits)
+        return self.law
+
+    def innovations(self, slots: Sequence[int], sites: tuple[Site, ...]) -> Multipliers:
+        """The multipliers of the laws of some slots, and how some numbers go with them."""
+        found, own, looked = self._whitened.multipliers, list(slots), [self.order[site] for site in sites]
+        return Multipliers(
+            found.mean[own], found.curvature[np.ix_(own, own)], found.cross[np.ix_(looked, own)]
+        )  # fmt: skip
 
     def sample(self, noise: Array) -> Array:
         """Draws of `noise` `(d, *cells, draws, units)`."""
