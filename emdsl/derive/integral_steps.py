@@ -13,7 +13,7 @@ from emdsl.derive.pieces import Derived
 from emdsl.derive.posterior_steps import Law, laws
 from emdsl.derive.scopes import Reading
 from emdsl.ir.derivation import INTERVAL, SHARES, Integral, Step
-from emdsl.ir.expressions import VariableRef, rewrite
+from emdsl.ir.expressions import VariableRef, rewrite, walk
 from emdsl.ir.latents import home_plate
 from emdsl.ir.model import Model
 from emdsl.ir.show import show_domain
@@ -240,15 +240,22 @@ def _shares_law(integral: Integral, reading: Reading) -> str:
     return f"f({name} | data) is proportional to {'*'.join(factors)}: a Dirichlet law"
 
 
+def _looks_at(piece: Derived, name: str) -> bool:
+    looked = (piece.piece.knowns, tuple(atom.terms for atom in piece.piece.atoms))
+    return any(isinstance(node, VariableRef) and node.name == name for node in walk(looked))
+
+
 def _cut_normal_law(integral: Integral, reading: Reading) -> str:
     """The law of a number whose log-joint is quadratic on an interval."""
     variables = [reading.model.variable(name) for name in integral.latents]
     bounded = next(variable for variable in variables if variable.domain.kind != "real")
     ends = {"positive": "(0, inf)", "unit": "(0, 1)"}.get(bounded.domain.kind)
     ends = ends or show_domain(bounded.domain).removeprefix("interval")
-    whole, *rest = _normal_law(integral, reading).split("\n")
+    first, *rest = _normal_law(integral, reading).split("\n")
     cut = f"cut to {ends}" if len(variables) == 1 else f"cut to {bounded.name} in {ends}"
-    return "\n".join([f"{whole}, {cut}" if len(rest) == 0 or "mean" in whole else whole, *rest])
+    if " with mean " in first:
+        return "\n".join([f"{first}, {cut}", *rest])
+    return "\n".join([first, *rest]) + f",\n{cut}"
 
 
 def _normal_law(integral: Integral, reading: Reading) -> str:
@@ -263,7 +270,9 @@ def _normal_law(integral: Integral, reading: Reading) -> str:
     precision = linear = sp.Integer(0)
     for piece, log_density in _log_densities(integral, reading, u):
         if not log_density.has(u):
-            return general
+            if _looks_at(piece, names):
+                return general
+            continue  # a law that is flat in it
         slope = sp.diff(log_density, u)
         precision += _summed(sp.factor(-sp.diff(slope, u)), piece, integral, reading)
         linear += _summed(sp.factor(slope.subs(u, 0)), piece, integral, reading)

@@ -35,7 +35,9 @@ def integrals(model: Model, pieces: Sequence[Derived]) -> tuple[Integral, ...]:
     found = []
     for names in components(model):
         hidden = frozenset(names)
-        own = tuple(p.piece.name for p in pieces if not p.piece.prior and _looks_at(_factor(p, model), hidden))
+        # what separates holds no hidden number: it counts in each unit, whatever that is
+        laws = [p for p in pieces if not p.piece.prior and p.piece.form != "separable"]
+        own = tuple(p.piece.name for p in laws if _looks_at(_factor(p, model), hidden))
         if any(is_shares(model.variable(name), model) for name in names):
             found.append(shares(names, own, model, pieces))
         else:

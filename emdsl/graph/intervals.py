@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from emdsl.graph.constants import exact_value
 from emdsl.graph.failures import failure
 from emdsl.graph.modifiers import bounds, written
 from emdsl.graph.names import Names, Scope
-from emdsl.ir.arithmetic import ONE, ZERO
-from emdsl.ir.expressions import Apply, Expression, Number, ParameterRef, walk
-from emdsl.ir.model import Domain
+from emdsl.ir.arithmetic import MINUS_INFINITY, ONE, ZERO
+from emdsl.ir.expressions import Apply, Expression, Number, ParameterRef, VariableRef, walk
+from emdsl.ir.model import Domain, Factor, Variable
 from emdsl.syntax import tree
 from emdsl.syntax.printer import print_law
 
@@ -35,14 +37,17 @@ def window(node: tree.LatentStmt, scope: Scope, names: Names) -> tuple[Expressio
     if modifiers.truncated is None:
         return None
     found = bounds(modifiers.truncated, scope, names)
-    parameter = next((item for item in walk(found) if isinstance(item, ParameterRef)), None)
+    _check_still(found, node.names[0], modifiers.truncated)
+    return found
+
+
+def _check_still(ends: tuple[Expression, Expression], name: str, node: tree.Node) -> None:
+    parameter = next((item for item in walk(ends) if isinstance(item, ParameterRef)), None)
     if parameter is not None:
         raise failure(
             "truncation", f"what a hidden number can be cannot move with a parameter, and `{parameter.name}` is one: "
-            f"write `{node.names[0]}` as a function of a hidden number whose bounds are constants or inputs",
-            modifiers.truncated,
+            f"write `{name}` as a function of a hidden number whose bounds are constants or inputs", node,
         )  # fmt: skip
-    return found
 
 
 def narrowed(domain: Domain, window: tuple[Expression, Expression], names: Names) -> Domain:
@@ -59,6 +64,65 @@ def narrowed(domain: Domain, window: tuple[Expression, Expression], names: Names
     if known == (Fraction(0), Fraction(1)):
         return Domain("unit")
     return Domain("interval", low=low, high=high)
+
+
+def confined(
+    variable: Variable, factors: Sequence[Factor], node: tree.LatentStmt, names: Names
+) -> tuple[Variable, tuple[Factor, ...]] | None:
+    """A hidden number whose law is 0 outside an interval, `where(a <= u and u <= b, ..., -inf)`, with that interval as
+    its domain, and the law without the condition; None where there is no such interval, or several.
+    """
+    target = factors[0].target if factors else None
+    if target is None or variable.values is not None or variable.domain.kind not in ("real", "positive"):
+        return None
+    found = [_inside(branch.log_density, target) for factor in factors for branch in factor.branches]
+    first = found[0][0]
+    if first == _OPEN or any(ends != first for ends, _ in found):
+        return None
+    _check_still(first, variable.name, node)
+    densities = iter(density for _, density in found)
+    made = tuple(
+        replace(factor, branches=tuple(replace(branch, log_density=next(densities)) for branch in factor.branches))
+        for factor in factors
+    )
+    return replace(variable, domain=narrowed(variable.domain, first, names)), made
+
+
+def _inside(density: Expression, target: VariableRef) -> tuple[tuple[Expression, Expression], Expression]:
+    """The interval outside of which a sum is minus infinity, and the sum inside of it."""
+    match density:
+        case Apply("where", (condition, inside, outside)) if outside == MINUS_INFINITY:
+            ends = _interval(condition, target)
+            return (_OPEN, density) if ends is None else (ends, inside)
+        case Apply("+" | "-" as op, (left, right)):
+            ends, inside = _inside(left, target)
+            if ends != _OPEN:
+                return ends, Apply(op, (inside, right))
+            ends, inside = _inside(right, target) if op == "+" else (_OPEN, right)
+            return (ends, Apply(op, (left, inside))) if ends != _OPEN else (_OPEN, density)
+    return _OPEN, density
+
+
+def _interval(condition: Expression, target: VariableRef) -> tuple[Expression, Expression] | None:
+    match condition:
+        case Apply("and", (one, two)):
+            first, second = _interval(one, target), _interval(two, target)
+            if first is None or second is None:
+                return None
+            low, high = (_only(*pair, end) for pair, end in zip(zip(first, second, strict=True), _OPEN, strict=True))
+            return None if low is None or high is None else (low, high)
+        case Apply("<=" | "<", (left, right)) | Apply(">=" | ">", (right, left)):
+            free = not any(node == target for other in (left, right) if other != target for node in walk(other))
+            if right == target and free:
+                return left, _OPEN[1]
+            if left == target and free:
+                return _OPEN[0], right
+    return None
+
+
+def _only(one: Expression, two: Expression, none: Expression) -> Expression | None:
+    """The one of two ends that is one; None where both are."""
+    return two if one == none else one if two == none else None
 
 
 def _ends(domain: Domain) -> tuple[Expression, Expression]:

@@ -15,7 +15,7 @@ from emdsl.graph.cuts import Cutting
 from emdsl.graph.expressions import number
 from emdsl.graph.failures import failure
 from emdsl.graph.heads import first_law, map_value, statement_scope
-from emdsl.graph.intervals import window
+from emdsl.graph.intervals import confined, window
 from emdsl.graph.laws import Key, draws, event_axes
 from emdsl.graph.modifiers import cutting, warn_of_effects
 from emdsl.graph.names import Names, Scope, VariableHead
@@ -54,7 +54,9 @@ class Statements:
             case tree.LatentStmt(drawn):
                 self._variables(drawn, node)
                 with self.names.drawn(*drawn):
+                    before = len(self.factors)
                     self._factors(node, plate)
+                    self._confine(drawn[0], before, node)
             case tree.ObservedStmt(name):
                 if node.others:
                     _check_joint(node)
@@ -91,6 +93,13 @@ class Statements:
             for suffix, values in head.hidden:
                 hidden = Variable(f"{name}.{suffix}", "latent", head.plate, head.axes, FINITE, values)
                 self.variables.append(hidden)
+
+    def _confine(self, name: str, before: int, node: tree.LatentStmt) -> None:
+        """The interval that a hidden number's own law confines it to becomes its domain."""
+        here = next(i for i, variable in enumerate(self.variables) if variable.name == name)
+        found = confined(self.variables[here], self.factors[before:], node, self.names)
+        if found is not None:
+            self.variables[here], self.factors[before:] = found
 
     def _bounds(self, columns: tuple[str, str], head: VariableHead) -> None:
         """The bounds of `between` are inputs, also where they are not declared."""

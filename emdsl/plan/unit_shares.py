@@ -64,6 +64,8 @@ class ShareEvidence:
         counted = np.where(weights > 0, weights * mean_log, 0.0).sum(axis=-1)
         pooled, part = points_of((counted / np.where(total > 0, total, 1.0))[..., None])
         for piece in self.units.pieces:
+            if not piece.bound.piece.atoms:
+                continue  # the M-step has no use for it
             if piece.is_pooled:
                 found[piece.name] = piece.pooled(pooled, part * total[..., None, None])
             else:

@@ -38,6 +38,10 @@ def _less(p: Theta, u: float, table: Table, rows: list[int]) -> float:
     return _normal(column(table, "y", rows), mean, p["s"])
 
 
+def _scaled(p: Theta, u: float, table: Table, rows: list[int]) -> float:
+    return _less(p, float(p["t"]) * u, table, rows)
+
+
 def _of_scale(p: Theta, u: float, table: Table, rows: list[int]) -> float:
     return _normal(column(table, "y", rows), p["c"], u)
 
@@ -208,6 +212,8 @@ BOUNDED = (
           on_interval(0.0, 1.0, lambda p: _Cut(stats.norm(p["c"], p["t"]), 0.0, 1.0)), table_of(reals(8))),
     _case("normal below a bound", REGRESSION, "u ~ Normal(k, t) truncated to (-inf, 1/4)", LESS,
           on_interval(-30.0, 0.25, lambda p: _Cut(stats.norm(p["k"], p["t"]), -np.inf, 0.25)), table_of(reals(8))),
+    _case("uniform", REGRESSION, "u ~ Uniform(-1, 2)", "y ~ Normal(c + k*x - t*u, s)",
+          on_interval(-1.0, 2.0, lambda p: _Cut(stats.uniform(-1, 3), -1.0, 2.0), _scaled), table_of(reals(8))),
     _case("exponential on an interval", REGRESSION, "u ~ Exponential(1/t) truncated to (0, 2)", LESS,
           on_interval(0.0, 2.0, lambda p: _Cut(stats.expon(scale=p["t"]), 0.0, 2.0)), table_of(reals(8))),
     _case("half-normal beside a normal", f"{REGRESSION}; r : positive",

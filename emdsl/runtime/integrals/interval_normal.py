@@ -15,7 +15,7 @@ from emdsl.runtime.integrals.gaussian import LOG_2PI
 from emdsl.runtime.problem import Array
 
 #: From so many standard deviations beyond the peak on moments come from the continued fraction, cut off at DEPTH.
-TAIL, DEPTH = 3.0, 80
+TAIL, DEPTH = 3.0, 40
 #: A curvature below this share of the squared slope makes no difference to the integral: the law is exponential.
 FLAT = 1e-18
 #: A curvature below minus this share of the squared slope is no rounding: there is no finite integral.
