@@ -69,7 +69,8 @@ class Completions:
         for item in self.kept.values():
             lines = "\n".join(f"{text} = {formula}" for text, formula in item.statistics)
             said = "by Fisher's identity, P the probability of the event: Q is that of values that are seen"
-            found.append(Step("completion", item.stored.piece.factor, "expected statistics of a cut value", lines, said))
+            subject, before = item.stored.piece.factor, "expected statistics of a cut value"
+            found.append(Step("completion", subject, before, lines, said))
         reasons: dict[str, list[str]] = {}
         for name, reason in self.why.items():
             reasons.setdefault(reason, []).append(name.partition("#")[0])
@@ -149,7 +150,8 @@ def _completed(piece: Derived, seen: Derived | None, model: Model, kind: str) ->
 
 
 def _built(
-    piece: Derived, known_of: tuple[dict[Any, Atom], dict[Any, Known]], what: tuple[Mapping[Any, Known], Sequence[Any], str],
+    piece: Derived, known_of: tuple[dict[Any, Atom], dict[Any, Known]],
+    what: tuple[Mapping[Any, Known], Sequence[Any], str],
     found: tuple[Sequence[str], Sequence[Any], Sequence[Any]], slopes: Mapping[Any, Any], quantity: Any,
 ) -> Completed:  # fmt: skip
     atoms, knowns = known_of
@@ -197,9 +199,7 @@ def _regular(matrix: Any) -> bool:
     return bool(value.is_number and value.is_finite and abs(value) > 1e-9)
 
 
-def _merged(
-    piece: Derived, seen: Derived
-) -> tuple[dict[Any, Atom], dict[Any, Known], dict[Any, Known], Any] | None:
+def _merged(piece: Derived, seen: Derived) -> tuple[dict[Any, Atom], dict[Any, Known], dict[Any, Known], Any] | None:
     """Atoms and knowns of both pieces together in the symbols of the first, the symbols in which the value stands, and
     the density of a value that is seen; None where the value has no symbol, or enters a predictor.
     """
@@ -245,8 +245,8 @@ def _free(wanted: str, taken: set[str]) -> str:
 
 
 def _exponential(density: Any, values: Sequence[Any], atoms: set[Any]) -> tuple[list[Any], list[Any], Any] | None:
-    """`sum eta_j T_j + constant` of a log-density: etas and statistics in which parameters stand, and the constant (what
-    is free of parameters and of the constant's own is left out); None where they do not come apart.
+    """`sum eta_j T_j + constant` of a log-density: etas and statistics in which parameters stand, and what is the same
+    for every value (a factor of the value alone is left out); None where they do not come apart.
     """
     gathered: dict[Any, Any] = {}
     constant = sp.Integer(0)

@@ -83,9 +83,7 @@ def _steps(
         return (Step("complete-data log-likelihood", model.name, "", "", said),)
 
 
-def _updates(
-    pieces: list[Derived], model: Model, cut_values: CutValues
-) -> tuple[tuple[Candidate, ...], Completions]:
+def _updates(pieces: list[Derived], model: Model, cut_values: CutValues) -> tuple[tuple[Candidate, ...], Completions]:
     """The M-step, and which cut laws it completes by expected statistics: those that hidden variables choose among and
     whose parameters then all have updates without iteration. Others are climbed as they are, by their observed-data
     likelihood.
@@ -111,10 +109,12 @@ def _updates(
             why[name] = f"{', '.join(still)}: the update would need iteration all the same"
         else:
             kept[name] = item
+    last = Completions(kept, why)
+    if not kept:
+        return without, last
     if len(kept) < len(chosen):
-        last = Completions(kept, why)
-        candidates = verified_updates([last.read(piece) for piece in pieces], model, frozenset(kept)) if kept else without
-    return candidates, Completions(kept, why)
+        candidates = verified_updates([last.read(piece) for piece in pieces], model, frozenset(kept))
+    return candidates, last
 
 
 def verified_updates(

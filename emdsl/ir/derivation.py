@@ -92,9 +92,9 @@ class NormalLaw:
 
 @dataclass(frozen=True)
 class Completion:
-    """What the M-step makes of a piece that holds the log-probability of an event: the expected log-density of the value
-    itself, `log_density`, over atoms, knowns and the expected statistics `symbols`, which `expected` gives at the theta
-    of the E-step. Derivatives as of a piece.
+    """What the M-step makes of a piece that holds the log-probability of an event: the expected log-density of the
+    value itself, `log_density`, over atoms, knowns and the expected statistics `symbols`, which `expected` gives at the
+    theta of the E-step. Derivatives as of a piece.
     """
 
     symbols: tuple[str, ...]

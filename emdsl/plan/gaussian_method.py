@@ -187,7 +187,7 @@ class GaussianMethod:
 
 def _width(found: GaussianEvidence) -> Array:
     """How wide stencils are wanted, `(d, *cells, units)`."""
-    return found.law.spread if found.taken_at is None else found.law.width  # type: ignore[attr-defined, no-any-return]
+    return found.law.spread if found.taken_at is None else found.law.width  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ class ScalarLaw:
         """
         data = replace(self.piece.at(points), rows=shares.shape[-1])
         shares = np.where(self.applies[..., None, :], shares, 0.0)
-        mask = np.moveaxis(shares, 0, -2).reshape(*data.hidden, *data.elements, data.rows)
+        mask: Any = np.moveaxis(shares, 0, -2).reshape(*data.hidden, *data.elements, data.rows)
         data = replace(data, row_mask=mask)
         places = tuple(make_place(data, i, self.offsets) for i in range(len(data.addresses)))
         formulas = (self.law, self.slopes[of_mean], self.law)
@@ -267,6 +267,7 @@ def _bind(piece: Any, order: Mapping[Site, int], module: Any) -> AnyLaw | None:
     item, binder = plain.bound, plain.binder
     evaluator = Evaluator(binder.model, binder.bound, level=item.level)
     elements = tuple(item.axes.sizes[name] for name in item.axes.elements)
+    assert item.piece.target is not None
     own = sites_by_element(item.piece.target, plain, evaluator, elements, (), ())
     slots = np.array([order[plain.sites[k][0], plain.sites[k][1], 0] for k in own])
     if len(set(slots.tolist())) < len(slots):

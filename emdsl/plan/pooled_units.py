@@ -186,9 +186,7 @@ def _groups(pieces: Sequence[MomentPiece], units: int) -> Codes | None:
     return kind
 
 
-def _pooled(
-    method: GaussianMethod, pieces: Sequence[MomentPiece], group: Codes, counted: Array
-) -> Pooled | None:
+def _pooled(method: GaussianMethod, pieces: Sequence[MomentPiece], group: Codes, counted: Array) -> Pooled | None:
     features = np.concatenate([np.zeros((1, len(group))), *(p for piece in pieces for p in _sorted_rows(piece)[1])])
     features = np.unique(features, axis=0)
     order = np.argsort(group, kind="stable")
@@ -212,6 +210,7 @@ def _pooled(
             }
             small.append(FewMomentPiece(piece.plain, piece.columns, piece.overs, moments))
         else:
+            assert isinstance(piece, VectorPiece)
             small.append(replace(piece, rows=rows))
     ties = method.ties
     assert isinstance(ties, UnitTies) and method.laws is not None

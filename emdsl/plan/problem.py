@@ -150,7 +150,7 @@ class BoundProblem:
         return {name: np.broadcast_to(value, (*lead, *value.shape)).copy() for name, value in self._start.items()}
 
     def beside_saddle(self, theta: Theta, statistics: Any) -> dict[str, Array] | None:
-        """A start beside theta, where by symmetry the multipliers of some hidden number have no slope at 0; else None."""
+        """A start beside theta, where multipliers of a hidden number are 0 and have no slope by symmetry; else None."""
         declared = {p.name for p in self.model.parameters if p.init is not None}
         open_ = [item for item in self._mirrors if not declared & {name for name, _ in item.parameters}]
         return off_the_saddle(theta, self.gradient(theta, statistics), open_, self.spaces) if open_ else None
@@ -351,9 +351,7 @@ class BoundProblem:
 
     def _weights(self, statistics: Any) -> dict[str, Any]:
         """The statistics with plain posterior weights of the pieces that the M-step completes."""
-        return {
-            name: item.weights if name in self.program.completions else item for name, item in statistics.items()
-        }
+        return {name: item.weights if name in self.program.completions else item for name, item in statistics.items()}
 
     def unit_gradients(self, theta: Theta) -> tuple[dict[str, Array], Array]:
         """The score of each outermost unit by parameter, `(units, *shape)`, priors left out, and the units' weights."""

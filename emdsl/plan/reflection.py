@@ -85,8 +85,8 @@ def turned(theta: Theta, reflection: Reflection, spaces: Sequence[Space]) -> Ite
 def off_the_saddle(
     theta: Theta, gradient: Theta, mirrors: Sequence[Reflection], spaces: Sequence[Space]
 ) -> dict[str, Array] | None:
-    """Theta with multipliers of hidden numbers away from 0, where all of one number are 0 and without slope: by symmetry,
-    so that a climb would never, or late, leave it. None where there is no such number.
+    """Theta with multipliers of hidden numbers away from 0, where all of one number are 0 and without slope: by
+    symmetry, so that a climb would never, or late, leave it. None where there is no such number.
 
     The multipliers of a number, or of the first element of an array, become about HALF; those of further elements
     alternate, as cosines do, so that no two elements are alike.

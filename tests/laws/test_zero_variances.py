@@ -1,5 +1,5 @@
-"""Hidden numbers whose variance is 0, or next to nothing: evidence and score against dense normal algebra, and maxima at
-the boundary against those of the model without the number.
+"""Hidden numbers whose variance is 0, or next to nothing: evidence and score against dense normal algebra, and maxima
+at the boundary against those of the model without the number.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _chain(steps: int, drift: float = 0.0) -> Columns:
     return {"t": list(range(steps)), "y": y}
 
 
-def _dense(y: Array, mean: Array, covariance: Array) -> float:
+def _dense(y: Any, mean: Any, covariance: Any) -> float:
     return float(stats.multivariate_normal.logpdf(y, mean, covariance))
 
 
@@ -219,9 +219,9 @@ def test_the_score_in_a_singular_covariance() -> None:
         for k in range(2):
             unit = np.eye(2)[k]
 
-            def along(step: float, case: Case = case, unit: Array = unit, theta: Theta = theta) -> float:
+            def along(step: float, case: Case = case, unit: Array = unit, root: Array = root) -> float:
                 moved = root + step * unit
-                return case.loglik({**theta, "T": np.outer(moved, moved)}, case.table)
+                return case.loglik({**case.theta, "T": np.outer(moved, moved)}, case.table)
 
             promised = float((slope * (np.outer(unit, root) + np.outer(root, unit))).sum())
             assert promised == pytest.approx(_slope(along), rel=1e-7, abs=1e-6)
@@ -252,7 +252,7 @@ def _restricted(y: Array) -> tuple[float, float]:
 def test_dyestuff_without_differences_between_batches(writing: tuple[str, str]) -> None:
     text = _intercept(*writing).replace("each g", "each Batch").replace(" y ", " Yield ")
     fit = _fit(text, DYESTUFF2)
-    y = np.genfromtxt(DYESTUFF2, delimiter=",", skip_header=1, usecols=1)
+    y = np.loadtxt(DYESTUFF2, delimiter=",", skiprows=1, usecols=1)
     mean, sd = _restricted(y)
     assert fit.params["tau"] == 0.0 and _boundary(fit) == ("tau",) and fit.converged
     assert fit.loglik == pytest.approx(stats.norm.logpdf(y, mean, sd).sum(), abs=1e-6)
@@ -267,7 +267,7 @@ def test_chains_that_do_not_wander(case: Case) -> None:
     """Against the same likelihood maximised with the steps held at 0."""
     table = _chain(30, 0.5)
     fit = _fit(case.text, table)
-    names = [name for name in case.theta]
+    names = list(case.theta)
     logs = np.array([name == "r" for name in names])
 
     def minus(u: Array) -> float:
@@ -279,10 +279,10 @@ def test_chains_that_do_not_wander(case: Case) -> None:
     for name in case.small:
         assert fit.params[name] == 0.0 and name in _boundary(fit)
     assert fit.converged and fit.loglik == pytest.approx(-best.fun, abs=1e-6)
-    errors = np.sqrt(np.diag(best.hess_inv)) * np.where(logs, np.exp(best.x), 1.0)
+    errors = _errors(minus, best.x) * np.where(logs, np.exp(best.x), 1.0)
     for name, value, error in zip(names, np.where(logs, np.exp(best.x), best.x), errors, strict=True):
         assert fit.params[name] == pytest.approx(value, rel=1e-4)
-        assert fit.se[name] == pytest.approx(error, rel=0.02)  # BFGS's inverse Hessian is an estimate
+        assert fit.se[name] == pytest.approx(error, rel=1e-2)
 
 
 @pytest.mark.parametrize("case", CASES[3:5], ids=lambda case: case.name)
@@ -332,7 +332,8 @@ def test_one_of_two_crossed_effects_is_nothing() -> None:
         "p": [f"p{i}" for i, _ in rows], "s": [f"s{j}" for _, j in rows],
         "y": [3 + float(u[i] + noise[i, j]) for i, j in rows],
     }  # fmt: skip
-    fit = _fit("""\
+    fit = _fit(
+        """\
 index p = levels
 index s = levels
 param mu : real
@@ -345,8 +346,11 @@ for each row:
     input    p : p
     input    s : s
     observed y ~ Normal(mu + u[p] + v[s], sigma)
-""", table)
-    without = _fit(_intercept("Normal(0, tau)", "mu + u").replace("each g", "each p"), {k: table[k] for k in ("p", "y")})
+""",
+        table,
+    )
+    restricted = _intercept("Normal(0, tau)", "mu + u").replace("each g", "each p")
+    without = _fit(restricted, {k: table[k] for k in ("p", "y")})
     assert _boundary(fit) == ("sv",) and fit.params["sv"] < 1e-6
     assert fit.loglik == pytest.approx(without.loglik, abs=1e-6)
     for one, other in (("mu", "mu"), ("su", "tau"), ("sigma", "sigma")):

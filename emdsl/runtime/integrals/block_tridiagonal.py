@@ -130,7 +130,8 @@ def _indefinite_inverse(blocks: Array) -> tuple[Array, Array]:
     """The same of any regular blocks; a block's determinant is spread over its rows."""
     logdet = np.linalg.slogdet(blocks)[1]
     shape = (*logdet.shape, blocks.shape[-1])
-    return np.linalg.inv(blocks), np.broadcast_to(logdet[..., None] / blocks.shape[-1], shape)
+    pivots = np.broadcast_to(logdet[..., None] / blocks.shape[-1], shape)
+    return np.asarray(np.linalg.inv(blocks), dtype=np.float64), np.asarray(pivots, dtype=np.float64)
 
 
 def _transpose(blocks: Array) -> Array:

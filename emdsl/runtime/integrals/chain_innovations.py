@@ -84,7 +84,7 @@ class Augmented:
         return self._solved(precisions)
 
     def _solved(self, precisions: Array) -> Solved:
-        """In units in which what is seen says about as much of each number, and the multipliers in their reciprocals."""
+        """In units in which what is seen says as much of each number, and the multipliers in their reciprocals."""
         b = self.b
         most = precisions.reshape(b, -1).max(axis=-1)
         unit = np.where(most > 0, 1.0 / np.sqrt(np.where(most > 0, most, 1.0)), 1.0)

@@ -1,4 +1,4 @@
-"""Gaussian integrals in which the laws of hidden numbers enter by mean and variance, so that a variance of 0 is ordinary.
+"""Gaussian integrals in which the laws of hidden numbers enter by mean and variance: a variance of 0 is ordinary.
 
 With `h = c + A h + e`, `e` normal with covariance S, and a quadratic q(h) of everything else, the joint mode solves
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -130,7 +131,7 @@ def _integrate_several(
     slope = np.moveaxis(gradient, 0, -1)
     there = slope - (p @ apart[..., None])[..., 0]
     shift = apart + (covariance @ there[..., None])[..., 0]
-    pull = np.linalg.solve(np.eye(d) + p @ _behind(total), there[..., None])[..., 0]
+    pull: Array = np.asarray(np.linalg.solve(np.eye(d) + p @ _behind(total), there[..., None])[..., 0])
     logdet = np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
     evidence = value + 0.5 * ((slope * shift).sum(axis=-1) + (apart * pull).sum(axis=-1)) - logdet
     full = np.broadcast_to(total, hessian.shape)
@@ -150,11 +151,11 @@ def _joint(laws: Innovations) -> tuple[Array, Array, Array | None]:
     return mean, _before(covariance), _before(response)
 
 
-def _behind(matrices: Array) -> Array:
+def _behind(matrices: Any) -> Array:
     """`(d, d, *cells, n)` as `(*cells, n, d, d)`."""
-    return np.moveaxis(matrices, (0, 1), (-2, -1))
+    return np.asarray(np.moveaxis(matrices, (0, 1), (-2, -1)), dtype=np.float64)
 
 
-def _before(matrices: Array) -> Array:
+def _before(matrices: Any) -> Array:
     """The way back."""
-    return np.moveaxis(matrices, (-2, -1), (0, 1))
+    return np.asarray(np.moveaxis(matrices, (-2, -1), (0, 1)), dtype=np.float64)
