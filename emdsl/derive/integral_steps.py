@@ -237,7 +237,7 @@ def _shares_law(integral: Integral, reading: Reading) -> str:
             ranges = _inside(piece.piece.plate, _home(integral, reading.model), reading.model)
             ranges += [binder.name for binder in piece.piece.elements]
             factors.append(f"prod({', '.join(ranges)}: {power})" if ranges else power)
-    return f"f({name} | data) is proportional to {'*'.join(factors)}: a Dirichlet law"
+    return f"f({name} | data) is proportional to {'*'.join(factors)}: a {integral.kernel} law"
 
 
 def _looks_at(piece: Derived, name: str) -> bool:
