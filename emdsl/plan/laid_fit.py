@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from emdsl.data.bound import Bound
 from emdsl.ir.derivation import Derivation
-from emdsl.plan.laying import afresh, as_fine, doubled, laid_names, with_laid_nodes
+from emdsl.plan.laying import afresh, as_fine, doubled, laid_names, stand, with_laid_nodes
 from emdsl.plan.problem import BoundProblem
 from emdsl.runtime.fitting import FitState, StartsReport, fit_failure
 from emdsl.runtime.problem import Array, Theta
@@ -45,12 +45,13 @@ def fit_on_laid_nodes(bound: Bound, make: LaidFit) -> tuple[BoundProblem, Bound,
         bound = afresh(make.derivation, bound)
     iterations = 0
     for _ in range(MOST_LAYINGS):
-        bound = with_laid_nodes(make.derivation, bound, theta)
+        if not stand(make.derivation, bound, theta):
+            bound = with_laid_nodes(make.derivation, bound, theta)
         problem = make.problem(bound).starting_at(theta)
         state = make.climb(problem)
         theta, iterations = state.theta, iterations + state.iterations
         state = replace(state, starts=starts or state.starts, iterations=iterations)
-        if with_laid_nodes(make.derivation, bound, theta).laid == bound.laid:
+        if stand(make.derivation, bound, theta):
             return problem, bound, state
     said = f"the nodes of {', '.join(laid_names(make.derivation))} do not come to rest"
     return problem, bound, replace(state, converged=False, warnings=(*state.warnings, said))

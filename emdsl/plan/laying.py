@@ -27,7 +27,7 @@ WIDE, MARGIN = 0.7, 0.1
 #: Rounds of moving and narrowing at most.
 MOST_ROUNDS = 60
 #: What half as many nodes again may move the log-likelihood by.
-STILL = 2e-7
+STILL = 2e-8
 #: The most intervals between nodes.
 MOST_INTERVALS = 1500
 #: The ends of a range and the intervals between its nodes.
@@ -57,6 +57,17 @@ def with_laid_nodes(derivation: Derivation, bound: Bound, theta: Theta, *, finel
         return bound
     bound = _in_place(derivation, replace(bound, nodes=1), theta)
     return _fine_enough(derivation, bound, theta) if finely else bound
+
+
+def stand(derivation: Derivation, bound: Bound, theta: Theta) -> bool:
+    """Whether the nodes are where these parameters want them, and enough."""
+    if _in_place(derivation, bound, theta).laid != bound.laid:
+        return False
+    finer = _finer(derivation, bound)
+    if finer is None:
+        return False
+    moved = occupancy(derivation, finer, theta).loglik - occupancy(derivation, bound, theta).loglik
+    return bool(abs(moved) <= STILL)
 
 
 def occupancy(derivation: Derivation, bound: Bound, theta: Theta) -> Occupancy:
@@ -158,7 +169,8 @@ def _fine_enough(derivation: Derivation, bound: Bound, theta: Theta) -> Bound:
             raise _too_fine(derivation, bound)
         after = occupancy(derivation, finer, theta)
         if abs(after.loglik - found.loglik) <= STILL:
-            return bound
+            # The time of a chain goes with the square of its nodes, that of anything else with the nodes.
+            return bound if any(integral.lag for integral in derivation.integrals) else finer
         bound, found = finer, after
 
 

@@ -182,6 +182,41 @@ def catches() -> list[Row]:
     return [(float(a), int(b)) for a, b in zip(x, y, strict=True)]
 
 
+def plots() -> list[Row]:
+    """Sixty sites of five plots, three surveys each; log odds of a plot Normal around 0.3 with spread 1.2."""
+    rng = np.random.default_rng(2064)
+    rows: list[Row] = []
+    for site in range(60):
+        chance = 1 / (1 + np.exp(-0.3 - rng.normal(0, 1.2)))
+        for plot in range(5):
+            occupied = rng.random() < chance
+            seen = rng.random(3) < 0.45
+            rows += [(f"s{site + 1:02d}", plot + 1, survey + 1, int(occupied and seen[survey])) for survey in range(3)]
+    return rows
+
+
+def returns() -> list[Row]:
+    """Three hundred days, the log variance an autoregression (0.9) around 0."""
+    rng = np.random.default_rng(2065)
+    h, rows = rng.normal(0, 0.45 / np.sqrt(1 - 0.81)), []
+    for day in range(300):
+        rows.append((day + 1, f"{np.exp(h / 2) * rng.standard_normal():.4f}"))
+        h = 0.9 * h + rng.normal(0, 0.45)
+    return rows
+
+
+def gauge() -> list[Row]:
+    """One hundred and twenty hours of a level with steps of 0.3, and of 1.5 in wild spells."""
+    rng = np.random.default_rng(2066)
+    level, wild = 0.0, False
+    rows: list[Row] = []
+    for hour in range(120):
+        rows.append((hour + 1, f"{rng.normal(level, 0.5):.3f}"))
+        wild = rng.random() < (0.85 if wild else 0.06)
+        level += rng.normal(0, 1.5 if wild else 0.3)
+    return rows
+
+
 def write(name: str, header: tuple[str, ...], rows: list[Row]) -> None:
     """One CSV file next to this one."""
     with (HERE / name).open("w", newline="", encoding="utf-8") as file:
@@ -209,6 +244,9 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "indicators.csv": (("month", "output", "orders", "stocks", "hours"), indicators),
     "sales.csv": (("month", "sales"), sales),
     "catches.csv": (("x", "y"), catches),
+    "plots.csv": (("site", "plot", "survey", "seen"), plots),
+    "returns.csv": (("day", "change"), returns),
+    "gauge.csv": (("hour", "reading"), gauge),
 }
 
 if __name__ == "__main__":
