@@ -79,8 +79,8 @@ class IndexSets:
                 return frozen if frozen is not None else self._columns(index_set.name, patterns)
             case Counts(last, signed):
                 if last is not None:
-                    low: Expression = Apply("neg", (last,)) if signed else Number(Fraction(0))
-                    return self._range(index_set.name, low, last)
+                    first = Apply("neg", (last,)) if signed else Number(Fraction(0))
+                    return self._range(index_set.name, first, last)
                 top = max(self._first_top(index_set.name), int(frozen[-1]) if frozen else 0)
                 return tuple(str(value) for value in range(-top if signed else 0, top + 1))
 

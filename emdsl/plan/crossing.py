@@ -100,8 +100,8 @@ def _gathered(
     weights = _weights(node.level, bound)
     inside = _applies(node, role, model, bound) & (True if weights is None else weights > 0)
     rows = np.flatnonzero(inside)
-    ids = np.stack([_ids(axis, node.level, variables, model, bound)[rows] for axis in axes] or [np.zeros(len(rows))])
-    ids = ids.astype(np.intp)
+    none = np.zeros(len(rows), dtype=np.intp)
+    ids = np.stack([_ids(axis, node.level, variables, model, bound)[rows] for axis in axes] or [none])
     same = [(k, j) for k in range(len(axes)) for j in range(k) if bool((ids[k] == ids[j]).any())]
     pattern = np.zeros(len(rows), dtype=np.intp)
     for place, (k, j) in enumerate(same):
@@ -115,7 +115,8 @@ def _gathered(
                 merged[k] = j
         kept = [k for k in range(len(axes)) if k not in merged]
         scopes = ids[kept][:, chosen].T if axes else np.zeros((len(chosen), 0), dtype=np.intp)
-        distinct, group = scopes[:1], np.zeros(len(chosen))
+        distinct: Codes = scopes[:1]
+        group: Codes = np.zeros(len(chosen), dtype=np.intp)
         if axes:
             distinct, group = np.unique(scopes, axis=0, return_inverse=True)
         order = np.argsort(group.ravel(), kind="stable")

@@ -70,11 +70,10 @@ def posterior_tables(model: Model, bound: Bound, posterior: Posterior) -> dict[s
     """
     tables: dict[str, Columns] = {}
     order_of = {variable.name: place for place, variable in enumerate(model.variables)}
-    outside = [item for item in (*posterior.marginals, *posterior.numbers) if not item.level]
-    tables.update((item.name, _outside(item, model, bound)) for item in outside)
+    hidden: list[Marginal | HiddenNumber] = [*posterior.marginals, *posterior.numbers]
+    tables.update((item.name, _outside(item, model, bound)) for item in hidden if not item.level)
     for number, level in enumerate(bound.levels[1:], start=1):
-        items: list[Marginal | HiddenNumber] = [*posterior.marginals, *(n for n in posterior.numbers if n.level)]
-        found = sorted((item for item in items if item.level == number), key=lambda item: order_of.get(item.name, -1))
+        found = sorted((item for item in hidden if item.level == number), key=lambda item: order_of.get(item.name, -1))
         if not found:
             continue
         order = np.argsort(first_rows(model, bound, number), kind="stable")

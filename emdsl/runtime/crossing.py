@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emdsl.runtime.kernels import log_sum_exp, log_sum_exp_reverse, segment_sum
+from emdsl.runtime.kernels import Softmax, log_sum_exp, log_sum_exp_reverse, segment_sum
 from emdsl.runtime.problem import Array
 
 Codes = NDArray[np.intp]
@@ -123,7 +123,7 @@ class CrossedSum:
         """The log of the sum over everything, `(1,)`, or `(starts, 1)` where some table has an axis of starts."""
         given = [table if own else table[None] for table, own in zip(tables, starts, strict=True)]
         pools = [item.forward(given[item.table]) for item in self.gathered]
-        shares = []
+        shares: list[Softmax] = []
         for step in self.steps:
             total = step.factors[0].forward(pools[step.factors[0].pool])
             for factor in step.factors[1:]:
@@ -143,7 +143,7 @@ class CrossedTape:
 
     sum: CrossedSum
     pools: list[tuple[int, ...]]
-    shares: list[Array]
+    shares: list[Softmax]
     tables: list[tuple[int, ...]]
     starts: tuple[bool, ...]
 

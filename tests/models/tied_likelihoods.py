@@ -51,7 +51,7 @@ def two_way_blocks() -> Optimum:
         answer = np.where(approved[:, None, None], np.log(p["chance"]), np.log1p(-p["chance"]))
         rows = answer[np.arange(len(text)), :, kinds[:, text]]  # (states, rows, manner)
         by_judge = np.zeros((len(kinds), int(judge.max()) + 1, 2))
-        np.add.at(by_judge, (slice(None), judge), rows)
+        np.add.at(by_judge.swapaxes(0, 1), judge, rows.swapaxes(0, 1))
         evidence = logsumexp(np.log(p["q"]) + by_judge, axis=2).sum(axis=1)
         return float(logsumexp(evidence + np.log(p["p"])[kinds].sum(axis=1)))
 

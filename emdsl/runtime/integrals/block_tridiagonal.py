@@ -71,10 +71,12 @@ def draws(law: BlockLaw, noise: Array) -> Array:
         mean: Any = np.zeros((*noise.shape[:-2], size))
         if k < blocks - 1:
             between = law.next_covariance[..., k, :, :]
-            gain = _transpose(np.linalg.solve(law.covariance[..., k + 1, :, :], _transpose(between)))
+            solved: Array = np.asarray(np.linalg.solve(law.covariance[..., k + 1, :, :], _transpose(between)))
+            gain = _transpose(solved)
             mean = out[..., k + 1, :] @ _transpose(gain)
-            covariance = covariance - gain @ _transpose(between)
-        out[..., k, :] = mean + noise[..., k, :] @ _transpose(np.linalg.cholesky(covariance))
+            covariance = covariance - np.asarray(gain @ _transpose(between))
+        root: Array = np.asarray(np.linalg.cholesky(covariance))
+        out[..., k, :] = mean + noise[..., k, :] @ _transpose(root)
     return out
 
 

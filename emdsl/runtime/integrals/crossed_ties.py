@@ -84,7 +84,7 @@ class CrossedTies:
         """Values that go with these numbers, summed in each unit of the integral."""
         if self.owner is None:
             return np.asarray(values.sum(keepdims=True))
-        return np.bincount(self.owner[numbers], weights=values, minlength=self.units)
+        return np.asarray(np.bincount(self.owner[numbers], weights=values, minlength=self.units), dtype=np.float64)
 
     def integrate_innovations(self, centre: Array, spread: Array, parts: Any, laws: Any) -> None:
         """Precisions serve as well."""

@@ -61,7 +61,8 @@ class Blocks:
         """Unit by unit."""
         units, width, _ = self.inverse.shape
         own = noise.reshape(len(noise), units, width)
-        return np.einsum("uij,suj->sui", np.linalg.cholesky(self.inverse), own).reshape(len(noise), -1)
+        drawn = np.einsum("uij,suj->sui", np.linalg.cholesky(self.inverse), own)
+        return np.asarray(drawn.reshape(len(noise), -1))
 
 
 def eliminate_blocks(precision: Array, slope: Array, tied: Any) -> Blocks:
