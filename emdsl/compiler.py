@@ -196,7 +196,8 @@ class CompiledModel:
     def fit(self, data: Any, request: FitRequest) -> FitOutcome:
         """The whole road from a table to estimates."""
         if request.plan != "auto":
-            planned = replace(self, derivation=with_plan(self.derivation, request.plan))
+            planned = self.for_draws() if request.plan == "monte-carlo" else self
+            planned = replace(planned, derivation=with_plan(planned.derivation, request.plan))
             return planned.fit(data, replace(request, plan="auto"))
         with _places(self):
             table = read_table(data, request.na)
@@ -215,6 +216,10 @@ class CompiledModel:
                         raise FitError(message, self._outcome(bound, error.state, request)) from error
                     raise
                 return self._outcome(bound, state, request)
+
+    def for_draws(self) -> CompiledModel:
+        """The model with every hidden number a number, also those that are otherwise summed over a grid."""
+        return self if self.derivation.gridded is None else load_text(self.text, self.file, purpose="draws")
 
     def _with_enough_nodes(self, problem: BoundProblem, bound: Bound, state: FitState, request: FitRequest) -> FitState:
         """The fit with so many nodes that twice as many change the log-likelihood by less than ENOUGH."""
@@ -466,11 +471,11 @@ class _places:
             error.in_text(self.compiled.text, self.compiled.file)
 
 
-def load_text(text: str, file: str | None = None) -> CompiledModel:
-    """A model's text, derived or read from the cache. Raises EmmError with every error of the first stage that finds
-    any.
+def load_text(text: str, file: str | None = None, *, purpose: str = "") -> CompiledModel:
+    """A model's text, derived or read from the cache; with the purpose `draws` no hidden number is on a grid. Raises
+    EmmError with every error of the first stage that finds any.
     """
-    found = cached_derivation(text)
+    found = cached_derivation(text, purpose)
     if found is not None:
         return CompiledModel(text, file, found)
     from emdsl.derive.derive import derive
@@ -480,10 +485,10 @@ def load_text(text: str, file: str | None = None) -> CompiledModel:
     try:
         tree = parse(text, file)
         model = resolve(tree, name=_name(file))
-        derivation = derive(model)
+        derivation = derive(model, grids_wanted=purpose != "draws")
     except EmmError as error:
         raise error.in_text(text, file) from None
-    store_derivation(text, derivation)
+    store_derivation(text, derivation, purpose)
     return CompiledModel(text, file, derivation)
 
 

@@ -23,9 +23,11 @@ SECONDS_TO_WRITE = 5.0
 SECONDS_A_FACTOR = 10.0
 
 
-def derive(model: Model) -> Derivation:
-    """Pieces, M-step and steps to read. Raises EmmError where a log-density has no derivation yet."""
-    original, grids = model, on_grids(model)
+def derive(model: Model, *, grids_wanted: bool = True) -> Derivation:
+    """Pieces, M-step and steps to read; without `grids_wanted` a hidden number whose law is fixed stays a number, as
+    draws need it. Raises EmmError where a log-density has no derivation yet.
+    """
+    original, grids = model, on_grids(model) if grids_wanted else ()
     model = with_grids(original, grids) if grids else original
     pieces: list[Derived] = [piece for factor in model.factors for piece in _in_time(factor, model)]
     pieces += [piece for p in model.parameters if p.prior is not None for piece in prior_pieces(p, model)]

@@ -35,8 +35,9 @@ def _by_draws(integral: Integral) -> Integral:
     if integral.method == "grid":
         raise EmmError(
             "not-simulated",
-            f"the law of {_names(integral)} is fixed: it is summed over one grid of nodes, its laws tables by node",
-            place="--plan", help="--plan auto",
+            f"{_names(integral)} is summed over one grid of nodes in this module, its laws tables by node; draws need "
+            "the model itself",
+            place="--plan", help="emdsl fit MODEL DATA --plan monte-carlo",
         )  # fmt: skip
     return replace(integral, method="monte-carlo", kernel="", basis=())
 
