@@ -29,7 +29,7 @@ from emdsl.plan.merging import merged_units
 from emdsl.plan.methods import with_plan
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
-from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, samplers
+from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, of_draws, samplers
 from emdsl.plan.unit_scores import check_method
 from emdsl.plan.untouched import without_untouched
 from emdsl.runtime.fitting import FitOptions, FitState, fit
@@ -206,7 +206,7 @@ class CompiledModel:
             check_method(problem, request.se)
             with one_blas_thread(problem.program.largest):
                 try:
-                    state = fit(problem, self._options(problem, request))
+                    state = self._first_fit(problem, request)
                     problem, bound, state = self._far_enough(problem, bound, state, request)
                     state = self._with_enough_nodes(problem, bound, state, request)
                 except FitError as error:
@@ -288,6 +288,16 @@ class CompiledModel:
             state = fit(problem, self._options(problem, request))
         return problem, bound, state
 
+    def _first_fit(self, problem: BoundProblem, request: FitRequest) -> FitState:
+        """The fit; of a likelihood that is simulated some steps of EM with a part of the draws, from where its maximum
+        is looked for by itself.
+        """
+        options = self._options(problem, request)
+        if not samplers(problem) or request.tol == 0 or request.max_iter == 0:
+            return fit(problem, options)
+        with of_draws(problem, 0):
+            return fit(problem, replace(options, tol=0.0, max_iter=min(request.max_iter, EM_STEPS), se="none"))
+
     def _options(self, problem: BoundProblem, request: FitRequest) -> FitOptions:
         starts = request.starts if request.starts is not None else default_starts(problem)
         given = bool(request.init) or any(parameter.init is not None for parameter in self.model.parameters)
@@ -368,6 +378,9 @@ class CompiledModel:
 STARTS, FEW_STARTS, LEAST_STARTS = 50, 10, 2
 SMALL_DATA = 20_000
 
+
+#: Steps of EM before the maximum of a simulated likelihood is looked for.
+EM_STEPS = 30
 
 #: A log-likelihood that moves by less when the nodes of its integrals are doubled has enough of them; they are doubled
 #: up to so many times the usual number.

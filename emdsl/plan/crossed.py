@@ -44,13 +44,16 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the hidden numbers of each variable stand: `first` place, `unit` and `element` strides, element shape."""
+    """Where the hidden numbers of each variable stand: `first` place, `unit` and `element` strides, element shape,
+    number of `units`.
+    """
 
     first: dict[str, int]
     unit: dict[str, int]
     element: dict[str, int]
     shapes: dict[str, tuple[int, ...]]
     numbering: Numbering
+    units: dict[str, int]
 
     def place(self, name: str, unit: Any, element: Any) -> Codes:
         """The places of one element (by its number) of some units."""
@@ -93,7 +96,7 @@ def crossed_layout(latents: Sequence[str], pieces: Sequence[BoundPiece], binder:
             at += counts[name] * plate_size
     _check(at - inner_size, latents)
     numbering = Numbering(0 if chosen is None else units[chosen], max(width, 1), at - inner_size)
-    return Layout(first, unit, element, shapes, numbering)
+    return Layout(first, unit, element, shapes, numbering, {n: sizes[model.variable(n).plate] for n in latents})
 
 
 def _check(rest: int, latents: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Integral
 from emdsl.ir.model import Model
 from emdsl.plan.binding import PieceBinder
-from emdsl.plan.crossed import EACH, EachPiece, Layout, crossed_layout, crossed_sites, crossed_ties
+from emdsl.plan.crossed import EACH, EachPiece, Layout, Place, crossed_layout, crossed_sites, crossed_ties
 from emdsl.plan.gaussian_method import GaussianMethod, Ties
 from emdsl.plan.latent_pieces import AnyPiece, LatentPiece, Rows, Site, VectorPiece, sites_of, vector_data
 from emdsl.plan.layout import BoundPiece
@@ -21,6 +21,7 @@ from emdsl.plan.matrices import bind_hidden_gaussian
 from emdsl.plan.moment_piece import moment_piece
 from emdsl.plan.monte_carlo import FIRST_PAIRS, MonteCarlo
 from emdsl.plan.named import POINT
+from emdsl.plan.on_line import KINDS, Codes, codes_of
 from emdsl.plan.unit_kernel import KernelUnits
 from emdsl.plan.unit_quadrature import FIRST_COUNT, MOST_VARIABLES, QuadratureUnits
 from emdsl.runtime.integrals.chain_ties import ChainTies
@@ -148,23 +149,40 @@ def _crossed(
     laws = tuple(_is_own_law(piece, integral) for piece in found)
     ties = crossed_ties(layout)
     method = GaussianMethod(found, laws, ties) if integral.method == "gaussian" else _sampled(
-        integral, found, laws, ties, binder
+        integral, found, laws, ties, binder, layout
     )  # fmt: skip
     return BoundIntegral(integral, 0, (), (), 1, found, method, layout)
 
 
 def _sampled(
-    integral: Integral, pieces: tuple[AnyPiece, ...], laws: tuple[bool, ...], ties: Ties, binder: PieceBinder
+    integral: Integral, pieces: tuple[AnyPiece, ...], laws: tuple[bool, ...], ties: Ties, binder: PieceBinder,
+    layout: Layout | None = None,
 ) -> MonteCarlo:
     """Monte Carlo, where nothing else fits."""
-    for name in integral.latents:
-        if binder.model.variable(name).domain.kind != "real":
+    kinds = {name: binder.model.variable(name).domain.kind for name in integral.latents}
+    for name, kind in kinds.items():
+        if kind not in KINDS:
             raise EmmError(
                 "not-supported-yet",
-                f"the hidden `{name}` has no closed integral beside others, and draws are made of real numbers alone",
-                help="write its logarithm (or logit) as the hidden variable",
+                f"the hidden `{name}` is neither real nor positive nor a share, and draws are made of these alone",
             )
-    return MonteCarlo(pieces, laws, ties, FIRST_PAIRS * binder.bound.nodes, binder.bound.seed)
+    everything, codes = _everything(ties, kinds, layout)
+    return MonteCarlo(
+        pieces, laws, ties, kinds, everything, codes, FIRST_PAIRS * binder.bound.nodes, binder.bound.seed
+    )  # fmt: skip
+
+
+def _everything(ties: Ties, kinds: dict[str, str], layout: Layout | None) -> tuple[tuple[Any, ...], Codes]:
+    """Sites with all hidden numbers, once each, and the codes of their domains."""
+    if layout is None:
+        sites = tuple(ties.order)  # type: ignore[attr-defined]
+        return sites, codes_of([kinds[name] for name, _, _ in sites])
+    size = ties.shape[-1]
+    codes = np.zeros((1, size), dtype=np.intp)
+    for name, kind in kinds.items():
+        count = int(np.prod(layout.shapes[name]))
+        codes[0, layout.place(name, np.arange(layout.units[name])[:, None], np.arange(count))] = KINDS.index(kind)
+    return (Place("", EACH, 0, np.arange(size)),), codes
 
 
 def _density(item: BoundPiece, module: Any) -> Any:

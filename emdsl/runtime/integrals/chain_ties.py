@@ -192,22 +192,24 @@ class ChainLaw:
         padded = np.zeros((*cells, draws, blocks * ties.lag, ties.shape[0]))
         padded[..., : ties.shape[-1], :] = np.moveaxis(noise, 0, -1)
         z = padded.reshape(*cells, draws, blocks, size)
-        out = np.empty_like(z)
-        for k in range(blocks - 1, -1, -1):
-            covariance = law.covariance[..., k, :, :]
-            mean: Any = np.zeros((*cells, draws, size))
-            if k < blocks - 1:
-                gain = np.swapaxes(
-                    np.linalg.solve(
-                        law.covariance[..., k + 1, :, :], np.swapaxes(law.next_covariance[..., k, :, :], -1, -2)
-                    ), -1, -2,
-                )  # fmt: skip
-                mean = out[..., k + 1, :] @ np.swapaxes(gain, -1, -2)
-                covariance = covariance - gain @ np.swapaxes(law.next_covariance[..., k, :, :], -1, -2)
-            root = np.linalg.cholesky(covariance)
-            out[..., k, :] = mean + z[..., k, :] @ np.swapaxes(root, -1, -2)
+        gains, roots = self._backwards
+        out = np.matmul(np.moveaxis(z, -2, -3), np.swapaxes(roots, -1, -2))  # (*cells, blocks, draws, size)
+        for k in range(blocks - 2, -1, -1):
+            out[..., k, :, :] += out[..., k + 1, :, :] @ gains[..., k, :, :]
+        out = np.moveaxis(out, -3, -2)
         steps = out.reshape(*cells, draws, blocks * ties.lag, ties.shape[0])[..., : ties.shape[-1], :]
         return np.asarray(self.mean[..., None, :] + np.moveaxis(steps, -1, 0))
+
+    @cached_property
+    def _backwards(self) -> tuple[Array, Array]:
+        """Of each block given the next: the transposed regression `(*cells, blocks - 1, size, size)` and the root of
+        the covariance that is left `(*cells, blocks, size, size)`.
+        """
+        covariance, across = self.law.covariance, self.law.next_covariance[..., : self.ties._blocks - 1, :, :]
+        gains = np.linalg.solve(covariance[..., 1:, :, :], np.swapaxes(across, -1, -2))
+        left = covariance.copy()
+        left[..., :-1, :, :] -= across @ gains
+        return gains, np.linalg.cholesky(left)
 
     def draw(self, rng: np.random.Generator) -> Array:
         """Draws with each step's own mean and variance; for starts, which need no more."""
