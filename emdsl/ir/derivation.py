@@ -231,7 +231,8 @@ class Integral:
     grid        smooth, the variable's own law a fixed normal: summed over one grid for all units, as a finite variable
     quadrature  smooth otherwise: adaptive Gauss-Hermite quadrature
     monte-carlo only where the user asks for it: importance sampling around the joint mode
-    `lag` is how far back laws look at them along a chain (0: they do not).
+    `lag` is how far back laws look at them along a chain (0: they do not). `closed`: draws are asked for, and the
+    log-joint is quadratic in them.
     """
 
     latents: tuple[str, ...]
@@ -240,6 +241,7 @@ class Integral:
     kernel: str = ""
     basis: tuple[str, ...] = ()
     lag: int = 0
+    closed: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from emdsl.plan.moment_piece import moment_piece
 from emdsl.plan.monte_carlo import FIRST_PAIRS, MonteCarlo
 from emdsl.plan.named import POINT
 from emdsl.plan.on_line import KINDS, Codes, codes_of
+from emdsl.plan.switching import SwitchingChain
 from emdsl.plan.unit_kernel import KernelUnits
 from emdsl.plan.unit_quadrature import FIRST_COUNT, MOST_VARIABLES, QuadratureUnits
 from emdsl.runtime.integrals.chain_ties import ChainTies
@@ -108,9 +109,16 @@ def bind_integral(
     first = own[0]
     axes = tuple(axis for axis in first.axes.hidden if axis != POINT)
     hidden = tuple(first.axes.sizes[axis] for axis in axes)
-    _check_axes(axes, level, integral, model, bound)
     steps = level + 1 if integral.lag else level
     found = tuple(_piece(item, binder, module, hidden, _rows(item, steps, level, bound, inner_weights)) for item in own)
+    if _is_switched(axes, level, integral, model, bound):
+        sizes = {axis.partition("@")[0]: first.axes.sizes[axis] for axis in axes}
+        chain = SwitchingChain(
+            found, order_of(found), np.ascontiguousarray(bound.levels[steps].starts), sizes, integral.latents,
+            bound.nodes, bound.seed,
+        )  # fmt: skip
+        return BoundIntegral(integral, level, (), (), bound.levels[level].size, found, chain)
+    _check_axes(axes, level, integral, model, bound)
     method = _method(integral, found, binder, (level, steps), hidden)
     return BoundIntegral(integral, level, axes, hidden, bound.levels[level].size, found, method)
 
@@ -122,6 +130,13 @@ def _home(integral: Integral, model: Model, bound: Bound) -> int:
     return own - 1 if integral.lag else own
 
 
+def _is_switched(axes: Sequence[str], level: int, integral: Integral, model: Model, bound: Bound) -> bool:
+    """Whether paths are to be drawn of finite variables of the chain's own plate, one unit back at most."""
+    place = {item.plate: number for number, item in enumerate(bound.levels)}
+    own = [place[model.variable(axis.partition("@")[0]).plate] for axis in axes]
+    return integral.closed and integral.lag == 1 and bool(own) and set(own) == {level + 1}
+
+
 def _check_axes(axes: Sequence[str], level: int, integral: Integral, model: Model, bound: Bound) -> None:
     place = {item.plate: number for number, item in enumerate(bound.levels)}
     for axis in axes:
@@ -131,6 +146,7 @@ def _check_axes(axes: Sequence[str], level: int, integral: Integral, model: Mode
             raise EmmError(
                 "not-supported-yet",
                 f"`{name}` is hidden in a plate inside that of the continuous {names}, which has no plan yet",
+                help="--plan monte-carlo" if integral.method == "gaussian" and integral.lag == 1 else "",
             )
 
 

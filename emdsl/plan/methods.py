@@ -39,7 +39,7 @@ def _by_draws(integral: Integral) -> Integral:
             "the model itself",
             place="--plan", help="emdsl fit MODEL DATA --plan monte-carlo",
         )  # fmt: skip
-    return replace(integral, method="monte-carlo", kernel="", basis=())
+    return replace(integral, method="monte-carlo", kernel="", basis=(), closed=integral.method == "gaussian")
 
 
 def _check_closed(integral: Integral) -> None:

@@ -42,6 +42,7 @@ from emdsl.plan.nodes import (
 from emdsl.plan.preparation import prepared
 from emdsl.plan.pruning import Choice, find_prunings, pruned_sum, states_of
 from emdsl.plan.source import formula_source, program_source
+from emdsl.plan.switching import SwitchingChain
 from emdsl.plan.unseen import is_unseen
 from emdsl.plan.vectors import bind_vector
 from emdsl.runtime.carriers import Block, RowTable
@@ -104,12 +105,16 @@ class Program:
         self.inside = tuple(item for item in self.integrals.values() if item.level > 0)
         self.prunings = find_prunings(derivation.model, bound, list(self.maps.values()), self._chained(), prune)
         self.passes = Passes(self.prunings, fuse)
-        first = Eliminator(*arguments, integrals=self.inside, passes=self.passes)
+        #: Integrals along a chain that finite variables of its own plate switch.
+        self.switching = tuple(m for m in (i.method for i in self.integrals.values()) if isinstance(m, SwitchingChain))
+        in_chain = frozenset(name for method in self.switching for name in method.sizes)
+        first = Eliminator(*arguments, integrals=self.inside, passes=self.passes, in_chain=in_chain)
         self.root = first.build()
         self.sizes = first.sizes
         counts = frozenset(counted_variables(derivation.model))
         second = Eliminator(
-            *arguments, random=True, integrals=self.inside, without_potential=counts, passes=self.passes
+            *arguments, random=True, integrals=self.inside, without_potential=counts, passes=self.passes,
+            in_chain=in_chain,
         )
         self.random_root = second.build()
         self.source = program_source(derivation, self.root, self.random_root)
@@ -145,6 +150,8 @@ class Program:
         self.blocks = make_blocks(bound, cells, self.scans)
         rows = max((size for block in self.blocks for size in block.n), default=0)
         check_array("the largest table of one block of units", (cells, rows), "give the hidden variables fewer values")
+        for method in self.switching:
+            method.attach(self)
         #: Numbers in the largest array over all rows.
         self.largest = cells * bound.levels[-1].size
 
@@ -278,9 +285,9 @@ class Program:
             v = self.vector(theta)
             etas = self.etas(theta, v)
             tables = {node.number: self.table_of(node, theta, v, etas) for node in self.nodes}
+            whole = [integral.method.evidence(theta, v) for integral in self.whole]
             total, found = self.sweep(tables, self.blocks)
-            for integral in self.whole:
-                evidence = integral.method.evidence(theta, v)
+            for evidence in whole:
                 total = total + evidence.forward(slice(0, 1))[0]
                 found.update(evidence.statistics(np.ones(1)))
             return total, self._at_points(found, self.nodes, tables)
@@ -317,9 +324,10 @@ class Program:
                     constants[node.number] = potentials[node.latent]
             blocks = [replace(block, multiplier=multiplier) for block in self.blocks]
             run = self.module.random_expectation
+            whole = [integral.method.drawn(theta, v, rng) for integral in self.whole]
             found = self._sweep(self.random_nodes, tables, constants, run, blocks)[1]
-            for integral in self.whole:
-                found.update(integral.method.drawn(theta, v, rng).statistics(np.ones(1)))
+            for evidence in whole:
+                found.update(evidence.statistics(np.ones(1)))
             return self._at_points(found, self.random_nodes, tables)
 
     def _at_points(self, found: dict[str, Any], nodes: tuple[Node, ...], tables: dict[int, Any]) -> dict[str, Any]:
