@@ -27,6 +27,7 @@ from emdsl.plan.counts import counted_sets, cut_off, raised, tails_of_statistics
 from emdsl.plan.given import given_arrays
 from emdsl.plan.merging import merged_units
 from emdsl.plan.methods import with_plan
+from emdsl.plan.path_climbing import PathMaker, at_maximum_by_paths, doubt, few_paths, switching
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
 from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, of_draws, samplers
@@ -189,7 +190,7 @@ class CompiledModel:
         counted = bound if request.se in BY_UNIT else merged_units(self.model, bound)
         with np.errstate(all="ignore"):  # numbers near the end of their range; what comes of them is looked at later
             problem = BoundProblem(self.derivation, counted, fix, init)
-            if counted is not bound and samplers(problem):  # what is simulated for one unit would count for many
+            if counted is not bound and is_simulated(problem):  # what is simulated for one unit would count for many
                 problem = BoundProblem(self.derivation, bound, fix, init)
             return problem
 
@@ -223,8 +224,8 @@ class CompiledModel:
 
     def _with_enough_nodes(self, problem: BoundProblem, bound: Bound, state: FitState, request: FitRequest) -> FitState:
         """The fit with so many nodes that twice as many change the log-likelihood by less than ENOUGH."""
-        if samplers(problem) and request.tol > 0 and request.max_iter > 0:
-            return self._at_simulated_maximum(bound, state, request)
+        if is_simulated(problem) and request.tol > 0 and request.max_iter > 0:
+            return self._at_simulated_maximum(problem, bound, state, request)
         methods = {integral.method for integral in self.derivation.integrals}
         if not methods & {"grid", "quadrature"} or not state.converged or request.tol == 0:
             return state
@@ -263,7 +264,7 @@ class CompiledModel:
         what, semicolon, advice = error.message.partition(";")
         return f"{what}, {where(found, table)}{semicolon}{advice}"
 
-    def _at_simulated_maximum(self, bound: Bound, state: FitState, request: FitRequest) -> FitState:
+    def _at_simulated_maximum(self, problem: BoundProblem, bound: Bound, state: FitState, request: FitRequest) -> FitState:
         def make(nodes: int, theta: Theta) -> BoundProblem:
             more = replace(bound, nodes=nodes, seed=request.seed)
             return BoundProblem(self.derivation, more, given_arrays(self.model, more, request.fix, "fix"), theta)
@@ -272,6 +273,17 @@ class CompiledModel:
             options = self._options(again.inner, request)
             return fit(again, replace(options, starts=1, init_given=True, arrange=None, accelerate="newton"))
 
+        def steps(held: BoundProblem, count: int) -> FitState:
+            options = self._options(held, request)
+            return fit(held, replace(options, starts=1, init_given=True, arrange=None, se="none", tol=0.0,
+                                     max_iter=count))  # fmt: skip
+
+        def end(held: BoundProblem) -> FitState:
+            return fit(held, replace(self._options(held, request), starts=1, init_given=True, arrange=None))
+
+        if switching(problem):
+            arrange = self._options(problem, request).arrange
+            return at_maximum_by_paths(state, PathMaker(make, steps, end, MOST_NODES), arrange)
         return at_simulated_maximum(state, Maker(make, climb, MOST_NODES))
 
     def _far_enough(
@@ -293,10 +305,12 @@ class CompiledModel:
         is looked for by itself.
         """
         options = self._options(problem, request)
-        if not samplers(problem) or request.tol == 0 or request.max_iter == 0:
+        if not is_simulated(problem) or request.tol == 0 or request.max_iter == 0:
             return fit(problem, options)
-        with of_draws(problem, 0):
-            return fit(problem, replace(options, tol=0.0, max_iter=min(request.max_iter, EM_STEPS), se="none"))
+        arranger = None if switching(problem) else options.arrange
+        options = replace(options, tol=0.0, max_iter=min(request.max_iter, EM_STEPS), se="none", arrange=arranger)
+        with of_draws(problem, 0), few_paths(problem):
+            return fit(problem, options)
 
     def _options(self, problem: BoundProblem, request: FitRequest) -> FitOptions:
         starts = request.starts if request.starts is not None else default_starts(problem)
@@ -320,7 +334,7 @@ class CompiledModel:
             theta = _with_signs(problem, _with_labels(problem, theta, named), mirrors)
             ordered = arrange(self.model, bound, theta, stay)
             before, after = problem.expect(theta).loglik, problem.expect(ordered).loglik
-            if not abs(before - after) <= 1e-8 * (1.0 + abs(before)):
+            if not abs(before - after) <= 1e-8 * (1.0 + abs(before)) + doubt(problem):
                 names = ", ".join(order.index_set for order in self.model.orders)
                 raise EmmError(
                     "order-not-invariant",
@@ -387,8 +401,15 @@ EM_STEPS = 30
 ENOUGH, MOST_NODES = 1e-6, 16
 
 
+def is_simulated(problem: BoundProblem) -> bool:
+    """Whether a likelihood is known but for the error of a simulation."""
+    return bool(samplers(problem) or switching(problem))
+
+
 def default_starts(problem: BoundProblem) -> int:
     """How many short starts are run where the user says nothing."""
+    if switching(problem):
+        return FEW_STARTS
     drawn, known = problem.program.drawn, problem.program.bound.indexes
     grids = [item for item in drawn if index_set_of(item[0]) in known]
     if len(drawn) > len(grids) or not (grids or problem.program.integrals):

@@ -98,7 +98,7 @@ class SimulatedProblem:
             for item, (found, weights) in zip(samplers(self.inner), seen, strict=True):
                 slope += movement(item, found, weights, self.inner.program, coordinates, theta)
         elements = np.linalg.pinv(coordinates.jacobian(theta).T) @ slope
-        return {name: parts[name] + value for name, value in _by_parameter(elements, coordinates).items()}
+        return {name: parts[name] + value for name, value in by_parameter(elements, coordinates).items()}
 
 
 @contextmanager
@@ -182,10 +182,11 @@ def simulation_error(problem: BoundProblem, state: FitState, error: float) -> Si
     spread = uncertainty.free_covariance @ variance @ uncertainty.free_covariance
     jacobian = coordinates.jacobian(state.theta)
     errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", jacobian, spread, jacobian), 0.0))
-    return Simulation(draws, error, _by_parameter(errors, coordinates), least, WANTED, met)
+    return Simulation(draws, error, by_parameter(errors, coordinates), least, WANTED, met)
 
 
-def _by_parameter(elements: Array, coordinates: Coordinates) -> dict[str, Array]:
+def by_parameter(elements: Array, coordinates: Coordinates) -> dict[str, Array]:
+    """Elements of all parameters in order, as arrays by parameter."""
     parts, at = {}, 0
     for space in coordinates.spaces:
         size = int(np.prod(space.shape))
@@ -194,10 +195,10 @@ def _by_parameter(elements: Array, coordinates: Coordinates) -> dict[str, Array]
     return parts
 
 
-def said(simulation: Simulation) -> tuple[str, ...]:
-    """Sentences for the reader."""
+def said(simulation: Simulation, what: str = "draws") -> tuple[str, ...]:
+    """Sentences for the reader; `what` was drawn."""
     text = (
-        f"the likelihood is simulated with {simulation.draws} draws: the log-likelihood has a simulation error of "
+        f"the likelihood is simulated with {simulation.draws} {what}: the log-likelihood has a simulation error of "
         f"{simulation.loglik_error:.2g}"
     )
     errors: Mapping[str, Array] = simulation.errors or {}
@@ -205,11 +206,8 @@ def said(simulation: Simulation) -> tuple[str, ...]:
     text = text if largest is None else f"{text}, the estimates of at most {largest:.2g}"
     if simulation.met:
         return (text,)
-    if simulation.loglik_error > simulation.wanted:
-        why = f"more than the {simulation.wanted:g} that is asked for"
-    else:
-        why = "and its own size is not known"
-    return (
-        f"{text}; {why}: in some unit {simulation.draws} draws are worth {simulation.effective:.0f} of equal weight, so "
-        "that the draws do not represent the posterior well enough",
-    )  # fmt: skip
+    why = f"the error is more than the {simulation.wanted:g} that is asked for"
+    if simulation.loglik_error <= simulation.wanted:
+        why = "they do not represent the posterior well enough for these errors to be relied on"
+    worth = f"where they are worth least, these {what} are worth {simulation.effective:.3g} of equal weight"
+    return (f"{text}; {worth}: {why}",)

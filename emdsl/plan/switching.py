@@ -51,6 +51,12 @@ class Paths:
     evidence: Array
     exact: bool
 
+    @property
+    def drawn_share(self) -> Array:
+        """The weights of the paths where they were drawn: equal in each run, that of a run as its evidence."""
+        runs = np.exp(self.evidence - self.evidence.max())
+        return np.asarray(runs[self.run] / runs[self.run].sum())
+
 
 @dataclass(frozen=True)
 class Quads:
