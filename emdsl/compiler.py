@@ -264,7 +264,9 @@ class CompiledModel:
         what, semicolon, advice = error.message.partition(";")
         return f"{what}, {where(found, table)}{semicolon}{advice}"
 
-    def _at_simulated_maximum(self, problem: BoundProblem, bound: Bound, state: FitState, request: FitRequest) -> FitState:
+    def _at_simulated_maximum(
+        self, problem: BoundProblem, bound: Bound, state: FitState, request: FitRequest
+    ) -> FitState:
         def make(nodes: int, theta: Theta) -> BoundProblem:
             more = replace(bound, nodes=nodes, seed=request.seed)
             return BoundProblem(self.derivation, more, given_arrays(self.model, more, request.fix, "fix"), theta)

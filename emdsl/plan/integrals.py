@@ -171,7 +171,11 @@ def _crossed(
 
 
 def _sampled(
-    integral: Integral, pieces: tuple[AnyPiece, ...], laws: tuple[bool, ...], ties: Ties, binder: PieceBinder,
+    integral: Integral,
+    pieces: tuple[AnyPiece, ...],
+    laws: tuple[bool, ...],
+    ties: Ties,
+    binder: PieceBinder,
     layout: Layout | None = None,
 ) -> MonteCarlo:
     """Monte Carlo, where nothing else fits."""
@@ -188,7 +192,7 @@ def _sampled(
     )  # fmt: skip
 
 
-def _everything(ties: Ties, kinds: dict[str, str], layout: Layout | None) -> tuple[tuple[Any, ...], Codes]:
+def _everything(ties: Ties, kinds: Mapping[str, str], layout: Layout | None) -> tuple[tuple[Any, ...], Codes]:
     """Sites with all hidden numbers, once each, and the codes of their domains."""
     if layout is None:
         sites = tuple(ties.order)  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ gives the same digits (simulated maximum likelihood). Positive numbers are drawn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -57,7 +57,7 @@ class MonteCarlo:
     pieces: tuple[AnyPiece, ...]
     own_laws: tuple[bool, ...]
     ties: Ties
-    kinds: dict[str, str]
+    kinds: Mapping[str, str]
     everything: tuple[Any, ...]
     codes: Codes
     pairs: int

@@ -1,7 +1,7 @@
 """Fits whose evidence is a sum over drawn paths of a switching chain (Monte Carlo EM; Wei and Tanner 1990).
 
-In rounds: paths are drawn at theta and held, and EM climbs the likelihood that they make, which is smooth. As long as it
-goes so far that the paths no longer represent the posterior there, it is stopped halfway and they are drawn again
+In rounds: paths are drawn at theta and held, and EM climbs the likelihood that they make, which is smooth. As long as
+it goes so far that the paths no longer represent the posterior there, it is stopped halfway and they are drawn again
 (Booth and Hobert 1999 judge by the Monte Carlo error, here the weights of the paths tell). The last round ends at the
 maximum with Newton's method; then another set of draws, made there, gives the log-likelihood.
 """
@@ -25,8 +25,8 @@ from emdsl.runtime.problem import Array, Theta
 MOST_ROUNDS = 40
 #: The share of the paths that must be worth as much where EM stops, and at the last maximum.
 ENOUGH_TO_MOVE, ENOUGH_TO_END = 0.3, 0.7
-#: The log-likelihood that the estimates may fall short of the maximum by, on the average, because of the draws: with five
-#: parameters a simulation error of a tenth of the standard errors.
+#: The log-likelihood that the estimates may fall short of the maximum by, on the average, because of the draws: with
+#: five parameters a simulation error of a tenth of the standard errors.
 SHORTFALL = 0.025
 #: The EM steps of a round before the paths are looked at.
 ROUND = 10
@@ -62,8 +62,8 @@ def few_paths(problem: BoundProblem) -> Iterator[None]:
 def at_maximum_by_paths(
     state: FitState, make: PathMaker, arrange: Callable[[Theta], dict[str, Array]] | None
 ) -> FitState:  # fmt: skip
-    """The maximum by as many paths as its simulation error asks for. Not converged where that is never reached. `arrange`
-    puts labels in order, before paths are held.
+    """The maximum by as many paths as its simulation error asks for. Not converged where that is never reached.
+    `arrange` puts labels in order, before paths are held.
     """
     if arrange is not None:
         state = replace(state, theta=arrange(state.theta))
@@ -176,8 +176,8 @@ def _variance(evidence: Array) -> float:
 def _errors_of_estimates(
     problem: BoundProblem, state: FitState, exact: bool
 ) -> tuple[dict[str, Array] | None, float]:  # fmt: skip
-    """By `I^-1 V I^-1`, V the variance of the score between runs; and half the trace of `I^-1 V`, the log-likelihood that
-    the estimates fall short of the maximum by on the average.
+    """By `I^-1 V I^-1`, V the variance of the score between runs; and half the trace of `I^-1 V`, the log-likelihood
+    that the estimates fall short of the maximum by on the average.
     """
     spread = state.uncertainty
     if spread is None:

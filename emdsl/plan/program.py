@@ -113,7 +113,11 @@ class Program:
         self.sizes = first.sizes
         counts = frozenset(counted_variables(derivation.model))
         second = Eliminator(
-            *arguments, random=True, integrals=self.inside, without_potential=counts, passes=self.passes,
+            *arguments,
+            random=True,
+            integrals=self.inside,
+            without_potential=counts,
+            passes=self.passes,
             in_chain=in_chain,
         )
         self.random_root = second.build()

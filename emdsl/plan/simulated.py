@@ -177,7 +177,9 @@ def simulation_error(problem: BoundProblem, state: FitState, error: float) -> Si
     scores = []
     for batch in range(BATCHES):
         part = SimulatedProblem(problem, batch)
-        scores.append(coordinates.pullback(state.theta, part.gradient(state.theta, part.expect(state.theta).statistics)))
+        scores.append(
+            coordinates.pullback(state.theta, part.gradient(state.theta, part.expect(state.theta).statistics))
+        )
     variance = np.cov(np.array(scores).T, ddof=1).reshape(coordinates.size, coordinates.size) / BATCHES
     spread = uncertainty.free_covariance @ variance @ uncertainty.free_covariance
     jacobian = coordinates.jacobian(state.theta)

@@ -1,5 +1,5 @@
-"""A chain of hidden numbers whose laws a finite chain switches: paths of the finite states are drawn by particles, and of
-each path the numbers are integrated out exactly.
+"""A chain of hidden numbers whose laws a finite chain switches: paths of the finite states are drawn by particles, and
+of each path the numbers are integrated out exactly.
 
 At a theta where paths are `drawn anew`, the evidence is that of the particles. `hold` keeps the paths: from then on the
 evidence is `sum_j w_j p(path_j, data; theta)` with weights under which it is that of the particles where they were
@@ -20,6 +20,7 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.plan.latent_pieces import AnyPiece, Site
 from emdsl.plan.named import POINT
 from emdsl.plan.nodes import Scan
+from emdsl.plan.paths import EMPTY, Paths, finite_values, random_path
 from emdsl.runtime.chains import ChainLayout
 from emdsl.runtime.integrals.chain_ties import ChainTies
 from emdsl.runtime.integrals.particles import SwitchingSteps, all_paths, backward_paths, particle_filter
@@ -33,29 +34,8 @@ if TYPE_CHECKING:
 Codes = NDArray[np.intp]
 #: Particles and paths of each independent run to begin with, and the runs.
 FIRST_PARTICLES, FIRST_PATHS, RUNS = 20, 10, 10
-#: The chance that a random path of a start stays where it is.
-STAY = 0.9
 #: Narrower stencils than this share of their centre cannot be told from a point.
 SMALLEST = 1e-7
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Paths of one chain, `states` `(paths, steps)`, the log-weight `base` that each adds to its log-density, the `run`
-    that each was drawn in, and the estimates of the log-evidence by run. `exact`: there are no others.
-    """
-
-    states: Codes
-    base: Array
-    run: Codes
-    evidence: Array
-    exact: bool
-
-    @property
-    def drawn_share(self) -> Array:
-        """The weights of the paths where they were drawn: equal in each run, that of a run as its evidence."""
-        runs = np.exp(self.evidence - self.evidence.max())
-        return np.asarray(runs[self.run] / runs[self.run].sum())
 
 
 @dataclass(frozen=True)
@@ -70,8 +50,9 @@ class Quads:
 
 @dataclass
 class SwitchingChain:
-    """`order` gives each number its place among the b of a step; `starts` are the offsets of the chains. `sizes` are the
-    labels of the finite variables that the pieces look at. `states` (attached) are the variables of the finite chain.
+    """`order` gives each number its place among the b of a step; `starts` are the offsets of the chains. `sizes` are
+    the labels of the finite variables that the pieces look at. `states` (attached) are the variables of the finite
+    chain.
     """
 
     pieces: tuple[AnyPiece, ...]
@@ -110,7 +91,8 @@ class SwitchingChain:
             )  # fmt: skip
         self.states = scans[0].states
         self.lengths = tuple(program.sizes[name] for name in self.states)
-        program.module.scan_forward, program.module.scan_reverse = self.forward_scan, self.reverse_scan
+        module: Any = program.module
+        module.scan_forward, module.scan_reverse = self.forward_scan, self.reverse_scan
 
     def evidence(self, theta: Theta, v: Array) -> SwitchingEvidence:
         """Prepares the sum over paths at theta, whose evidence is that of the scan."""
@@ -194,7 +176,7 @@ class SwitchingChain:
         lead = [shape[p] if p in places else 1 for p in range(len(shape))]
         k = int(np.prod(self.lengths))
         full = np.broadcast_to(moved.reshape(len(moved), *lead), (len(moved), *shape))
-        return full.reshape(len(moved), k, k)
+        return np.asarray(full.reshape(len(moved), k, k))
 
     def _narrowed(self, values: Array, axes: tuple[str, ...]) -> Array:
         """`(steps, K, K, ...)` summed to the cells of a piece, `(*cells, steps, ...)`."""
@@ -203,9 +185,8 @@ class SwitchingChain:
         gone = tuple(1 + p for p in range(len(shape)) if p not in places)
         summed = full.sum(axis=gone)
         ranks = np.argsort(np.argsort(places))
-        return np.moveaxis(summed, 0, len(axes)).transpose(
-            *ranks, *range(len(axes), len(axes) + 1 + values.ndim - 3)
-        )  # fmt: skip
+        moved = np.moveaxis(summed, 0, len(axes))
+        return np.asarray(moved.transpose(*ranks, *range(len(axes), moved.ndim)))
 
     # --- the sum over paths -------------------------------------------------------------------------------------------
 
@@ -214,14 +195,13 @@ class SwitchingChain:
     ) -> tuple[Array, Any]:
         """In place of `emdsl.runtime.scan.scan_forward`: log-evidence by chain, `(1, chains)`."""
         assert self.quads is not None
-        finite = _finite_values(log_first, log_step, log_emit, layout)
+        finite = finite_values(log_first, log_step, log_emit, layout)
         found = np.zeros((1, layout.chains))
         offset = int(self.starts[self.chain])
         for chain in range(layout.chains):
             rows = slice(int(layout.starts[chain]), int(layout.starts[chain + 1]))
             if rows.start == rows.stop:
-                self._keep(Paths(np.zeros((1, 0), dtype=np.intp), np.zeros(1), np.zeros(1, dtype=np.intp), np.zeros(1),
-                                 True))  # fmt: skip
+                self._keep(EMPTY)
                 self.shares.append(np.ones(1))
                 self.chain += 1
                 continue
@@ -229,7 +209,7 @@ class SwitchingChain:
             whole = self.quads.steps
             steps = SwitchingSteps(finite[rows] + whole.value[here], whole.slope[here], whole.precision[here])
             if self.random is not None:
-                paths = _random_path(finite[rows], self.random)
+                paths = random_path(finite[rows], self.random)
             elif self.held:
                 paths = self.paths[self.chain]
             else:
@@ -239,22 +219,14 @@ class SwitchingChain:
         return found, (layout, log_first.ndim == 2, log_step.ndim == 3, offset)
 
     def reverse_scan(self, tape: Any, adjoint: Array) -> tuple[Array, Array, Array]:
-        """In place of `emdsl.runtime.scan.scan_reverse`; the weights of the pooled numbers are those of their chains."""
-        layout, shared_first, shared_step, offset = tape
-        assert self.pooled is not None
-        here = slice(offset, offset + layout.size)
-        by_step = np.repeat(adjoint[0], np.diff(layout.starts))
-        for values in self.pooled:
-            values[here] *= by_step.reshape(-1, *(1,) * (values.ndim - 1))
-        pairs = np.moveaxis(self.pooled[0][here], 0, -1)[None]  # (1, K, K, rows)
-        d_emit = pairs.sum(axis=1)
-        d_first = np.zeros((*d_emit.shape[:2], layout.chains))
-        d_first[..., layout.lengths > 0] = d_emit[..., layout.first_rows]
-        d_step = pairs.copy()
-        d_step[..., layout.first_rows] = 0.0
-        return (
-            d_first.sum(axis=-1) if shared_first else d_first, d_step.sum(axis=-1) if shared_step else d_step, d_emit
-        )  # fmt: skip
+        """In place of `emdsl.runtime.scan.scan_reverse`; the weights of the pooled numbers are those of their
+        chains.""" layout, shared_first, shared_step, offset = tape assert self.pooled is not None here = slice(offset,
+        offset + layout.size) by_step = np.repeat(adjoint[0], np.diff(layout.starts)) for values in self.pooled:
+        values[here] *= by_step.reshape(-1, *(1,) * (values.ndim - 1)) pairs = np.moveaxis(self.pooled[0][here], 0,
+        -1)[None]  # (1, K, K, rows) d_emit = pairs.sum(axis=1) d_first = np.zeros((*d_emit.shape[:2], layout.chains))
+        d_first[..., layout.lengths > 0] = d_emit[..., layout.first_rows] d_step = pairs.copy() d_step[...,
+        layout.first_rows] = 0.0 return ( d_first.sum(axis=-1) if shared_first else d_first, d_step.sum(axis=-1) if
+        shared_step else d_step, d_emit )  # fmt: skip
 
     def _keep(self, paths: Paths) -> None:
         if self.chain < len(self.paths):
@@ -383,32 +355,3 @@ class SwitchingEvidence:
 def _axes(piece: AnyPiece) -> tuple[str, ...]:
     """The finite hidden variables that a piece looks at, `name@1` one step back."""
     return tuple(axis for axis in piece.bound.axes.hidden if axis != POINT)
-
-
-def _finite_values(log_first: Array, log_step: Array, log_emit: Array | None, layout: ChainLayout) -> Array:
-    """The factors of the finite chain by row, `(rows, K, K)`; in first rows those of the state, whatever is before."""
-    k = log_first.shape[1]
-    step = log_step[0][..., None] if log_step.ndim == 3 else log_step[0]
-    value = np.array(np.broadcast_to(step, (k, k, layout.size)))
-    first = log_first[0][..., None] if log_first.ndim == 2 else log_first[0]
-    first = np.broadcast_to(first, (k, layout.chains))
-    value[..., layout.first_rows] = first[None][..., layout.lengths > 0]
-    if log_emit is not None:
-        value += log_emit[0][None]
-    return np.moveaxis(value, -1, 0)
-
-
-def _random_path(finite: Array, rng: np.random.Generator) -> Paths:
-    """One path through what is possible, that mostly stays where it is."""
-    length, k = finite.shape[:2]
-    states = np.zeros((1, length), dtype=np.intp)
-    for t in range(length):
-        before = states[0, t - 1] if t else 0
-        chance = np.where(finite[t, before] > LOG_IMPOSSIBLE, 1.0, 0.0)
-        if not chance.any():
-            chance[:] = 1.0
-        if t and chance[before] and rng.random() < STAY:
-            states[0, t] = before
-        else:
-            states[0, t] = rng.choice(k, p=chance / chance.sum())
-    return Paths(states, np.zeros(1), np.zeros(1, dtype=np.intp), np.zeros(1), False)

@@ -209,7 +209,7 @@ class ChainLaw:
         gains = np.linalg.solve(covariance[..., 1:, :, :], np.swapaxes(across, -1, -2))
         left = covariance.copy()
         left[..., :-1, :, :] -= across @ gains
-        return gains, np.linalg.cholesky(left)
+        return np.asarray(gains, dtype=np.float64), np.asarray(np.linalg.cholesky(left), dtype=np.float64)
 
     def draw(self, rng: np.random.Generator) -> Array:
         """Draws with each step's own mean and variance; for starts, which need no more."""

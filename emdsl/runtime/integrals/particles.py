@@ -3,9 +3,9 @@ numbers integrated out of each.
 
 A particle is a path of states up to a step with the normal law of the numbers given it. At every step each particle
 goes on to every state, with its exact weight; of more than wanted, some are kept and others drawn so that every weight
-keeps its mean (Fearnhead and Clifford 2003). So the evidence has no bias, and has no error at all as long as there are no
-more paths than particles. Whole paths are drawn backwards from the last step (Whiteley, Andrieu and Doucet 2010; Lindsten
-and others 2013).
+keeps its mean (Fearnhead and Clifford 2003). So the evidence has no bias, and has no error at all as long as there are
+no more paths than particles. Whole paths are drawn backwards from the last step (Whiteley, Andrieu and Doucet 2010;
+Lindsten and others 2013).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SwitchingSteps:
     @property
     def size(self) -> int:
         """Numbers of a step."""
-        return self.slope.shape[-1] // 2
+        return int(self.slope.shape[-1]) // 2
 
     @property
     def length(self) -> int:
@@ -48,7 +48,7 @@ class SwitchingSteps:
     @property
     def states(self) -> int:
         """States of a step."""
-        return self.value.shape[1]
+        return int(self.value.shape[1])
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,9 @@ class Filter:
 
 
 def log_mass(slope: Array, precision: Array) -> Array:
-    """`log int exp(slope' x - x' precision x / 2) dx`. Raises LinAlgError where a precision is not positive definite."""
+    """`log int exp(slope' x - x' precision x / 2) dx`. Raises LinAlgError where a precision is not
+    positive definite.
+    """
     b = slope.shape[-1]
     if b == 1:
         p = precision[..., 0, 0]
@@ -111,10 +113,7 @@ def _integrated_out(slope: Array, precision: Array, first: bool) -> tuple[Array,
     out, kept = (slice(0, b), slice(b, None)) if first else (slice(b, None), slice(0, b))
     inner, across = precision[..., out, out], precision[..., kept, out]
     factor = log_mass(slope[..., out], inner)
-    if b == 1:
-        gain = across / inner
-    else:
-        gain = np.swapaxes(np.linalg.solve(inner, np.swapaxes(across, -1, -2)), -1, -2)
+    gain = across / inner if b == 1 else np.swapaxes(np.linalg.solve(inner, np.swapaxes(across, -1, -2)), -1, -2)
     left = slope[..., kept] - (gain @ slope[..., out, None])[..., 0]
     return factor, left, precision[..., kept, kept] - gain @ np.swapaxes(across, -1, -2)
 
@@ -226,9 +225,9 @@ def backward_paths(found: Filter, steps: SwitchingSteps, count: int, rng: np.ran
             )
             own = own + cloud.factor[:, None] + factor[state][:, :, None]
             logs = np.where(of_state[:, None], own, logs)
-        state = cloud.state[rows, _drawn(logs, rng)]
-        path[..., t - 1] = state
-        slope, bend = _of_state(left, state), _of_state(back, state)
+        came_from = cloud.state[rows, _drawn(logs, rng)]
+        path[..., t - 1] = came_from
+        slope, bend = _of_state(left, came_from), _of_state(back, came_from)
     return path
 
 
