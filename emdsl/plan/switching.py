@@ -219,14 +219,22 @@ class SwitchingChain:
         return found, (layout, log_first.ndim == 2, log_step.ndim == 3, offset)
 
     def reverse_scan(self, tape: Any, adjoint: Array) -> tuple[Array, Array, Array]:
-        """In place of `emdsl.runtime.scan.scan_reverse`; the weights of the pooled numbers are those of their
-        chains.""" layout, shared_first, shared_step, offset = tape assert self.pooled is not None here = slice(offset,
-        offset + layout.size) by_step = np.repeat(adjoint[0], np.diff(layout.starts)) for values in self.pooled:
-        values[here] *= by_step.reshape(-1, *(1,) * (values.ndim - 1)) pairs = np.moveaxis(self.pooled[0][here], 0,
-        -1)[None]  # (1, K, K, rows) d_emit = pairs.sum(axis=1) d_first = np.zeros((*d_emit.shape[:2], layout.chains))
-        d_first[..., layout.lengths > 0] = d_emit[..., layout.first_rows] d_step = pairs.copy() d_step[...,
-        layout.first_rows] = 0.0 return ( d_first.sum(axis=-1) if shared_first else d_first, d_step.sum(axis=-1) if
-        shared_step else d_step, d_emit )  # fmt: skip
+        """In place of `emdsl.runtime.scan.scan_reverse`; pooled numbers get the weights of their chains."""
+        layout, shared_first, shared_step, offset = tape
+        assert self.pooled is not None
+        here = slice(offset, offset + layout.size)
+        by_step = np.repeat(adjoint[0], np.diff(layout.starts))
+        for values in self.pooled:
+            values[here] *= by_step.reshape(-1, *(1,) * (values.ndim - 1))
+        pairs = np.moveaxis(self.pooled[0][here], 0, -1)[None]  # (1, K, K, rows)
+        d_emit = pairs.sum(axis=1)
+        d_first = np.zeros((*d_emit.shape[:2], layout.chains))
+        d_first[..., layout.lengths > 0] = d_emit[..., layout.first_rows]
+        d_step = pairs.copy()
+        d_step[..., layout.first_rows] = 0.0
+        return (
+            d_first.sum(axis=-1) if shared_first else d_first, d_step.sum(axis=-1) if shared_step else d_step, d_emit
+        )  # fmt: skip
 
     def _keep(self, paths: Paths) -> None:
         if self.chain < len(self.paths):
