@@ -28,14 +28,13 @@ def movement(
     pulls = _pulls(method, found, weights, theta, program.vector(theta))
     u = coordinates.free(theta)
     slope = np.zeros(len(u))
-    around = (method.around[0], method.around[1]) if method.around is not None else None
     for k in range(len(u)):
         sides = []
         for sign in (1.0, -1.0):
             moved = u.copy()
             moved[k] += sign * STEP
             there = coordinates.theta(moved)
-            sides.append(method.proposal(there, program.vector(there), method.terms, around))
+            sides.append(method.beside(there, program.vector(there)))
         normalizer = (sides[0].normalizer - sides[1].normalizer) / (2 * STEP)
         slope[k] = float((normalizer * weights).sum())
         course = (sides[0].law.sample(found.noise) - sides[1].law.sample(found.noise)) / (2 * STEP)

@@ -147,11 +147,13 @@ def at_simulated_maximum(state: FitState, make: Maker) -> FitState:
     nodes, total, starts = 1, 0, state.starts
     while True:
         problem = make.problem(nodes, state.theta)
+        # near the maximum the error is what it is there: so many draws as it asks for are made before the climb
+        while _error(problem, state.theta) > WANTED and nodes < make.most and _fits(problem):
+            nodes *= 2
+            problem = make.problem(nodes, state.theta)
         total += state.iterations
         state = make.climb(SimulatedProblem(problem))
-        problem.expect(state.theta)
-        found = samplers(problem)
-        error = float(np.sqrt(sum(item.last[0].variance(item.last[1]) for item in found if item.last is not None)))
+        error = _error(problem, state.theta)
         if error <= WANTED or nodes >= make.most or not _fits(problem):
             break
         nodes *= 2
@@ -160,6 +162,13 @@ def at_simulated_maximum(state: FitState, make: Maker) -> FitState:
         state, starts=starts, iterations=total + state.iterations, simulation=simulation,
         converged=state.converged and simulation.met, warnings=(*state.warnings, *said(simulation)),
     )  # fmt: skip
+
+
+def _error(problem: BoundProblem, theta: Theta) -> float:
+    """The simulation error of the log-likelihood at theta."""
+    problem.expect(theta)
+    found = [item.last for item in samplers(problem) if item.last is not None]
+    return float(np.sqrt(sum(evidence.variance(weights) for evidence, weights in found)))
 
 
 def simulation_error(problem: BoundProblem, state: FitState, error: float) -> Simulation:
