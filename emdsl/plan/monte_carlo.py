@@ -18,7 +18,9 @@ import numpy as np
 from emdsl.plan.gaussian_method import DrawnEvidence, Law, Ties
 from emdsl.plan.latent_pieces import AnyPiece
 from emdsl.plan.on_line import Codes, PieceOnLine, Slopes, codes_of, values_at
+from emdsl.runtime.functions import lgamma
 from emdsl.runtime.integrals.quadratic import Quadratic
+from emdsl.runtime.integrals.unit_ties import UnitTies
 from emdsl.runtime.kernels import log_sum_exp
 from emdsl.runtime.problem import Array, Theta
 
@@ -34,6 +36,9 @@ BATCHES = 10
 AT_ONCE = 2_000_000
 #: Where the log-joint does not bend downwards, its curvature is raised by so many times that of the last law.
 RAISES = (1.0, 10.0, 100.0, 1e4)
+
+#: Degrees of freedom of draws with heavy tails, and the most numbers of a unit that are drawn so.
+TAILS, MOST_HEAVY = 5.0, 10
 
 Term = PieceOnLine | Slopes
 
@@ -92,8 +97,8 @@ class MonteCarlo:
         self.around = (proposal.law.mean, proposal.law.spread)
         z = self._noise()
         x = proposal.law.sample(z)
-        squares = 0.5 * self.ties.total((z**2).sum(axis=0))
-        logs = self.joint(theta, v, x, self.terms) + squares + proposal.normalizer[..., None, :]
+        squares = self.ties.total((z**2).sum(axis=0))
+        logs = self.joint(theta, v, x, self.terms) - self._log_shape(squares) + proposal.normalizer[..., None, :]
         value, _ = log_sum_exp(np.moveaxis(logs, -2, 0).copy(), (0,))
         count = logs.shape[-2]
         return SampledEvidence(self, value - np.log(count), x, np.exp(logs - value[..., None, :]), z)
@@ -110,16 +115,34 @@ class MonteCarlo:
         return DrawnEvidence(self.pieces, tuple(self.ties.gather(values, p.sites) for p in self.pieces), shape[1:-1])
 
     def _noise(self) -> Array:
-        """`(d, *cells, draws, units)` standard normal numbers, each pair mirrored."""
+        """`(d, *cells, draws, units)` standard normal numbers (of heavy tails, Student's), each pair mirrored."""
         if self.noise is None:
-            shape = self.ties.shape
-            lead = (shape[0], *shape[1:-1], self.pairs, shape[-1])
-            half = np.random.default_rng([self.seed, 7]).standard_normal(lead)
+            shape, rng = self.ties.shape, np.random.default_rng([self.seed, 7])
+            half = rng.standard_normal((shape[0], *shape[1:-1], self.pairs, shape[-1]))
+            if self._heavy:
+                half *= np.sqrt(TAILS / rng.chisquare(TAILS, half.shape[1:]))
             self.noise = np.concatenate([half, -half], axis=-2)
         if self.batch is None:
             return self.noise
         chosen = np.arange(self.noise.shape[-2]) % self.pairs % BATCHES == self.batch
         return self.noise[..., chosen, :]
+
+    @cached_property
+    def _heavy(self) -> bool:
+        """Whether draws have heavy tails: a gamma law has them on the scale of its logarithm, a beta law on that of its
+        logit. Of many numbers together a heavy-tailed law is unlike any posterior.
+        """
+        units = isinstance(self.ties, UnitTies)
+        return bool(self.codes.any()) and units and self.ties.shape[0] <= MOST_HEAVY
+
+    def _log_shape(self, squares: Array) -> Array:
+        """The log-density of the noise, relative to a standard normal law at 0, by the sum of its squares."""
+        if not self._heavy:
+            return -0.5 * squares
+        d = self.ties.shape[0]
+        both = 0.5 * (TAILS + d)
+        top = lgamma(both) - lgamma(0.5 * TAILS) - 0.5 * d * np.log(0.5 * TAILS)
+        return np.asarray(top - both * np.log1p(squares / TAILS))
 
     @property
     def evaluations(self) -> int:
