@@ -18,9 +18,9 @@ from emdsl.ir.derivation import Derivation
 FORMAT = 4
 
 
-def cached_derivation(text: str) -> Derivation | None:
-    """The derivation of this text, if it has been stored by this version."""
-    path = _path(text)
+def cached_derivation(text: str, purpose: str = "") -> Derivation | None:
+    """The derivation of this text (for this purpose), if it has been stored by this version."""
+    path = _path(text, purpose)
     try:
         found = decode(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -28,9 +28,9 @@ def cached_derivation(text: str) -> Derivation | None:
     return found if isinstance(found, Derivation) else None
 
 
-def store_derivation(text: str, derivation: Derivation) -> None:
+def store_derivation(text: str, derivation: Derivation, purpose: str = "") -> None:
     """Store a derivation, whole or not at all."""
-    path = _path(text)
+    path = _path(text, purpose)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
@@ -46,8 +46,8 @@ def store_derivation(text: str, derivation: Derivation) -> None:
         return
 
 
-def _path(text: str) -> Path:
-    key = hashlib.sha256(f"{FORMAT}\0{_compiler_version()}\0{text}".encode()).hexdigest()
+def _path(text: str, purpose: str) -> Path:
+    key = hashlib.sha256(f"{FORMAT}\0{_compiler_version()}\0{purpose}\0{text}".encode()).hexdigest()
     return directory() / f"{key[:40]}.json"
 
 

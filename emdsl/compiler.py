@@ -29,9 +29,10 @@ from emdsl.plan.laid_fit import LaidFit, fit_on_laid_nodes
 from emdsl.plan.laying import laid_names, with_laid_nodes
 from emdsl.plan.merging import merged_units
 from emdsl.plan.methods import with_plan
+from emdsl.plan.path_climbing import PathMaker, at_maximum_by_paths, doubt, few_paths, switching
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
-from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, samplers
+from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, of_draws, samplers
 from emdsl.plan.unit_scores import check_method
 from emdsl.plan.untouched import without_untouched
 from emdsl.runtime.fitting import FitOptions, FitState, fit
@@ -193,31 +194,15 @@ class CompiledModel:
         counted = bound if request.se in BY_UNIT else merged_units(self.model, bound)
         with np.errstate(all="ignore"):  # numbers near the end of their range; what comes of them is looked at later
             problem = BoundProblem(self.derivation, counted, fix, init)
-            if counted is not bound and samplers(problem):  # what is simulated for one unit would count for many
+            if counted is not bound and is_simulated(problem):  # what is simulated for one unit would count for many
                 problem = BoundProblem(self.derivation, bound, fix, init)
             return problem
-
-    def without_nodes(self) -> Derivation:
-        """The derivation in which hidden numbers stay numbers, as draws of them want it, but those whose law is fixed."""
-        if all(integral.placing in ("", "fixed") for integral in self.derivation.integrals):
-            return self.derivation
-        try:
-            from emdsl.derive.derive import derive
-            from emdsl.graph.resolve import resolve
-            from emdsl.syntax.parser import parse
-        except ImportError:
-            raise EmmError(
-                "not-simulated", "a file that stands alone holds one derivation, which sums over nodes",
-                place="--plan", help="--plan auto",
-            ) from None  # fmt: skip
-        with _places(self):
-            return derive(resolve(parse(self.text, self.file), name=_name(self.file)), nodes=False)
 
     def fit(self, data: Any, request: FitRequest) -> FitOutcome:
         """The whole road from a table to estimates."""
         if request.plan != "auto":
-            derivation = self.without_nodes() if request.plan == "monte-carlo" else self.derivation
-            planned = replace(self, derivation=with_plan(derivation, request.plan))
+            planned = self.for_draws() if request.plan == "monte-carlo" else self
+            planned = replace(planned, derivation=with_plan(planned.derivation, request.plan))
             return planned.fit(data, replace(request, plan="auto"))
         with _places(self):
             table = read_table(data, request.na)
@@ -229,7 +214,7 @@ class CompiledModel:
                     if laid_names(self.derivation):
                         problem, bound, state = self._on_laid_nodes(bound, request)
                     else:
-                        state = fit(problem, self._options(problem, request))
+                        state = self._first_fit(problem, request)
                     problem, bound, state = self._far_enough(problem, bound, state, request)
                     state = self._with_enough_nodes(problem, bound, state, request)
                 except FitError as error:
@@ -240,10 +225,14 @@ class CompiledModel:
                     raise
                 return self._outcome(bound, state, request)
 
+    def for_draws(self) -> CompiledModel:
+        """The model with every hidden number a number, also those that are otherwise summed over a grid."""
+        return self if self.derivation.gridded is None else load_text(self.text, self.file, purpose="draws")
+
     def _with_enough_nodes(self, problem: BoundProblem, bound: Bound, state: FitState, request: FitRequest) -> FitState:
         """The fit with so many nodes that twice as many change the log-likelihood by less than ENOUGH."""
-        if samplers(problem) and request.tol > 0 and request.max_iter > 0:
-            return self._at_simulated_maximum(bound, state, request)
+        if is_simulated(problem) and request.tol > 0 and request.max_iter > 0:
+            return self._at_simulated_maximum(problem, bound, state, request)
         methods = {integral.method for integral in self.derivation.integrals}
         # Where nodes are too few, what EM raises is not quite what they evaluate: it may fall, and the fit then stops
         # short of a maximum that more nodes have.
@@ -305,7 +294,9 @@ class CompiledModel:
         given = bool(request.init) or request.tol == 0 or request.max_iter == 0 or request.starts == 1
         return fit_on_laid_nodes(bound, LaidFit(self.derivation, make, look, climb, given))
 
-    def _at_simulated_maximum(self, bound: Bound, state: FitState, request: FitRequest) -> FitState:
+    def _at_simulated_maximum(
+        self, problem: BoundProblem, bound: Bound, state: FitState, request: FitRequest
+    ) -> FitState:
         def make(nodes: int, theta: Theta) -> BoundProblem:
             more = replace(bound, nodes=nodes, seed=request.seed)
             return BoundProblem(self.derivation, more, given_arrays(self.model, more, request.fix, "fix"), theta)
@@ -314,6 +305,17 @@ class CompiledModel:
             options = self._options(again.inner, request)
             return fit(again, replace(options, starts=1, init_given=True, arrange=None, accelerate="newton"))
 
+        def steps(held: BoundProblem, count: int) -> FitState:
+            options = self._options(held, request)
+            return fit(held, replace(options, starts=1, init_given=True, arrange=None, se="none", tol=0.0,
+                                     max_iter=count))  # fmt: skip
+
+        def end(held: BoundProblem) -> FitState:
+            return fit(held, replace(self._options(held, request), starts=1, init_given=True, arrange=None))
+
+        if switching(problem):
+            arrange = self._options(problem, request).arrange
+            return at_maximum_by_paths(state, PathMaker(make, steps, end, MOST_NODES), arrange)
         return at_simulated_maximum(state, Maker(make, climb, MOST_NODES))
 
     def _far_enough(
@@ -329,6 +331,18 @@ class CompiledModel:
             bound, problem = wider, self.problem(wider, request)
             state = fit(problem, self._options(problem, request))
         return problem, bound, state
+
+    def _first_fit(self, problem: BoundProblem, request: FitRequest) -> FitState:
+        """The fit; of a likelihood that is simulated some steps of EM with a part of the draws, from where its maximum
+        is looked for by itself.
+        """
+        options = self._options(problem, request)
+        if not is_simulated(problem) or request.tol == 0 or request.max_iter == 0:
+            return fit(problem, options)
+        arranger = None if switching(problem) else options.arrange
+        options = replace(options, tol=0.0, max_iter=min(request.max_iter, EM_STEPS), se="none", arrange=arranger)
+        with of_draws(problem, 0), few_paths(problem):
+            return fit(problem, options)
 
     def _options(self, problem: BoundProblem, request: FitRequest) -> FitOptions:
         starts = request.starts if request.starts is not None else default_starts(problem)
@@ -352,7 +366,7 @@ class CompiledModel:
             theta = _with_signs(problem, _with_labels(problem, theta, named), mirrors)
             ordered = arrange(self.model, bound, theta, stay)
             before, after = problem.expect(theta).loglik, problem.expect(ordered).loglik
-            if not abs(before - after) <= 1e-8 * (1.0 + abs(before)):
+            if not abs(before - after) <= 1e-8 * (1.0 + abs(before)) + doubt(problem):
                 names = ", ".join(order.index_set for order in self.model.orders)
                 raise EmmError(
                     "order-not-invariant",
@@ -413,13 +427,23 @@ LAID_STARTS = 5
 SMALL_DATA = 20_000
 
 
+#: Steps of EM before the maximum of a simulated likelihood is looked for.
+EM_STEPS = 30
+
 #: A log-likelihood that moves by less when the nodes of its integrals are doubled has enough of them; they are doubled
 #: up to so many times the usual number.
 ENOUGH, MOST_NODES = 1e-6, 16
 
 
+def is_simulated(problem: BoundProblem) -> bool:
+    """Whether a likelihood is known but for the error of a simulation."""
+    return bool(samplers(problem) or switching(problem))
+
+
 def default_starts(problem: BoundProblem) -> int:
     """How many short starts are run where the user says nothing."""
+    if switching(problem):
+        return FEW_STARTS
     drawn, known = problem.program.drawn, problem.program.bound.indexes
     grids = [item for item in drawn if index_set_of(item[0]) in known]
     if problem.program.laid:
@@ -517,11 +541,11 @@ class _places:
             error.in_text(self.compiled.text, self.compiled.file)
 
 
-def load_text(text: str, file: str | None = None) -> CompiledModel:
-    """A model's text, derived or read from the cache. Raises EmmError with every error of the first stage that finds
-    any.
+def load_text(text: str, file: str | None = None, *, purpose: str = "") -> CompiledModel:
+    """A model's text, derived or read from the cache; with the purpose `draws` no hidden number is on a grid. Raises
+    EmmError with every error of the first stage that finds any.
     """
-    found = cached_derivation(text)
+    found = cached_derivation(text, purpose)
     if found is not None:
         return CompiledModel(text, file, found)
     from emdsl.derive.derive import derive
@@ -531,10 +555,10 @@ def load_text(text: str, file: str | None = None) -> CompiledModel:
     try:
         tree = parse(text, file)
         model = resolve(tree, name=_name(file))
-        derivation = derive(model)
+        derivation = derive(model, grids_wanted=purpose != "draws")
     except EmmError as error:
         raise error.in_text(text, file) from None
-    store_derivation(text, derivation)
+    store_derivation(text, derivation, purpose)
     return CompiledModel(text, file, derivation)
 
 

@@ -50,6 +50,10 @@ class StandaloneModel(CompiledModel):
             self.note("note: these data call for another program than the one in the file, which is not run")
         return problem
 
+    def for_draws(self) -> CompiledModel:
+        """The model as it stands: a file has one derivation."""
+        return self
+
 
 @contextmanager
 def _in_place_of_planned(module: ModuleType, planned: str) -> Iterator[None]:

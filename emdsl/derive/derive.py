@@ -30,12 +30,12 @@ SECONDS_A_FACTOR = 10.0
 CutValues = Literal["auto", "expected", "observed"]
 
 
-def derive(model: Model, cut_values: CutValues = "auto", *, nodes: bool = True) -> Derivation:
-    """Pieces, M-step and steps to read. `nodes`: hidden numbers may be summed over grids of nodes, as finite variables;
-    without it only those whose law is fixed. Raises EmmError where a log-density has no derivation yet.
+def derive(model: Model, cut_values: CutValues = "auto", *, grids_wanted: bool = True) -> Derivation:
+    """Pieces, M-step and steps to read; without `grids_wanted` hidden numbers stay numbers, as draws need them, and are
+    not summed over grids of nodes. Raises EmmError where a log-density has no derivation yet.
     """
     original = model
-    grids = tuple(item for item in on_grids(model) if nodes or item.placing == "fixed")
+    grids = on_grids(model) if grids_wanted else ()
     model = with_grids(original, grids) if grids else original
     pieces: list[Derived] = [piece for factor in model.factors for piece in _in_time(factor, model)]
     pieces += [piece for p in model.parameters if p.prior is not None for piece in prior_pieces(p, model)]

@@ -274,8 +274,8 @@ class Integral:
     grid        smooth, one number: summed over one grid for all units, as a finite variable; `placing` says which
     quadrature  smooth otherwise: adaptive Gauss-Hermite quadrature
     monte-carlo only where the user asks for it: importance sampling around the joint mode
-    `lag` is how far back laws look at them along a chain (0: they do not). The kernel is one in `u^power`. `placing` of
-    a grid:
+    `lag` is how far back laws look at them along a chain (0: they do not). The kernel is one in `u^power`. `closed`:
+    draws are asked for, and the log-joint is quadratic in them. `placing` of a grid:
     fixed       over the variable's own law, a normal without parameters
     standard    over a standard normal e: the variable is `value`, its mean plus its standard deviation times e (there
                 the variable's name stands for e)
@@ -291,6 +291,7 @@ class Integral:
     power: Fraction = Fraction(1)
     placing: Placing = ""
     value: Expression | None = None
+    closed: bool = False
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ class PieceBinder:
         self.layout = layout(model, bound, batch)
         self.plain = Evaluator(model, bound)
         self._earlier: frozenset[str] | None = None
+        #: Whether continuous hidden variables occur in an item, by its identity (the item is kept with the answer).
+        self._pointed: dict[int, tuple[Any, bool]] = {}
 
     def bind(self, piece: Piece, pieces: Sequence[Piece]) -> BoundPiece:
         """The piece with its axes, addresses, masks and codes (its statistics follow once the program is generated)."""
@@ -85,7 +87,10 @@ class PieceBinder:
 
     def _at_points(self, item: Any) -> bool:
         """Whether a continuous hidden variable occurs in it: it then has a value only at points of these."""
-        return any(True for _ in continuous_latents(item, self.model))
+        kept = self._pointed.get(id(item))
+        if kept is None or kept[0] is not item:
+            self._pointed[id(item)] = kept = (item, any(True for _ in continuous_latents(item, self.model)))
+        return kept[1]
 
     def at(self, bound: BoundPiece, drawn: Mapping[Any, Named]) -> PieceData:
         """The data of a piece with continuous hidden variables at the points `drawn`, whose axis is its last hidden

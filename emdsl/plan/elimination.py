@@ -71,6 +71,7 @@ class Eliminator:
     integrals: Sequence[BoundIntegral] = ()
     without_potential: frozenset[str] = frozenset()
     passes: Passes = field(default_factory=Passes)
+    in_chain: frozenset[str] = frozenset()
     sizes: dict[str, int] = field(default_factory=dict)
     numbers: count[int] = field(default_factory=count)
     roles: dict[int, tuple[str, int]] = field(default_factory=dict)
@@ -212,7 +213,7 @@ class Eliminator:
         # before, it would tie the laws of different units together.
         of_some_units = [node for node in tables if self.roles.get(node.number, ("always", 0))[0] != "always"]
         beside = {axis for node in of_some_units for axis in node.axes}
-        chained = [name for name in latents if name in looked_back_at | beside]
+        chained = [name for name in latents if name in looked_back_at | beside | self.in_chain]
         for group in self._order([n for n in latents if n not in chained], prunings, tables):
             tables = self._eliminate(group, tables, level)
         if chained and not self._crosses(level, tables):
@@ -357,7 +358,7 @@ class Eliminator:
                 f"the units of the chain `{plate}` cannot be weighted",
                 help="weight the plate around it",
             )
-        memory = max(lag_of(axis) for node in tables for axis in node.axes if base(axis) in chained)
+        memory = max(1, *(lag_of(axis) for node in tables for axis in node.axes if base(axis) in chained))
         self.sizes |= {label_before(name, lag): self.sizes[name] for name in chained for lag in range(1, memory + 1)}
         previous = tuple(label_before(name, lag) for lag in range(memory, 0, -1) for name in chained)
         role = {node.number: self.roles.get(node.number, ("always", 0))[0] for node in tables}
@@ -372,6 +373,8 @@ class Eliminator:
             f"a step of the chain over `{plate}`", {a: self.sizes.get(a, 1) for a in (*outer, *previous, *chained)},
             "look back fewer units, or give the hidden variables fewer values",
         )  # fmt: skip
+        if not step:  # states that do not look back at each other, tied by what else looks at them
+            step = [Table(next(self.numbers), (*previous, *chained), level, False, ())]
         transition = self._add(step, level, (*outer, *previous, *chained))
         emission = self._add(emit, level, (*outer, *chained), rows=True) if emit else None
         if memory == 1 and not any(role[node.number] == "always" for node in looks_back):

@@ -15,7 +15,7 @@ from emdsl.ir.derivation import INTERVAL, SHARES, Integral
 from emdsl.ir.latents import event_axes
 from emdsl.ir.model import Model
 from emdsl.plan.binding import PieceBinder
-from emdsl.plan.crossed import EACH, EachPiece, crossed_sites, crossed_ties
+from emdsl.plan.crossed import EACH, EachPiece, Place, crossed_sites, crossed_ties
 from emdsl.plan.crossed_layout import Layout, check_fits, check_weights, crossed_layouts, fits, home_of, tied
 from emdsl.plan.crossing import ancestors
 from emdsl.plan.evaluation import Evaluator
@@ -27,7 +27,9 @@ from emdsl.plan.moment_piece import moment_piece
 from emdsl.plan.monte_carlo import FIRST_PAIRS, MonteCarlo
 from emdsl.plan.named import POINT, ROW
 from emdsl.plan.normal_laws import bind_laws
+from emdsl.plan.on_line import KINDS, Codes, codes_of
 from emdsl.plan.share_piece import share_piece
+from emdsl.plan.switching import SwitchingChain
 from emdsl.plan.unit_kernel import KernelUnits
 from emdsl.plan.unit_quadrature import FIRST_COUNT, MOST_VARIABLES, QuadratureUnits
 from emdsl.plan.unit_shares import ShareUnits
@@ -123,12 +125,19 @@ def bind_integral(
     first = own[0]
     axes = tuple(axis for axis in first.axes.hidden if axis != POINT)
     hidden = tuple(first.axes.sizes[axis] for axis in axes)
-    _check_axes(axes, level, integral, model, bound)
     steps = level + 1 if integral.lag else level
     rows = [_rows(item, steps, level, bound, inner_weights) for item in own]
     if integral.kernel == SHARES:
         return _shares(integral, own, rows, binder, module, (level, axes, hidden))
     found = tuple(_piece(item, binder, module, hidden, some) for item, some in zip(own, rows, strict=True))
+    if _is_switched(axes, level, integral, model, bound):
+        sizes = {axis.partition("@")[0]: first.axes.sizes[axis] for axis in axes}
+        chain = SwitchingChain(
+            found, order_of(found), np.ascontiguousarray(bound.levels[steps].starts), sizes, integral.latents,
+            bound.nodes, bound.seed,
+        )  # fmt: skip
+        return BoundIntegral(integral, level, (), (), bound.levels[level].size, found, chain)
+    _check_axes(axes, level, integral, model, bound)
     method = _method(integral, found, binder, (level, steps), hidden, module)
     return BoundIntegral(integral, level, axes, hidden, bound.levels[level].size, found, method)
 
@@ -161,6 +170,13 @@ def _home(integral: Integral, model: Model, bound: Bound) -> int:
     return own - 1 if integral.lag else own
 
 
+def _is_switched(axes: Sequence[str], level: int, integral: Integral, model: Model, bound: Bound) -> bool:
+    """Whether paths are to be drawn of finite variables of the chain's own plate, one unit back at most."""
+    place = {item.plate: number for number, item in enumerate(bound.levels)}
+    own = [place[model.variable(axis.partition("@")[0]).plate] for axis in axes]
+    return integral.closed and integral.lag == 1 and bool(own) and set(own) == {level + 1}
+
+
 def _check_axes(axes: Sequence[str], level: int, integral: Integral, model: Model, bound: Bound) -> None:
     place = {item.plate: number for number, item in enumerate(bound.levels)}
     for axis in axes:
@@ -170,6 +186,7 @@ def _check_axes(axes: Sequence[str], level: int, integral: Integral, model: Mode
             raise EmmError(
                 "not-supported-yet",
                 f"`{name}` is hidden in a plate inside that of the continuous {names}, which has no plan yet",
+                help="--plan monte-carlo" if integral.method == "gaussian" and integral.lag == 1 else "",
             )
 
 
@@ -191,7 +208,7 @@ def _crossed(
     laws = tuple(_is_own_law(piece, integral) for piece in found)
     ties = crossed_ties(layout, hidden)
     method = GaussianMethod(found, laws, ties) if integral.method == "gaussian" else _sampled(
-        integral, found, laws, ties, binder
+        integral, found, laws, ties, binder, layout
     )  # fmt: skip
     return BoundIntegral(integral, home, axes, hidden, layout.units, found, method, layout)
 
@@ -211,17 +228,41 @@ def _layout(integral: Integral, own: Sequence[BoundPiece], home: int, binder: Pi
 
 
 def _sampled(
-    integral: Integral, pieces: tuple[AnyPiece, ...], laws: tuple[bool, ...], ties: Ties, binder: PieceBinder
+    integral: Integral,
+    pieces: tuple[AnyPiece, ...],
+    laws: tuple[bool, ...],
+    ties: Ties,
+    binder: PieceBinder,
+    layout: Layout | None = None,
 ) -> MonteCarlo:
     """Monte Carlo, where nothing else fits."""
-    for name in integral.latents:
-        if binder.model.variable(name).domain.kind != "real":
+    kinds = {name: binder.model.variable(name).domain.kind for name in integral.latents}
+    for name, kind in kinds.items():
+        if kind not in KINDS:
             raise EmmError(
                 "not-supported-yet",
-                f"the hidden `{name}` has no closed integral beside others, and draws are made of real numbers alone",
-                help="write its logarithm (or logit) as the hidden variable",
+                f"the hidden `{name}` is neither real nor positive nor a share, and draws are made of these alone",
             )
-    return MonteCarlo(pieces, laws, ties, FIRST_PAIRS * binder.bound.nodes, binder.bound.seed)
+    everything, codes = _everything(ties, kinds, layout, binder)
+    return MonteCarlo(
+        pieces, laws, ties, kinds, everything, codes, FIRST_PAIRS * binder.bound.nodes, binder.bound.seed
+    )  # fmt: skip
+
+
+def _everything(
+    ties: Ties, kinds: Mapping[str, str], layout: Layout | None, binder: PieceBinder
+) -> tuple[tuple[Any, ...], Codes]:
+    """Sites with all hidden numbers, once each, and the codes of their domains."""
+    if layout is None:
+        sites = tuple(ties.order)  # type: ignore[attr-defined]
+        return sites, codes_of([kinds[name] for name, _, _ in sites])
+    size = ties.shape[-1]
+    codes = np.zeros((1, size), dtype=np.intp)
+    units = {level.plate: level.size for level in binder.bound.levels}
+    for name, kind in kinds.items():
+        count, own = int(np.prod(layout.shapes[name])), units[binder.model.variable(name).plate]
+        codes[0, layout.place(name, np.arange(own)[:, None], np.arange(count))] = KINDS.index(kind)
+    return (Place("", EACH, 0, np.arange(size)),), codes
 
 
 def _density(item: BoundPiece, module: Any) -> Any:

@@ -122,7 +122,7 @@ class LatentPiece:
         return self.binder.at(self.bound, drawn(self.sites, values, self.bound.axes.hidden))
 
 
-def by_stencil(piece: AnyPiece, theta: Theta, v: Array, centre: Array, spread: Array) -> Quadratic:
+def by_stencil(piece: Summed, theta: Theta, v: Array, centre: Array, spread: Array) -> Quadratic:
     """A piece as a quadratic of its hidden numbers, from its values at a few points."""
     points = centre[..., None, :] + np.einsum("pi,i...u->i...pu", stencil(len(centre)), spread)
     values = piece.summed(theta, v, points)
@@ -235,6 +235,14 @@ def _monomials(values: Array) -> Array:
 def vector_data(d: int, hidden: tuple[int, ...], constant: float) -> GaussianData:
     """A Gaussian piece's data without data: the vector is hidden."""
     return GaussianData(np.zeros((d, 0)), np.zeros(d), np.ones(d), hidden, constant)
+
+
+class Summed(Protocol):
+    """Anything that has a log-density at points."""
+
+    def summed(self, theta: Theta, v: Array, values: Array) -> Array:
+        """The log-density at points, summed in each unit."""
+        ...
 
 
 class PlacedPiece(Protocol):

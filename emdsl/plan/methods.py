@@ -36,15 +36,17 @@ def _by_draws(integral: Integral) -> Integral:
     if integral.method == "grid":
         raise EmmError(
             "not-simulated",
-            f"the law of {_names(integral)} is fixed: it is summed over one grid of nodes, its laws tables by node",
-            place="--plan", help="--plan auto",
+            f"{_names(integral)} is summed over one grid of nodes in this module, its laws tables by node; draws need "
+            "the model itself",
+            place="--plan", help="emdsl fit MODEL DATA --plan monte-carlo",
         )  # fmt: skip
     if integral.kernel == SHARES:
         raise EmmError(
             "not-simulated", f"the shares {_names(integral)} sum to 1, and draws are made of free real numbers",
             place="--plan", help="--plan auto",
         )  # fmt: skip
-    return replace(integral, method="monte-carlo", kernel="", basis=(), power=Fraction(1))
+    closed = integral.method == "gaussian"
+    return replace(integral, method="monte-carlo", kernel="", basis=(), power=Fraction(1), closed=closed)
 
 
 def _check_closed(integral: Integral) -> None:

@@ -48,6 +48,7 @@ from emdsl.plan.pooled_units import pooled
 from emdsl.plan.preparation import prepared
 from emdsl.plan.pruning import Choice, find_prunings, pruned_sum, states_of
 from emdsl.plan.source import formula_source, program_source
+from emdsl.plan.switching import SwitchingChain
 from emdsl.plan.unseen import is_unseen
 from emdsl.plan.vectors import bind_vector
 from emdsl.runtime.carriers import Block, RowTable
@@ -121,12 +122,20 @@ class Program:
         apart = self._chained() | set(bound.chosen)
         self.prunings = find_prunings(derivation.model, bound, list(self.maps.values()), apart, prune)
         self.passes = Passes(self.prunings, fuse)
-        first = Eliminator(*arguments, integrals=self.inside, passes=self.passes)
+        #: Integrals along a chain that finite variables of its own plate switch.
+        self.switching = tuple(m for m in (i.method for i in self.integrals.values()) if isinstance(m, SwitchingChain))
+        in_chain = frozenset(name for method in self.switching for name in method.sizes)
+        first = Eliminator(*arguments, integrals=self.inside, passes=self.passes, in_chain=in_chain)
         self.root = first.build()
         self.sizes = first.sizes
         counts = frozenset(counted_variables(derivation.model))
         second = Eliminator(
-            *arguments, random=True, integrals=self.inside, without_potential=counts, passes=self.passes
+            *arguments,
+            random=True,
+            integrals=self.inside,
+            without_potential=counts,
+            passes=self.passes,
+            in_chain=in_chain,
         )
         self.random_root = second.build()
         self.source = program_source(derivation, self.root, self.random_root)
@@ -173,6 +182,8 @@ class Program:
         self.blocks = make_blocks(bound, cells, self.scans, together=self.together)
         rows = max((size for block in self.blocks for size in block.n), default=0)
         check_array("the largest table of one block of units", (cells, rows), "give the hidden variables fewer values")
+        for method in self.switching:
+            method.attach(self)
         #: Numbers in the largest array over all rows.
         self.largest = cells * bound.levels[-1].size
 
@@ -312,11 +323,11 @@ class Program:
                 node.number: self._pooled_table(node, theta, v, None) or self.table_of(node, theta, v, etas)
                 for node in self.nodes
             }
+            whole = [integral.method.evidence(theta, v) for integral in self.whole]
             total, found = self.sweep(tables, self.blocks)
             if self.laid:
                 total = np.where(too_narrow(self, tables), -np.inf, total)
-            for integral in self.whole:
-                evidence = integral.method.evidence(theta, v)
+            for evidence in whole:
                 total = total + evidence.forward(slice(0, 1))[0]
                 found.update(evidence.statistics(np.ones(1)))
             return total, self._completed(self._at_points(found, self.nodes, tables), theta, v)
@@ -361,9 +372,10 @@ class Program:
                     constants[node.number] = potentials[node.latent]
             blocks = [replace(block, multiplier=multiplier) for block in self.blocks]
             run = self.module.random_expectation
+            whole = [integral.method.drawn(theta, v, rng) for integral in self.whole]
             found = self._sweep(self.random_nodes, tables, constants, run, blocks)[1]
-            for integral in self.whole:
-                found.update(integral.method.drawn(theta, v, rng).statistics(np.ones(1)))
+            for evidence in whole:
+                found.update(evidence.statistics(np.ones(1)))
             return self._completed(self._at_points(found, self.random_nodes, tables), theta, v)
 
     def _completed(self, found: dict[str, Any], theta: Theta, v: Array) -> dict[str, Any]:

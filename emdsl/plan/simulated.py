@@ -1,36 +1,46 @@
 """Fits whose likelihood is simulated: its maximum by Newton's method, and what the draws alone may move.
 
-The draws follow the joint mode as theta moves, by the same random numbers: the simulated likelihood is smooth, but its
-slope is not the mean of the complete-data score over the draws (that slope is of draws held fixed, whose weights
-degenerate as theta moves away, and the information by it is lost in the noise of a difference). It is climbed with
-differences of its own values.
+The draws follow the joint mode as theta moves, by the same random numbers: the simulated likelihood is smooth, and its
+slope is known (`emdsl.plan.draw_slopes`). An M-step would raise the likelihood of draws held fixed, whose weights
+degenerate as theta moves away, so Newton's method takes over from EM early.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from emdsl.plan.draw_slopes import movement
 from emdsl.plan.monte_carlo import BATCHES, MonteCarlo
 from emdsl.plan.problem import BoundProblem
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.fitting import FitState, Simulation
 from emdsl.runtime.problem import Array, Expectation, Space, Theta
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 #: The simulation error of the log-likelihood that is asked for, as a standard deviation; draws are doubled for it.
 WANTED = 0.1
-#: Step of the differences, in free coordinates.
-STEP = 1e-3
+#: Weights of draws are degenerate where fewer of them than this share, or than this number, are worth as much: then
+#: neither the likelihood nor its simulation error is known.
+LEAST_SHARE, LEAST_DRAWS = 0.02, 20.0
+#: Where so large a share of the draws is worth as much, a part of them has nearly the curvature of all.
+EVEN = 0.8
+#: Numbers that the draws of all hidden variables, or what rows say of them, may take: 400 MB.
+MOST_NUMBERS = 50_000_000
 
 
 @dataclass(frozen=True)
 class SimulatedProblem:
-    """A problem with the slope of its simulated likelihood by central differences."""
+    """A problem with the slope of its simulated likelihood. `batch`: that of one part of the draws alone."""
 
     inner: BoundProblem
+    batch: int | None = None
 
     @property
     def spaces(self) -> tuple[Space, ...]:
@@ -42,13 +52,23 @@ class SimulatedProblem:
         """Whether anything is hidden."""
         return True
 
+    @property
+    def coarse(self) -> SimulatedProblem:
+        """A problem whose likelihood has nearly the same curvature, and costs less: this one where there is none."""
+        found = samplers(self.inner)
+        even = all(item.last is None or effective(item) > EVEN * 2 * item.pairs for item in found)
+        return replace(self, batch=0) if even and self.batch is None else self
+
     def initial(self) -> dict[str, Array]:
         """Where the fit begins."""
         return self.inner.initial()
 
     def expect(self, theta: Theta) -> Expectation:
-        """The E-step."""
-        return self.inner.expect(theta)
+        """The E-step; with its statistics what was simulated."""
+        with of_draws(self.inner, self.batch):
+            found = self.inner.expect(theta)
+        seen = tuple(item.last for item in samplers(self.inner))
+        return Expectation(found.loglik, (found.statistics, seen))
 
     def random_expectation(self, rng: np.random.Generator, theta: Theta) -> Expectation:
         """A random first E-step."""
@@ -64,25 +84,33 @@ class SimulatedProblem:
 
     def degenerate(self, theta: Theta, statistics: Any) -> str | None:
         """Why a state is degenerate."""
-        return self.inner.degenerate(theta, statistics)
+        return self.inner.degenerate(theta, statistics[0])
 
     def gradient(self, theta: Theta, statistics: Any) -> dict[str, Array]:
         """The slope in the array elements, as far as they are free to move."""
+        plain, seen = statistics
+        parts = self.inner.gradient(theta, plain)
         coordinates = Coordinates(self.spaces, {name: np.asarray(value) for name, value in theta.items()})
-        u = coordinates.free(theta)
-        slope = np.empty(len(u))
-        for k in range(len(u)):
-            moved = np.zeros(len(u))
-            moved[k] = STEP
-            slope[k] = (self._value(coordinates.theta(u + moved)) - self._value(coordinates.theta(u - moved))) / (
-                2 * STEP
-            )
-        jacobian = coordinates.jacobian(theta)
-        elements = np.linalg.pinv(jacobian.T) @ slope if len(u) else np.zeros(len(jacobian))
-        return _by_parameter(elements, coordinates)
+        if not coordinates.size:
+            return parts
+        slope = np.zeros(coordinates.size)
+        with np.errstate(all="ignore"):
+            for item, (found, weights) in zip(samplers(self.inner), seen, strict=True):
+                slope += movement(item, found, weights, self.inner.program, coordinates, theta)
+        elements = np.linalg.pinv(coordinates.jacobian(theta).T) @ slope
+        return {name: parts[name] + value for name, value in by_parameter(elements, coordinates).items()}
 
-    def _value(self, theta: Theta) -> float:
-        return float(self.inner.expect(theta).loglik) + float(self.inner.log_prior(theta))
+
+@contextmanager
+def of_draws(problem: BoundProblem, batch: int | None) -> Iterator[None]:
+    """Inside the block this one of BATCHES parts of the draws is used, None: all of them."""
+    for item in samplers(problem):
+        item.batch = batch
+    try:
+        yield
+    finally:
+        for item in samplers(problem):
+            item.batch = None
 
 
 @dataclass(frozen=True)
@@ -99,23 +127,48 @@ def samplers(problem: BoundProblem) -> list[MonteCarlo]:
     return [item.method for item in problem.program.integrals.values() if isinstance(item.method, MonteCarlo)]
 
 
+def effective(item: MonteCarlo) -> float:
+    """The effective number of draws of what was simulated last."""
+    assert item.last is not None
+    found, weights = item.last
+    return found.effective(weights)
+
+
+def _fits(problem: BoundProblem) -> bool:
+    """Whether twice as many draws have room."""
+    return all(4 * item.pairs * max(item.evaluations, int(np.prod(item.ties.shape))) <= MOST_NUMBERS
+               for item in samplers(problem))  # fmt: skip
+
+
 def at_simulated_maximum(state: FitState, make: Maker) -> FitState:
-    """The maximum of the simulated likelihood near an estimate, with as many draws as its error asks for."""
+    """The maximum of the simulated likelihood near an estimate, with as many draws as its error asks for. Not converged
+    where that is never reached.
+    """
     nodes, total, starts = 1, 0, state.starts
     while True:
         problem = make.problem(nodes, state.theta)
+        # near the maximum the error is what it is there: so many draws as it asks for are made before the climb
+        while _error(problem, state.theta) > WANTED and nodes < make.most and _fits(problem):
+            nodes *= 2
+            problem = make.problem(nodes, state.theta)
         total += state.iterations
         state = make.climb(SimulatedProblem(problem))
-        problem.expect(state.theta)
-        error = float(np.sqrt(sum(item.variance for item in samplers(problem))))
-        if error <= WANTED or nodes >= make.most:
+        error = _error(problem, state.theta)
+        if error <= WANTED or nodes >= make.most or not _fits(problem):
             break
         nodes *= 2
     simulation = simulation_error(problem, state, error)
-    warnings = (*state.warnings, said(simulation))
     return replace(
-        state, starts=starts, iterations=total + state.iterations, simulation=simulation, warnings=warnings
+        state, starts=starts, iterations=total + state.iterations, simulation=simulation,
+        converged=state.converged and simulation.met, warnings=(*state.warnings, *said(simulation)),
     )  # fmt: skip
+
+
+def _error(problem: BoundProblem, theta: Theta) -> float:
+    """The simulation error of the log-likelihood at theta."""
+    problem.expect(theta)
+    found = [item.last for item in samplers(problem) if item.last is not None]
+    return float(np.sqrt(sum(evidence.variance(weights) for evidence, weights in found)))
 
 
 def simulation_error(problem: BoundProblem, state: FitState, error: float) -> Simulation:
@@ -124,25 +177,27 @@ def simulation_error(problem: BoundProblem, state: FitState, error: float) -> Si
     """
     found = samplers(problem)
     draws = max(2 * item.pairs for item in found)
+    least = min(effective(item) for item in found)
+    met = error <= WANTED and least >= max(LEAST_DRAWS, LEAST_SHARE * draws)
     uncertainty = state.uncertainty
     if uncertainty is None:
-        return Simulation(draws, error, None)
+        return Simulation(draws, error, None, least, WANTED, met)
     coordinates = uncertainty.coordinates
     scores = []
     for batch in range(BATCHES):
-        for item in found:
-            item.batch = batch
-        scores.append(coordinates.pullback(state.theta, SimulatedProblem(problem).gradient(state.theta, None)))
-    for item in found:
-        item.batch = None
+        part = SimulatedProblem(problem, batch)
+        scores.append(
+            coordinates.pullback(state.theta, part.gradient(state.theta, part.expect(state.theta).statistics))
+        )
     variance = np.cov(np.array(scores).T, ddof=1).reshape(coordinates.size, coordinates.size) / BATCHES
     spread = uncertainty.free_covariance @ variance @ uncertainty.free_covariance
     jacobian = coordinates.jacobian(state.theta)
     errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", jacobian, spread, jacobian), 0.0))
-    return Simulation(draws, error, _by_parameter(errors, coordinates))
+    return Simulation(draws, error, by_parameter(errors, coordinates), least, WANTED, met)
 
 
-def _by_parameter(elements: Array, coordinates: Coordinates) -> dict[str, Array]:
+def by_parameter(elements: Array, coordinates: Coordinates) -> dict[str, Array]:
+    """Elements of all parameters in order, as arrays by parameter."""
     parts, at = {}, 0
     for space in coordinates.spaces:
         size = int(np.prod(space.shape))
@@ -151,12 +206,19 @@ def _by_parameter(elements: Array, coordinates: Coordinates) -> dict[str, Array]
     return parts
 
 
-def said(simulation: Simulation) -> str:
-    """A sentence for the reader."""
+def said(simulation: Simulation, what: str = "draws") -> tuple[str, ...]:
+    """Sentences for the reader; `what` was drawn."""
     text = (
-        f"the likelihood is simulated with {simulation.draws} draws: the log-likelihood has a simulation error of "
+        f"the likelihood is simulated with {simulation.draws} {what}: the log-likelihood has a simulation error of "
         f"{simulation.loglik_error:.2g}"
     )
     errors: Mapping[str, Array] = simulation.errors or {}
     largest = max((float(np.max(value, initial=0.0)) for value in errors.values()), default=None)
-    return text if largest is None else f"{text}, the estimates of at most {largest:.2g}"
+    text = text if largest is None else f"{text}, the estimates of at most {largest:.2g}"
+    if simulation.met:
+        return (text,)
+    why = f"the error is more than the {simulation.wanted:g} that is asked for"
+    if simulation.loglik_error <= simulation.wanted:
+        why = "they do not represent the posterior well enough for these errors to be relied on"
+    worth = f"where they are worth least, these {what} are worth {simulation.effective:.3g} of equal weight"
+    return (f"{text}; {worth}: {why}",)

@@ -143,7 +143,10 @@ class Fit:
         errors = None if found.errors is None else {
             name: nest(value, self._labels[name]) for name, value in found.errors.items()
         }  # fmt: skip
-        return {"simulation": {"draws": found.draws, "loglik_error": found.loglik_error, "errors": errors}}
+        return {"simulation": {
+            "draws": found.draws, "effective_draws": found.effective, "loglik_error": found.loglik_error,
+            "wanted_error": found.wanted, "met": found.met, "errors": errors,
+        }}  # fmt: skip
 
     # --- forms --------------------------------------------------------------------------------------------------------
 

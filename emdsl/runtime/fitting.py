@@ -67,12 +67,17 @@ class StartsReport:
 @dataclass(frozen=True)
 class Simulation:
     """The simulation error of a fit whose likelihood is simulated, as standard deviations: of the log-likelihood, and
-    of the estimates by parameter (None without standard errors).
+    of the estimates by parameter (None without standard errors). `effective`: so many draws of equal weight are worth
+    as much as the `draws`, where they are worth least. `wanted` is the error of the log-likelihood that was asked for,
+    `met` says whether it was reached.
     """
 
     draws: int
     loglik_error: float
     errors: dict[str, Array] | None
+    effective: float
+    wanted: float
+    met: bool
 
 
 @dataclass(frozen=True)

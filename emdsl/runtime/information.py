@@ -66,6 +66,7 @@ def observed_information(problem: Problem, coordinates: Coordinates, theta: Thet
 def score_differences(problem: Problem, coordinates: Coordinates, theta: Theta, *, order: int) -> Array:
     """The observed information as the differences give it, not quite symmetric: by how much shows their rounding
     error."""
+    problem = getattr(problem, "coarse", problem)  # of a simulated likelihood fewer draws show the curvature
     u = coordinates.free(theta)
     natural = coordinates.flags("scale_free")
     columns = []

@@ -217,6 +217,19 @@ def gauge() -> list[Row]:
     return rows
 
 
+def passes() -> list[Row]:
+    """Twelve persons, eight tasks and six raters, all triples: effects with standard deviations 1, 0.8 and 0.5."""
+    rng = np.random.default_rng(2064)
+    person, task, rater = rng.normal(0, 1, 12), rng.normal(0, 0.8, 8), rng.normal(0, 0.5, 6)
+    rows: list[Row] = []
+    for i in range(12):
+        for j in range(8):
+            for k in range(6):
+                chance = 1 / (1 + np.exp(-(0.3 + person[i] + task[j] + rater[k])))
+                rows.append((f"p{i + 1:02d}", f"t{j + 1}", f"r{k + 1}", int(rng.random() < chance)))
+    return rows
+
+
 def write(name: str, header: tuple[str, ...], rows: list[Row]) -> None:
     """One CSV file next to this one."""
     with (HERE / name).open("w", newline="", encoding="utf-8") as file:
@@ -247,6 +260,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "plots.csv": (("site", "plot", "survey", "seen"), plots),
     "returns.csv": (("day", "change"), returns),
     "gauge.csv": (("hour", "reading"), gauge),
+    "passes.csv": (("person", "task", "rater", "passed"), passes),
 }
 
 if __name__ == "__main__":

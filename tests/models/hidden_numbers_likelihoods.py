@@ -299,11 +299,26 @@ def graded_response() -> Optimum:
     return maximise(log_likelihood, blocks, [start])
 
 
+def orange_trees() -> Optimum:
+    """The circumferences of a tree as one normal vector: its asymptote stands in the mean as a factor."""
+    tree = columns("orange_trees.csv")["tree"]
+    age, y = numbers("orange_trees.csv", "age", "circumference")
+
+    def log_likelihood(p: Point) -> float:
+        share = 1 / (1 + np.exp(-(age - p["middle"]) / p["scale"]))
+        covariance = p["spread"] ** 2 * same(tree) * np.outer(share, share) + p["sigma"] ** 2 * np.eye(len(y))
+        return dense_normal(y, p["asymptote"] * share, covariance)
+
+    names = ("asymptote", "middle", "scale", "spread", "sigma")
+    start = {"asymptote": 190, "middle": 700, "scale": 350, "spread": 30, "sigma": 8}
+    return maximise(log_likelihood, scalars(dict.fromkeys(names, POSITIVE)), [start])
+
+
 HIDDEN_NUMBERS: dict[str, Callable[[], Optimum]] = {
     function.__name__: function
     for function in (
         local_level, local_trend, dynamic_factor, crossed_effects, nested_effects, meta_analysis, errors_in_variables,
         growth_curve, mixture_of_factor_analysers, gamma_poisson, beta_binomial, frailty, poisson_lognormal,
-        two_parameter_logistic, graded_response,
+        two_parameter_logistic, graded_response, orange_trees,
     )
 }  # fmt: skip

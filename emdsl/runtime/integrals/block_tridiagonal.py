@@ -60,24 +60,25 @@ def solve(diagonal: Array, upper: Array, right: Array, *, definite: bool = True)
     return _expanded(reduced, pivots, log_pivots, left, after, eliminated, diagonal.shape)
 
 
-def draws(law: BlockLaw, noise: Array) -> Array:
-    """Draws with mean 0 of standard normal `noise` `(*cells, draws, n, s)`, from the last block back to the first
-    (Carter and Kohn 1994).
+def backwards(law: BlockLaw) -> tuple[Array, Array]:
+    """Of each block given the next: the transposed regression `(*cells, n - 1, s, s)` and the root of the covariance
+    that is left `(*cells, n, s, s)`.
     """
-    out = np.empty_like(noise)
-    blocks, size = noise.shape[-2:]
-    for k in range(blocks - 1, -1, -1):
-        covariance = law.covariance[..., k, :, :]
-        mean: Any = np.zeros((*noise.shape[:-2], size))
-        if k < blocks - 1:
-            between = law.next_covariance[..., k, :, :]
-            solved: Array = np.asarray(np.linalg.solve(law.covariance[..., k + 1, :, :], _transpose(between)))
-            gain = _transpose(solved)
-            mean = out[..., k + 1, :] @ _transpose(gain)
-            covariance = covariance - np.asarray(gain @ _transpose(between))
-        root: Array = np.asarray(np.linalg.cholesky(covariance))
-        out[..., k, :] = mean + noise[..., k, :] @ _transpose(root)
-    return out
+    across = law.next_covariance[..., :-1, :, :]
+    gains = np.linalg.solve(law.covariance[..., 1:, :, :], _transpose(across))
+    left = law.covariance.copy()
+    left[..., :-1, :, :] -= across @ gains
+    return np.asarray(gains, dtype=np.float64), np.asarray(np.linalg.cholesky(left), dtype=np.float64)
+
+
+def draws(noise: Array, gains: Array, roots: Array) -> Array:
+    """Draws with mean 0 of standard normal `noise` `(*cells, draws, n, s)`, from the last block back to the first
+    (Carter and Kohn 1994), by what `backwards` gives.
+    """
+    out = np.matmul(np.moveaxis(noise, -2, -3), np.swapaxes(roots, -1, -2))  # (*cells, n, draws, s)
+    for k in range(out.shape[-3] - 2, -1, -1):
+        out[..., k, :, :] += out[..., k + 1, :, :] @ gains[..., k, :, :]
+    return np.moveaxis(out, -3, -2)
 
 
 def _expanded(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdsl.runtime.integrals.block_tridiagonal import BlockLaw, solve
+from emdsl.runtime.integrals.block_tridiagonal import BlockLaw, backwards, solve
 from emdsl.runtime.integrals.block_tridiagonal import draws as block_draws
 from emdsl.runtime.integrals.chain_innovations import Augmented, Solved
 from emdsl.runtime.integrals.gaussian import LOG_2PI
@@ -220,9 +220,13 @@ class ChainLaw:
         cells, draws = noise.shape[1:-2], noise.shape[-2]
         padded = np.zeros((*cells, draws, blocks * ties.lag, ties.shape[0]))
         padded[..., : ties.shape[-1], :] = np.moveaxis(noise, 0, -1)
-        out = block_draws(law, padded.reshape(*cells, draws, blocks, size))
+        out = block_draws(padded.reshape(*cells, draws, blocks, size), *self._backwards)
         steps = out.reshape(*cells, draws, blocks * ties.lag, ties.shape[0])[..., : ties.shape[-1], :]
         return np.asarray(self.mean[..., None, :] + np.moveaxis(steps, -1, 0))
+
+    @cached_property
+    def _backwards(self) -> tuple[Array, Array]:
+        return backwards(self.law)
 
     def draw(self, rng: np.random.Generator) -> Array:
         """Draws with each step's own mean and variance; for starts, which need no more."""

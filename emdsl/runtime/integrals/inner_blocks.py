@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from emdsl.runtime.integrals.block_tridiagonal import BlockLaw, draws, solve
+from emdsl.runtime.integrals.block_tridiagonal import BlockLaw, backwards, draws, solve
 from emdsl.runtime.integrals.components import inverse
 from emdsl.runtime.problem import Array
 
@@ -167,7 +167,7 @@ class Chains:
         shape = self.shape
         padded = np.zeros((len(noise), shape.blocks * shape.size))
         padded[:, : shape.inner] = noise
-        found = draws(self.law, padded.reshape(len(noise), shape.blocks, shape.size))
+        found = draws(padded.reshape(len(noise), shape.blocks, shape.size), *backwards(self.law))
         return found.reshape(len(noise), -1)[:, : shape.inner]
 
 
