@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from emdsl.derive.degrees import degree
 from emdsl.derive.expressions import has_parameters
 from emdsl.derive.integrals import components
+from emdsl.ir.degrees import degree
 from emdsl.ir.expressions import Apply, ConstantRef, VariableRef, number, walk
 from emdsl.ir.grids import index_set_of, step_of
 from emdsl.ir.model import Constant, Domain, Factor, IndexSet, Model, Range

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 import sympy as sp
 
 from emdsl.derive.deadline import DeadlineExceeded, deadline
-from emdsl.derive.degrees import degree
 from emdsl.derive.pieces import Derived
 from emdsl.derive.printing import source
 from emdsl.derive.separation import expand
+from emdsl.ir.degrees import degree
 from emdsl.ir.derivation import Integral
 from emdsl.ir.expressions import Apply, VariableRef, walk
 from emdsl.ir.latents import is_continuous

@@ -22,6 +22,7 @@ from emdsl.plan.block_source import block_function
 from emdsl.plan.counts import counted_variables, raised, tail, warnings_of
 from emdsl.plan.elimination import Eliminator
 from emdsl.plan.hidden_numbers import HiddenNumber, gridded_number, infinite_notes, integrated_numbers, is_on_grid
+from emdsl.plan.integrals import Evidence
 from emdsl.plan.loading import load_module
 from emdsl.plan.monte_carlo import MonteCarlo
 from emdsl.plan.nodes import Node, Potential, Power, RowDensity, Scan, in_order
@@ -162,19 +163,25 @@ class PosteriorProgram(Program):
     ) -> None:
         super().__init__(derivation, bound, prune=prune)
         self.declared = derivation.model
+        #: What the last sweep found of each integral, by its name.
+        self.evidences: dict[str, Evidence] = {}
         model, bound = self.derivation.model, self.bound
         pairs = tuple(
             (v.name, v.plate, v.components) for v in model.variables if v.kind == "latent" and v.components
         )  # fmt: skip
         pieces, maps = list(self.pieces.values()), list(self.maps.values())
         root = PosteriorEliminator(
-            model, bound, pieces, maps, passes=self.passes, joint=(*pairs, *joint), integrals=self.inside
+            model, bound, pieces, maps, passes=self.passes, joint=(*pairs, *joint, *self.asked()), integrals=self.inside
         ).build()  # fmt: skip
         self.posterior_nodes = in_order(root)
         self.posterior_constants = self._constants(root)
         source = "\n".join([HEADER.format(name="posterior"), "", *block_function(root, "sweep")])
         self.posterior_module = load_module(source)
         self.posterior_module.times_weight = _times_weight  # type: ignore[attr-defined]
+
+    def asked(self) -> tuple[Joint, ...]:
+        """What the posterior of is asked beside that of each hidden variable, once the integrals are bound."""
+        return ()
 
     def run(self, theta: Theta, *, filtered: bool = False) -> Posterior:
         """The posterior at one theta; `filtered` as in `shares`."""
@@ -264,11 +271,13 @@ class PosteriorProgram(Program):
         model, bound = self.derivation.model, self.bound
         for node in self.posterior_nodes:
             if isinstance(node, RowDensity) and node.piece in self.integrals:
+                self.evidences[node.piece] = tables[node.number]
                 yield from integrated_numbers(
                     self.integrals[node.piece], tables[node.number], sums[node.number], model, bound
                 )
         for integral in self.whole:
-            yield from integrated_numbers(integral, integral.method.evidence(theta, v), np.ones(1), model, bound)
+            evidence = self.evidences[integral.name] = integral.method.evidence(theta, v)
+            yield from integrated_numbers(integral, evidence, np.ones(1), model, bound)
 
     def _evidence_only(self, nodes: tuple[Node, ...]) -> Constants:
         """The bound data with potentials of 0, outermost weights of 1, and no weight inside that is 0."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emdsl.runtime.functions import digamma, lgamma
+from emdsl.runtime.functions import digamma, lgamma, log_logistic, logistic
 from emdsl.runtime.problem import Array
 
 
@@ -150,6 +150,22 @@ KERNELS: dict[str, Kernel] = {
         _draw_generalised, (0.4, 0.8, 1.5, 3.0),
     ),
 }  # fmt: skip
+
+
+_Function = Callable[[Array], Array]
+
+#: The functions of kernels with `u = exp(x)`, and with `u = logistic(x)`, without loss at either end.
+_OF_LOGARITHM: dict[str, _Function] = {"log(u)": _identity, "u": np.exp, "1/u": lambda x: np.exp(-x)}
+_OF_LOGIT: dict[str, _Function] = {"log(u)": log_logistic, "log1p(-u)": lambda x: np.asarray(log_logistic(-x))}
+
+
+def line_functions(kernel: Kernel) -> tuple[list[_Function], _Function, _Function]:
+    """The kernel's functions as functions of a number x on the line (the logarithm of u, or its logit), the logarithm
+    of du/dx, and u."""
+    if kernel.bounded:
+        functions = [_OF_LOGIT[name] for name in kernel.functions]
+        return functions, lambda x: np.asarray(log_logistic(x) + log_logistic(-x)), logistic
+    return [_OF_LOGARITHM[name] for name in kernel.functions], _identity, np.exp
 
 
 def coefficients(values: Array, points: Array, kernel: Kernel) -> Array:
