@@ -1,4 +1,4 @@
-"""Probabilities of the labels of an observed finite variable: of a law by trying them all, of a map by what it shows."""
+"""Probabilities of the labels of an observed finite variable: of a law by trying all, of a map by what it shows."""
 
 from __future__ import annotations
 

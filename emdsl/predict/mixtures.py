@@ -100,6 +100,9 @@ def _bracket(parts: Parts, probability: float, centre: Array) -> tuple[Array, Ar
     centre = np.where(np.isfinite(centre), centre, 0.0)
     width = np.maximum(np.abs(centre), 1.0)
     low, high = np.maximum(centre - width, parts.low), np.minimum(centre + width, parts.high)
+    # where some mass is at infinity, no number may have so much probability below it
+    far = np.minimum(np.full(parts.shape, np.finfo(float).max), parts.high)
+    high = np.where(parts.cdf(far) < probability, parts.high, high)
     for _ in range(1000):
         short, beyond = parts.cdf(high) < probability, parts.cdf(low) >= probability
         short &= high < parts.high

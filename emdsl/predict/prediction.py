@@ -93,7 +93,8 @@ class _Run:
         statements = statements_of(declared, unroller, planned.model)
         self.program = PosteriorLaws(planned, bound, [item.looked for item in statements])
         integrals = self.program.integrals.values()
-        shares = self.program.shares(theta, filtered=filtered) if integrals or reported(planned.model) else {}
+        hidden = integrals or reported(planned.model) or self.program.asked()
+        shares = self.program.shares(theta, filtered=filtered) if hidden else {}
         predictor = Predictor(self.program, theta, level)
         found: list[Predicted] = []
         for variable in declared.variables:

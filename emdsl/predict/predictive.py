@@ -33,6 +33,9 @@ REACH, LINE_POINTS = 8.5, 32
 #: Most numbers that a grid is laid over, and its points along each, times `Bound.nodes`.
 MOST_NUMBERS, GRID_POINTS = 3, 12
 
+#: Values at which a density is asked for at once, roughly: of counts, and of a quadrature.
+COUNT_VALUES, DENSITY_VALUES = 256, 8192
+
 #: The posterior of the hidden numbers that a branch looks at.
 Numbers = Callable[[tuple[VariableRef, ...], Law], NumberLaw]
 
@@ -95,7 +98,7 @@ class Predictive:
         both = weight[:, None] * full[:, :, None]
         return np.asarray(both.reshape(-1, *both.shape[2:]))
 
-    # --- a normal posterior under laws that are not ---------------------------------------------------------------------
+    # --- a normal posterior under laws that are not -------------------------------------------------------------------
 
     def _along(self, argument: Expression, branch: Branch, weight: Array, known: NumberLaw) -> Component:
         """Points along the normal law of the one argument that hidden numbers stand in."""
@@ -141,6 +144,25 @@ class Predictive:
         return self._declared(moved, branch, self._times(weight, share, ()))
 
 
+def numbers_a_unit(law: Law, variable: Variable, points: int) -> int:
+    """How many numbers the largest array for one unit holds, roughly; `points` are those of hidden numbers."""
+    elements = int(np.prod([len(law.bound.indexes[binder.index_set]) for binder in law.elements]))
+    labels = len(law.bound.indexes[variable.values]) if variable.values is not None else 0
+    most = max(labels, 1)
+    for branch in uncut(law.statement) if isinstance(law.statement, Factor) else ():
+        names = frozenset(item.name for item in number_references(branch, law.model))
+        closed = bool(names) and is_normal(law, branch, names)
+        states = points if names and not closed else 1
+        if law.event and is_normal(law, branch, names if closed else frozenset()):
+            values = elements**3
+        elif labels or closed or all(law.fact(branch, name) is not None for name in ("mean", "cdf")):
+            values = most
+        else:
+            values = COUNT_VALUES if variable.domain.kind in ("natural", "integer") else DENSITY_VALUES
+        most = max(most, states * values)
+    return max(1, int(np.prod(law.states)) * elements * most)
+
+
 def _names(law: Law) -> tuple[str, ...]:
     return tuple(binder.name for binder in law.elements)
 
@@ -161,7 +183,8 @@ def _is_about_cell(guard: object) -> bool:
 
 
 def _one_argument(branch: Branch, law: Law, names: frozenset[str]) -> Expression | None:
-    """The one argument of a branch that hidden numbers occur in, if it is affine in them and they occur nowhere else."""
+    """The one argument of a branch in which hidden numbers occur, if it is affine in them and they occur nowhere
+    else."""
     found = {value for _, value in branch.arguments if number_references(value, law.model)}
     if len(found) != 1:
         return None

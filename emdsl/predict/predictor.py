@@ -19,7 +19,7 @@ from emdsl.plan.posterior_laws import PosteriorLaws
 from emdsl.predict.labels import mapped_labels, tried_labels
 from emdsl.predict.laws import Law
 from emdsl.predict.mixtures import Counted, Parts, counted, declared_quantile, integrated
-from emdsl.predict.predictive import Predictive
+from emdsl.predict.predictive import Predictive, numbers_a_unit
 from emdsl.predict.statements import Statement
 from emdsl.runtime.problem import Array, Theta
 from emdsl.simulate.evaluation import as_drawn, level_of
@@ -27,8 +27,6 @@ from emdsl.simulate.evaluation import as_drawn, level_of
 Codes = NDArray[np.intp]
 #: Numbers in the largest array of a chunk of units, roughly.
 CHUNK_NUMBERS = 1 << 22
-#: Values at which a density is asked for at once, roughly: of counts, and of a quadrature.
-COUNT_VALUES, DENSITY_VALUES = 256, 8192
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class Predictor:
         found = np.full((rows, len(names), size), np.nan)
         for item, weight in statements:
             known_as, places = item.draws[variable.name]
-            for law, flat in self._chunks(item, weight, variable, len(places) * max(len(labels), 1)):
+            for law, flat in self._chunks(item, weight, variable):
                 shape = (rows, len(places), len(law.units))
                 with np.errstate(all="ignore"):
                     values = self._values(law, variable, known_as, labels, flat)
@@ -109,7 +107,7 @@ class Predictor:
         found[:, places[0]] = cells
 
     def _chunks(
-        self, item: Statement, weight: Array | None, variable: Variable, width: int
+        self, item: Statement, weight: Array | None, variable: Variable
     ) -> Iterator[tuple[Law, Array]]:
         """The units that a statement is about, some at a time, with the weights `(cells, 1, units)` of their cells."""
         statement = item.statement
@@ -118,10 +116,8 @@ class Predictor:
             self.model, self.bound, self.theta, statement, self.drawn,
             self._about(statement, level_of(self.bound, variable.plate)), around,
         )  # fmt: skip
+        step = max(1, CHUNK_NUMBERS // numbers_a_unit(law, variable, self.program.points_of(item.looked)))
         cells = int(np.prod(law.states))
-        by_density = variable.domain.kind in ("real", "positive", "unit", "interval")
-        values = 1 if variable.values is not None else DENSITY_VALUES if by_density else COUNT_VALUES
-        step = max(1, CHUNK_NUMBERS // max(1, cells * width * values * self.program.points_of(item.looked)))
         for start in range(0, len(law.units), step):
             chunk = law.units[start : start + step]
             flat = np.ones((1, 1, len(chunk))) if weight is None else weight.reshape(cells, 1, -1)[..., chunk]
@@ -181,7 +177,8 @@ class Predictor:
             return tried_labels(components, known_as)
         shape = (int(np.prod([len(self.bound.indexes[b.index_set]) for b in law.elements])), len(law.units))
         low, high = self._ends(variable, law, shape)
-        return np.stack([np.broadcast_to(item, shape) for item in self._mixture(Parts(components, shape, low, high), variable)])
+        found = self._mixture(Parts(components, shape, low, high), variable)
+        return np.stack([np.broadcast_to(item, shape) for item in found])
 
     def _number_law(self, references: tuple[VariableRef, ...], law: Law) -> NumberLaw:
         """What is known of hidden numbers in the units of a law."""
