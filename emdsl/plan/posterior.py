@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
-from emdsl.diagnostics.errors import EmmError
+from emdsl.data.past import pasts
 from emdsl.ir.derivation import Derivation
-from emdsl.ir.latents import is_continuous
 from emdsl.ir.model import Model, Variable
 from emdsl.plan.block_source import block_function
 from emdsl.plan.counts import counted_variables, raised, tail, warnings_of
 from emdsl.plan.elimination import Eliminator
+from emdsl.plan.filters import filtered_evidence, filters_at_once
 from emdsl.plan.hidden_numbers import HiddenNumber, gridded_number, infinite_notes, integrated_numbers, is_on_grid
 from emdsl.plan.integrals import Evidence
 from emdsl.plan.loading import load_module
@@ -93,13 +93,34 @@ def posterior(derivation: Derivation, bound: Bound, theta: Theta, *, filtered: b
     first = bound
     while True:
         program = PosteriorProgram(derivation, bound)
-        found, model = program.run(theta, filtered=filtered), program.derivation.model
+        at_once = filtered and program.filters_at_once
+        found, model = program.run(theta, filtered=at_once), program.derivation.model
         own = {m.name: np.nan_to_num(m.probabilities) for m in found.marginals}
         tails = tuple(tail(model, bound, name, own[name]) for name in counted_variables(model) if name in own)
         wider = raised(bound, tails)
         if wider is None:
+            if filtered and not at_once:
+                found = _by_moments(found, derivation, bound, theta)
             return replace(found, notes=(*found.notes, *warnings_of(tails, first)))
         bound = wider
+
+
+def _by_moments(whole: Posterior, derivation: Derivation, bound: Bound, theta: Theta) -> Posterior:
+    """The posterior of each unit of a chain given the data up to its moment; paths stay those of the whole chain."""
+    marginals = {item.name: replace(item, probabilities=item.probabilities.copy()) for item in whole.marginals}
+    numbers = {item.name: replace(item, mean=item.mean.copy(), sd=item.sd.copy()) for item in whole.numbers}
+    for past in pasts(derivation.model, bound):
+        found = PosteriorProgram(derivation, past.bound).run(theta)
+        for marginal in found.marginals:
+            now = past.now[marginal.level]
+            marginals[marginal.name].probabilities[:, past.kept[marginal.level][now]] = marginal.probabilities[:, now]
+        for number in found.numbers:
+            now = past.now[number.level]
+            units = past.kept[number.level][now]
+            numbers[number.name].mean[:, units], numbers[number.name].sd[:, units] = (
+                number.mean[:, now], number.sd[:, now]
+            )  # fmt: skip
+    return replace(whole, marginals=tuple(marginals.values()), numbers=tuple(numbers.values()))
 
 
 def reported(model: Model) -> tuple[Variable, ...]:
@@ -109,16 +130,6 @@ def reported(model: Model) -> tuple[Variable, ...]:
     return tuple(
         v for v in model.variables if v.kind == "latent" and v.name not in draws and not is_unseen(v.name)
     )  # fmt: skip
-
-
-def check_finite(model: Model, what: str, place: str = "", help: str = "") -> None:
-    """Raises `not-supported-yet` where something hidden is no label; `what` cannot be had of it."""
-    names = [variable.name for variable in model.variables if is_continuous(variable)]
-    if names:
-        raise EmmError(
-            "not-supported-yet", f"{what} continuous hidden variables ({', '.join(names)}) cannot be made yet",
-            place=place, help=help,
-        )  # fmt: skip
 
 
 @dataclass
@@ -165,6 +176,7 @@ class PosteriorProgram(Program):
         self.declared = derivation.model
         #: What the last sweep found of each integral, by its name.
         self.evidences: dict[str, Evidence] = {}
+        self._filtered = False
         model, bound = self.derivation.model, self.bound
         pairs = tuple(
             (v.name, v.plate, v.components) for v in model.variables if v.kind == "latent" and v.components
@@ -178,6 +190,11 @@ class PosteriorProgram(Program):
         source = "\n".join([HEADER.format(name="posterior"), "", *block_function(root, "sweep")])
         self.posterior_module = load_module(source)
         self.posterior_module.times_weight = _times_weight  # type: ignore[attr-defined]
+
+    @property
+    def filters_at_once(self) -> bool:
+        """Whether one sweep tells what is known from the past of each unit."""
+        return filters_at_once(self, self.posterior_nodes)
 
     def asked(self) -> tuple[Joint, ...]:
         """What the posterior of is asked beside that of each hidden variable, once the integrals are bound."""
@@ -221,30 +238,16 @@ class PosteriorProgram(Program):
 
     def shares(self, theta: Theta, *, filtered: bool = False) -> dict[str, Array]:
         """The joint posterior of each hidden variable, genotype and name of `joint`, `(*values, units)`; NaN where the
-        data are impossible. `filtered`: given a chain's units up to this one and no later ones.
-
-        Raises `not-supported-yet` for a filter of a chain under hidden variables, or of higher order.
+        data are impossible. `filtered`: given a chain's units up to this one and no later ones, where one sweep
+        filters.
         """
-        if filtered:
-            self._check_filter()
+        assert not filtered or self.filters_at_once
         module: Any = self.posterior_module
+        self._filtered = filtered
         module.scan_forward = filter_forward if filtered else scan_forward
         module.scan_reverse = filter_reverse if filtered else scan_reverse
         with np.errstate(all="ignore"):
             return self._shares(theta)
-
-    def _check_filter(self) -> None:
-        check_finite(
-            self.declared, "filters of", "--filtered",
-            "leave out --filtered: what is hidden is then known from the whole chain",
-        )  # fmt: skip
-        for node in self.posterior_nodes:
-            if isinstance(node, Scan) and (node.axes or node.memory > 1):
-                what = f"under {', '.join(node.axes)}" if node.axes else "that looks back more than one unit"
-                raise EmmError(
-                    "not-supported-yet", f"the chain of {', '.join(node.states)} {what} cannot be filtered yet",
-                    place="--filtered", help="leave out --filtered: what is hidden is then known from the whole chain",
-                )  # fmt: skip
 
     def _shares(self, theta: Theta) -> dict[str, Array]:
         """For each hidden variable `(values, units)`, for each genotype `(values, values, units)`."""
@@ -271,13 +274,15 @@ class PosteriorProgram(Program):
         model, bound = self.derivation.model, self.bound
         for node in self.posterior_nodes:
             if isinstance(node, RowDensity) and node.piece in self.integrals:
-                self.evidences[node.piece] = tables[node.number]
+                found = tables[node.number]
+                self.evidences[node.piece] = filtered_evidence(found, theta, v) if self._filtered else found
                 yield from integrated_numbers(
-                    self.integrals[node.piece], tables[node.number], sums[node.number], model, bound
+                    self.integrals[node.piece], self.evidences[node.piece], sums[node.number], model, bound
                 )
         for integral in self.whole:
-            evidence = self.evidences[integral.name] = integral.method.evidence(theta, v)
-            yield from integrated_numbers(integral, evidence, np.ones(1), model, bound)
+            found = integral.method.evidence(theta, v)
+            self.evidences[integral.name] = filtered_evidence(found, theta, v) if self._filtered else found
+            yield from integrated_numbers(integral, self.evidences[integral.name], np.ones(1), model, bound)
 
     def _evidence_only(self, nodes: tuple[Node, ...]) -> Constants:
         """The bound data with potentials of 0, outermost weights of 1, and no weight inside that is 0."""

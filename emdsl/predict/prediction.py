@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from emdsl.data.bound import Bound
+from emdsl.data.past import pasts
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.model import Model
@@ -23,7 +24,7 @@ from emdsl.plan.posterior_laws import PosteriorLaws
 from emdsl.plan.preparation import prepared, taken_apart
 from emdsl.plan.unrolling import Unroller
 from emdsl.predict.predictor import Predicted, Predictor
-from emdsl.predict.statements import statements_of
+from emdsl.predict.statements import Statement, statements_of
 from emdsl.runtime.problem import Theta
 
 #: How far a prediction may move, in units of its interval, when points are doubled; and how often they are.
@@ -48,13 +49,15 @@ def predict(
 
     Where hidden numbers are taken at points, these are doubled until no prediction moves by more than SETTLED.
     """
-    found = _Run(derivation, bound, theta, level, filtered)
+    _check_statements(derivation.model)
+    asked = _Asked(derivation, theta, level, filtered)
+    found = asked.run(bound)
     if found.simulated:
-        return _Run(derivation, replace(bound, nodes=DRAWS * bound.nodes), theta, level, filtered).prediction
+        return asked.run(replace(bound, nodes=DRAWS * bound.nodes)).prediction
     nodes = bound.nodes
     while found.by_points and nodes < MOST_NODES:
         nodes *= 2
-        more = _Run(derivation, replace(bound, nodes=nodes), theta, level, filtered)
+        more = asked.run(replace(bound, nodes=nodes))
         moved, found = _moved(found.prediction, more.prediction), more
         if moved <= SETTLED:
             return found.prediction
@@ -81,31 +84,66 @@ def _moved(before: Prediction, after: Prediction) -> float:
     return largest
 
 
+@dataclass(frozen=True)
 class _Run:
-    """One prediction with a certain number of points."""
+    """One prediction with a certain number of points. `by_points`: some hidden numbers are taken at points;
+    `simulated`: some are known by draws alone."""
 
-    def __init__(self, derivation: Derivation, bound: Bound, theta: Theta, level: float, filtered: bool) -> None:
-        declared = derivation.model
-        _check_statements(declared)
+    prediction: Prediction
+    by_points: bool
+    simulated: bool
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of data."""
+
+    derivation: Derivation
+    theta: Theta
+    level: float
+    filtered: bool
+
+    def run(self, bound: Bound) -> _Run:
+        """The prediction with the points that the data ask for."""
+        program, statements = self._program(bound)
+        if not self.filtered or program.filters_at_once:
+            return self._run(program, statements, self.filtered)
+        whole = self._run(program, statements, False)
+        variables = {item.name: item.copy() for item in whole.prediction.variables}
+        notes = list(whole.prediction.notes)
+        by_points = whole.by_points
+        for past in pasts(self.derivation.model, bound):
+            found = self._run(*self._program(past.bound), False)
+            for item in found.prediction.variables:
+                now = past.now[item.level]
+                variables[item.name].take(item, past.kept[item.level][now], now)
+            notes += found.prediction.notes
+            by_points |= found.by_points
+        prediction = Prediction(tuple(variables.values()), tuple(dict.fromkeys(notes)))
+        return _Run(prediction, by_points, whole.simulated)
+
+    def _program(self, bound: Bound) -> tuple[PosteriorLaws, list[Statement]]:
+        derivation = self.derivation
         on_nodes, with_values = with_nodes(derivation, bound)
         unroller = Unroller(on_nodes.model, with_values, taken_apart(on_nodes, with_values))
         planned, bound = prepared(derivation, bound)
-        statements = statements_of(declared, unroller, planned.model)
-        self.program = PosteriorLaws(planned, bound, [item.looked for item in statements])
-        integrals = self.program.integrals.values()
-        hidden = integrals or reported(planned.model) or self.program.asked()
-        shares = self.program.shares(theta, filtered=filtered) if hidden else {}
-        predictor = Predictor(self.program, theta, level)
+        statements = statements_of(derivation.model, unroller, planned.model)
+        return PosteriorLaws(planned, bound, [item.looked for item in statements]), statements
+
+    def _run(self, program: PosteriorLaws, statements: list[Statement], filtered: bool) -> _Run:
+        integrals, model = program.integrals.values(), program.derivation.model
+        hidden = integrals or reported(model) or program.asked()
+        shares = program.shares(self.theta, filtered=filtered) if hidden else {}
+        predictor = Predictor(program, self.theta, self.level)
         found: list[Predicted] = []
-        for variable in declared.variables:
+        for variable in self.derivation.model.variables:
             own = [(item, shares.get(item.looked.name)) for item in statements if variable.name in item.draws]
             if own:
                 found += predictor.variable(variable, own, shares)
-        #: Whether some hidden numbers are known by draws alone.
-        self.simulated = any(isinstance(item.method, MonteCarlo) for item in integrals)
-        self.by_points = predictor.by_points or any(map(is_on_grid, planned.model.variables))
-        notes = (*predictor.notes, *self.program.simulated_numbers())
-        self.prediction = Prediction(tuple(found), tuple(dict.fromkeys(notes)))
+        by_points = predictor.by_points or any(map(is_on_grid, model.variables))
+        simulated = any(isinstance(item.method, MonteCarlo) for item in integrals)
+        notes = (*predictor.notes, *program.simulated_numbers())
+        return _Run(Prediction(tuple(found), tuple(dict.fromkeys(notes))), by_points, simulated)
 
 
 def _check_statements(model: Model) -> None:

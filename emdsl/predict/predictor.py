@@ -25,6 +25,8 @@ from emdsl.runtime.problem import Array, Theta
 from emdsl.simulate.evaluation import as_drawn, level_of
 
 Codes = NDArray[np.intp]
+#: The arrays of a `Predicted`.
+_ARRAYS = ("probabilities", "expected", "low", "high")
 #: Numbers in the largest array of a chunk of units, roughly.
 CHUNK_NUMBERS = 1 << 22
 
@@ -44,6 +46,18 @@ class Predicted:
     expected: Array | None = None
     low: Array | None = None
     high: Array | None = None
+
+    def copy(self) -> Predicted:
+        """The same with arrays of its own."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        return replace(self, **{name: array.copy() for name, array in arrays.items() if array is not None})
+
+    def take(self, other: Predicted, units: Codes, places: Codes) -> None:
+        """Puts what another says of units at these places there."""
+        for name in _ARRAYS:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine is not None:
+                mine[..., units] = theirs[..., places]
 
 
 class Predictor:

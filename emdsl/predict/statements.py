@@ -44,7 +44,7 @@ def statements_of(declared: Model, unroller: Unroller, planned: Model) -> list[S
         *(part for item in declared.maps for part in unroller.maps(item)),
         *observed_pairs(model),
     )
-    found = []
+    found: list[Statement] = []
     for item in items:
         if item.target is None:
             continue
@@ -68,4 +68,4 @@ def _places(indices: tuple[Expression, ...], variable: Variable, unroller: Unrol
     chosen: list[Any] = []
     for index, axis in zip(indices, variable.axes, strict=False):
         chosen.append(unroller.bound.indexes[axis].index(index.label) if isinstance(index, Label) else slice(None))
-    return np.arange(int(np.prod(shape))).reshape(shape)[tuple(chosen)].ravel()
+    return np.asarray(np.arange(int(np.prod(shape))).reshape(shape)[tuple(chosen)].ravel(), dtype=np.intp)
