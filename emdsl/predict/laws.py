@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from emdsl.data.bound import Bound
 from emdsl.ir.arrays import element
 from emdsl.ir.expressions import (
+    Apply,
     Binder,
     BinderRef,
     Choose,
@@ -30,7 +31,8 @@ from emdsl.ir.expressions import (
 from emdsl.ir.latents import continuous_latents, is_continuous
 from emdsl.ir.model import Branch, Fact, Factor, Map, Model
 from emdsl.plan.evaluation import axis_of
-from emdsl.plan.named import POINT, ROW, Named
+from emdsl.plan.named import POINT, ROW, Named, combine
+from emdsl.runtime.probabilities import PROBABILITIES
 from emdsl.runtime.problem import Array, Theta
 from emdsl.simulate.draws import ordered_elements
 from emdsl.simulate.evaluation import Codes, Drawn, UnitEvaluator, level_of
@@ -43,6 +45,13 @@ POINTS = "?points"
 class LawEvaluator(UnitEvaluator):
     """A `UnitEvaluator` whose `points` are values of the variable that is predicted, and which takes a label that is
     not known for the first one (see `Law.unknown`)."""
+
+    def value(self, expression: Expression) -> Named:
+        """The number of an expression; of a probability that is given by its logarithm without that detour."""
+        match expression:
+            case Apply("exp", (Apply(name, args),)) if name in PROBABILITIES:
+                return combine(PROBABILITIES[name], *map(self.value, args))
+        return super().value(expression)
 
     def _data(self, reference: VariableRef) -> Named:
         if self.points is not None and (reference.name, reference.lag) in self.points:

@@ -22,6 +22,8 @@ from emdsl.runtime.problem import Array
 HALVINGS = 200
 #: The probability that a sum over counts may leave out.
 TAIL = 1e-12
+#: The share of a probability that rounding may take from it where a count reaches it exactly.
+TIE = 1e-12
 #: Counts that are summed over at most.
 MOST_COUNTS = 1 << 20
 #: What the mass of a density found by quadrature may miss 1 by.
@@ -97,12 +99,14 @@ def declared_quantile(parts: Parts, probability: float, centre: Array) -> Array:
 
 def _bracket(parts: Parts, probability: float, centre: Array) -> tuple[Array, Array]:
     """Numbers below and at or above the quantile, the domain's ends where it has them."""
+    endless = np.isinf(centre)
     centre = np.where(np.isfinite(centre), centre, 0.0)
     width = np.maximum(np.abs(centre), 1.0)
     low, high = np.maximum(centre - width, parts.low), np.minimum(centre + width, parts.high)
-    # where some mass is at infinity, no number may have so much probability below it
-    far = np.minimum(np.full(parts.shape, np.finfo(float).max), parts.high)
-    high = np.where(parts.cdf(far) < probability, parts.high, high)
+    if endless.any():
+        # where some mass is at infinity, no number may have so much probability below it
+        far = np.minimum(np.full(parts.shape, np.finfo(float).max), parts.high)
+        high = np.where(endless & (parts.cdf(far) < probability), parts.high, high)
     for _ in range(1000):
         short, beyond = parts.cdf(high) < probability, parts.cdf(low) >= probability
         short &= high < parts.high
@@ -113,6 +117,23 @@ def _bracket(parts: Parts, probability: float, centre: Array) -> tuple[Array, Ar
         high = np.where(short, np.minimum(centre + width, parts.high), high)
         low = np.where(beyond, np.maximum(centre - width, parts.low), low)
     return low, high
+
+
+def declared_count(parts: Parts, probability: float, centre: Array) -> Array:
+    """`declared_quantile` of whole numbers."""
+    wanted = probability * (1.0 - TIE)
+    low, high = (np.floor(end) for end in _bracket(parts, wanted, centre))
+    high = np.where(parts.cdf(high) < wanted, high + 1.0, high)
+    low = np.where(low <= parts.low, parts.low - 1.0, low)  # there is nothing below the domain
+    for _ in range(HALVINGS):
+        middle = np.floor(0.5 * low + 0.5 * high)
+        if not ((middle > low) & (middle < high)).any():
+            break
+        enough = parts.cdf(middle) >= wanted
+        inside = (middle > low) & (middle < high)
+        low = np.where(inside & ~enough, middle, low)
+        high = np.where(inside & enough, middle, high)
+    return np.where(np.isnan(parts.total), np.nan, high)
 
 
 # --- counts -----------------------------------------------------------------------------------------------------------
@@ -132,7 +153,7 @@ class Counted:
 
     def quantile(self, probability: float) -> Array:
         """The least number up to which there is that probability."""
-        reached = np.cumsum(self.probabilities, axis=-1) >= probability * (1.0 - 1e-12)
+        reached = np.cumsum(self.probabilities, axis=-1) >= probability * (1.0 - TIE)
         found = self.values[np.argmax(reached, axis=-1)]
         unknown = np.isnan(self.probabilities).any(axis=-1) | ~reached.any(axis=-1)
         return np.where(unknown, np.nan, found)

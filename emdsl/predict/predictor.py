@@ -18,7 +18,7 @@ from emdsl.plan.posterior import unordered_pairs
 from emdsl.plan.posterior_laws import PosteriorLaws
 from emdsl.predict.labels import mapped_labels, tried_labels
 from emdsl.predict.laws import Law
-from emdsl.predict.mixtures import Counted, Parts, counted, declared_quantile, integrated
+from emdsl.predict.mixtures import Counted, Parts, counted, declared_count, declared_quantile, integrated
 from emdsl.predict.predictive import Predictive, numbers_a_unit
 from emdsl.predict.statements import Statement
 from emdsl.runtime.problem import Array, Theta
@@ -209,14 +209,16 @@ class Predictor:
         if parts.components[0].law.event and not parts.has_cdf:
             self.notes.append(f"there is no interval of {name}: its law does not say the law of one element")
             return (nothing if mean is None else mean), nothing, nothing
-        if variable.domain.kind in ("natural", "integer"):
+        counts = variable.domain.kind in ("natural", "integer")
+        if mean is not None and parts.has_cdf:
+            quantile = declared_count if counts else declared_quantile
+            return mean, quantile(parts, below, mean), quantile(parts, above, mean)
+        if counts:
             table = counted(parts)
             if table is not None:
                 return table.mean if mean is None else mean, table.quantile(below), table.quantile(above)
             self.notes.append(f"there is no interval of {name}: its law spreads over more than a million numbers")
             return (nothing if mean is None else mean), nothing, nothing
-        if mean is not None and parts.has_cdf:
-            return mean, declared_quantile(parts, below, mean), declared_quantile(parts, above, mean)
         return self._by_quadrature(parts, variable, mean)
 
     def _by_quadrature(self, parts: Parts, variable: Variable, mean: Array | None) -> tuple[Array, Array, Array]:
