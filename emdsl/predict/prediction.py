@@ -13,9 +13,7 @@ import numpy as np
 
 from emdsl.data.bound import Bound
 from emdsl.data.past import pasts
-from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation
-from emdsl.ir.model import Model
 from emdsl.plan.grids import with_nodes
 from emdsl.plan.hidden_numbers import is_on_grid
 from emdsl.plan.monte_carlo import MonteCarlo
@@ -49,7 +47,6 @@ def predict(
 
     Where hidden numbers are taken at points, these are doubled until no prediction moves by more than SETTLED.
     """
-    _check_statements(derivation.model)
     asked = _Asked(derivation, theta, level, filtered)
     found = asked.run(bound)
     if found.simulated:
@@ -144,11 +141,3 @@ class _Asked:
         simulated = any(isinstance(item.method, MonteCarlo) for item in integrals)
         notes = (*predictor.notes, *program.simulated_numbers())
         return _Run(Prediction(tuple(found), tuple(dict.fromkeys(notes))), by_points, simulated)
-
-
-def _check_statements(model: Model) -> None:
-    """Raises `not-supported-yet` for a model that chooses its units."""
-    if model.givens:
-        raise EmmError(
-            "not-supported-yet", "predictions of units that were chosen by a `given` cannot be made yet"
-        )  # fmt: skip

@@ -1,5 +1,5 @@
-"""Predictions where hidden numbers are jointly normal with what is observed: against conditional normal laws written out
-over all cells of the data, and against Kalman's filter.
+"""Predictions where hidden numbers are jointly normal with what is observed: against conditional normal laws written
+out over all cells of the data, and against Kalman's filter.
 """
 
 from __future__ import annotations
@@ -204,8 +204,8 @@ def test_a_finite_variable_chooses_among_normal_posteriors() -> None:
         n = len(seen)
         weights, laws = [], []
         for share, mean in ((0.4, 0.0), (0.6, 4.0)):
-            density = stats.multivariate_normal(np.full(n, mean), np.ones((n, n)) + 0.25 * np.eye(n)).pdf(seen) if n else 1
-            weights.append(share * density)
+            spread = np.ones((n, n)) + 0.25 * np.eye(n)
+            weights.append(share * (stats.multivariate_normal(np.full(n, mean), spread).pdf(seen) if n else 1.0))
             precision = 1 + n / 0.25
             laws.append(stats.norm((mean + seen.sum() / 0.25) / precision, np.sqrt(1 / precision + 0.25)))
         w = np.array(weights) / np.sum(weights)
