@@ -7,7 +7,7 @@ a genotype: the adjoint of a potential is the (joint) posterior probability.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,17 +25,16 @@ from emdsl.plan.hidden_numbers import HiddenNumber, gridded_number, infinite_not
 from emdsl.plan.integrals import Evidence
 from emdsl.plan.loading import load_module
 from emdsl.plan.monte_carlo import MonteCarlo
-from emdsl.plan.nodes import Node, Potential, Power, RowDensity, Scan, in_order
+from emdsl.plan.nodes import Node, Potential, Power, RowDensity, in_order
+from emdsl.plan.paths import BlockPaths, Paths
 from emdsl.plan.program import Constants, Program
 from emdsl.plan.pruning import Choice
 from emdsl.plan.source import HEADER
 from emdsl.plan.unseen import check_conditions, is_unseen
 from emdsl.runtime.carriers import times_weight
-from emdsl.runtime.chains import ChainLayout
 from emdsl.runtime.filtering import filter_forward, filter_reverse
 from emdsl.runtime.problem import Array, Theta
-from emdsl.runtime.scan import ChainTape, scan_forward, scan_reverse
-from emdsl.runtime.viterbi import unit_path, viterbi
+from emdsl.runtime.scan import scan_forward, scan_reverse
 
 Codes = NDArray[np.intp]
 #: Hidden variables whose joint posterior is asked for in each unit of a plate: a name for them, the plate, their axes.
@@ -147,20 +146,6 @@ class PosteriorEliminator(Eliminator):
         return found
 
 
-@dataclass
-class _Paths:
-    """The most probable paths of the scans of one block after the other, `(outer cells, rows)`."""
-
-    found: list[Codes] = field(default_factory=list)
-
-    def scan(
-        self, log_first: Array, log_step: Array, log_emit: Array | None, layout: ChainLayout
-    ) -> tuple[Array, ChainTape]:
-        """`scan_forward`, which also notes the path."""
-        self.found.append(viterbi(log_first, log_step, log_emit, layout))
-        return scan_forward(log_first, log_step, log_emit, layout)
-
-
 def _times_weight(table: Array, weights: Array) -> Array:
     """A unit of weight 0 adds nothing to the evidence, even where its own is impossible."""
     return times_weight(table, np.where(weights == NO_WEIGHT, 0.0, weights))
@@ -202,16 +187,18 @@ class PosteriorProgram(Program):
 
     def run(self, theta: Theta, *, filtered: bool = False) -> Posterior:
         """The posterior at one theta; `filtered` as in `shares`."""
-        paths = _Paths()
+        paths = BlockPaths()
         self.posterior_module.scan_forward = paths.scan  # type: ignore[attr-defined]
+        self.posterior_module.scan_reverse = scan_reverse  # type: ignore[attr-defined]
+        self._filtered = False
         with np.errstate(all="ignore"):
             shares = self._shares(theta)
-            scans = self._scans(paths.found)
         if filtered:
             shares = self.shares(theta, filtered=True)
         finite = [v for v in reported(self.derivation.model) if v.values is not None and not is_on_grid(v)]
         marginals = {v.name: self._marginal(v, shares[v.name]) for v in finite}
-        followed, notes = self._paths(scans, shares)
+        told = Paths(self, self.posterior_nodes, reported(self.derivation.model))
+        followed, notes = told.of(told.scans(paths.found), shares)
         for name, path in followed.items():
             marginals[name] = _with_path(marginals[name], path)
         numbers = self._numbers(shares)
@@ -306,75 +293,6 @@ class PosteriorProgram(Program):
         if not variable.components:
             return Marginal(variable.name, level, labels, shares, self.bound.labels_as_numbers(variable.values))
         return Marginal(variable.name, level, *_unordered(labels, shares))
-
-    # --- paths --------------------------------------------------------------------------------------------------------
-
-    def _scans(self, found: list[Codes]) -> list[tuple[Scan, Codes]]:
-        """Each scan with the paths of all rows, the blocks put together."""
-        nodes = [node for node in self.posterior_nodes if isinstance(node, Scan)]
-        whole = []
-        for k, node in enumerate(nodes):
-            states = int(np.prod([self.sizes[name] for name in node.states]))
-            layouts = [block.layouts[node.level + 1] for block in self.blocks]
-            parts = zip(found[k :: len(nodes)], layouts, strict=True)
-            paths = [
-                path if node.memory == 1 or layout is None else unit_path(path, layout.windows(node.memory), states)
-                for path, layout in parts
-            ]
-            whole.append((node, np.concatenate(paths, axis=-1)))
-        return whole
-
-    def _paths(
-        self, scans: list[tuple[Scan, Codes]], shares: Mapping[str, Array]
-    ) -> tuple[dict[str, Codes], tuple[str, ...]]:
-        """The path of every variable of a chain, and on what it depends."""
-        paths: dict[str, Codes] = {}
-        notes = []
-        for node, path in scans:
-            names = ", ".join(dict.fromkeys(name.partition(".")[0] for name in node.states))
-            if any("@" in axis for axis in node.axes):
-                notes.append(f"there is no most probable path of {names}, whose chain depends on another chain's past")
-                continue
-            if node.axes:
-                around = ", ".join(dict.fromkeys(name.partition(".")[0] for name in node.axes))
-                notes.append(f"the most probable path of {names} is the one given the most probable {around}")
-            chosen = self._chosen(node, path, shares)
-            codes = np.unravel_index(np.maximum(chosen, 0), tuple(self.sizes[name] for name in node.states))
-            for name, code in zip(node.states, codes, strict=True):
-                paths[name] = np.where(chosen < 0, -1, code)
-        return self._declared(paths), tuple(notes)
-
-    def _chosen(self, node: Scan, path: Codes, shares: Mapping[str, Array]) -> Codes:
-        """The path of each chain given the most probable value of every variable around it."""
-        level = self.bound.levels[node.level + 1]
-        cell: Any = np.zeros(self.bound.levels[node.level].size, dtype=np.intp)
-        number = {name: level for name, level, _ in self.latents}
-        for axis in node.axes:
-            best = np.argmax(np.nan_to_num(shares[axis]), axis=0)
-            cell = cell * self.sizes[axis] + best[self._ancestor(node.level, number[axis])]
-        return np.asarray(path[cell[level.parent], np.arange(level.size)])
-
-    def _ancestor(self, level: int, above: int) -> Codes:
-        """For each unit of a level the unit of a level above it that it lies in."""
-        unit: Codes = np.arange(self.bound.levels[level].size)
-        for number in range(level, above, -1):
-            unit = self.bound.levels[number].parent[unit]
-        return unit
-
-    def _declared(self, paths: Mapping[str, Codes]) -> dict[str, Codes]:
-        """The paths by the names that the user knows: the two draws of a genotype as one pair."""
-        found = {}
-        for variable in reported(self.derivation.model):
-            if variable.name in paths:
-                found[variable.name] = paths[variable.name]
-            elif variable.components and all(name in paths for name in variable.components):
-                assert variable.values is not None
-                one, two = (paths[name] for name in variable.components)
-                size = len(self.bound.indexes[variable.values])
-                low, high = np.minimum(one, two), np.maximum(one, two)
-                code = low * size - low * (low - 1) // 2 + high - low
-                found[variable.name] = np.where(low < 0, -1, code)
-        return found
 
 
 def _unordered(labels: tuple[str, ...], joint: Array) -> tuple[tuple[str, ...], Array]:
