@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from emdsl.derive.degrees import degree
 from emdsl.derive.expressions import fold, has_parameters
 from emdsl.derive.integrals import components
 from emdsl.derive.standardising import normal_law
+from emdsl.ir.degrees import degree
 from emdsl.ir.derivation import Placing
 from emdsl.ir.expressions import Apply, ConstantRef, Expression, VariableRef, number, rewrite, walk
 from emdsl.ir.grids import index_set_of, weights_of

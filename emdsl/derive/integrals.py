@@ -13,10 +13,10 @@ from fractions import Fraction
 import sympy as sp
 
 from emdsl.derive.deadline import DeadlineExceeded, deadline
-from emdsl.derive.degrees import degree
 from emdsl.derive.pieces import Derived
 from emdsl.derive.separation import expand
 from emdsl.derive.shares import shares
+from emdsl.ir.degrees import degree
 from emdsl.ir.derivation import INTERVAL, Integral, Placing
 from emdsl.ir.expressions import Apply, Expression, VariableRef, walk
 from emdsl.ir.latents import is_continuous, is_shares

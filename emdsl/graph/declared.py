@@ -118,9 +118,13 @@ def facts(family: DeclaredFamily) -> tuple[Fact, ...]:
     if "mean" in family.definitions:
         node = family.definitions["mean"]
         found.append(Fact(family.name, "mean", scalar(number(node, scope, family.names), node)))
-    if "cdf" in family.definitions:
-        node = family.definitions["cdf"]
-        found.append(Fact(family.name, "cdf", scalar(number(node, scope, family.names), node), variable))
+    for name in ("cdf", "logcdf"):
+        if name in family.definitions:
+            node = family.definitions[name]
+            value = scalar(number(node, scope, family.names), node)
+            value = value if name == "cdf" else Apply("exp", (value,))
+            found.append(Fact(family.name, "cdf", value, variable))
+            break
     return tuple(found)
 
 

@@ -7,7 +7,17 @@ from collections.abc import Callable
 import numpy as np
 
 from emdsl.ir.arrays import element
-from emdsl.ir.expressions import Apply, Binder, BinderRef, Choose, ConstantRef, Expression, ParameterRef, Tabulate
+from emdsl.ir.expressions import (
+    Apply,
+    Binder,
+    BinderRef,
+    Choose,
+    ConstantRef,
+    Expression,
+    ParameterRef,
+    Tabulate,
+    VariableRef,
+)
 from emdsl.ir.model import Model
 from emdsl.plan.named import Named, union
 from emdsl.runtime.matrix_terms import value_of
@@ -40,6 +50,8 @@ def _axes(array: Expression, count: int, model: Model) -> tuple[str, ...]:
             return model.parameter(name).array_axes[len(indices) :]
         case ConstantRef(name, indices):
             return model.constant(name).axes[len(indices) :]
+        case VariableRef(name, indices):
+            return model.variable(name).axes[len(indices) :]
         case Tabulate(binders):
             return tuple(binder.index_set for binder in binders[:count])
         case Choose(_, arms):

@@ -7,21 +7,21 @@ a genotype: the adjoint of a potential is the (joint) posterior probability.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
-from emdsl.diagnostics.errors import EmmError
+from emdsl.data.past import pasts
 from emdsl.ir.derivation import Derivation
-from emdsl.ir.latents import is_continuous
 from emdsl.ir.model import Model, Variable
 from emdsl.plan.block_source import block_function
 from emdsl.plan.counts import counted_variables, raised, tail, warnings_of
 from emdsl.plan.elimination import Eliminator
 from emdsl.plan.evaluation import Evaluator
+from emdsl.plan.filters import filtered_evidence, filters_at_once
 from emdsl.plan.hidden_numbers import (
     HiddenNumber,
     gridded_number,
@@ -31,22 +31,22 @@ from emdsl.plan.hidden_numbers import (
     standard_joint,
     standardised_number,
 )
+from emdsl.plan.integrals import Evidence
 from emdsl.plan.loading import load_module
 from emdsl.plan.monte_carlo import MonteCarlo
 from emdsl.plan.named import ROW, Named
-from emdsl.plan.nodes import Node, Potential, Power, RowDensity, Scan, in_order
+from emdsl.plan.nodes import Node, Potential, Power, RowDensity, in_order
 from emdsl.plan.outside import declared_marginals, declared_numbers
+from emdsl.plan.probable_paths import BlockPaths, ProbablePaths
 from emdsl.plan.program import Constants, Program
 from emdsl.plan.pruning import Choice
 from emdsl.plan.source import HEADER
 from emdsl.plan.unrolling import is_chosen
 from emdsl.plan.unseen import check_conditions, is_unseen
 from emdsl.runtime.carriers import times_weight
-from emdsl.runtime.chains import ChainLayout
 from emdsl.runtime.filtering import filter_forward, filter_reverse
 from emdsl.runtime.problem import Array, Theta
-from emdsl.runtime.scan import ChainTape, scan_forward, scan_reverse
-from emdsl.runtime.viterbi import unit_path, viterbi
+from emdsl.runtime.scan import scan_forward, scan_reverse
 
 Codes = NDArray[np.intp]
 #: Hidden variables whose joint posterior is asked for in each unit of a plate: a name for them, the plate, their axes.
@@ -105,13 +105,34 @@ def posterior(derivation: Derivation, bound: Bound, theta: Theta, *, filtered: b
     first = bound
     while True:
         program = PosteriorProgram(derivation, bound)
-        found, model = program.run(theta, filtered=filtered), program.derivation.model
+        at_once = filtered and program.filters_at_once
+        found, model = program.run(theta, filtered=at_once), program.derivation.model
         own = {m.name: np.nan_to_num(m.probabilities) for m in found.marginals}
         tails = tuple(tail(model, bound, name, own[name]) for name in counted_variables(model) if name in own)
         wider = raised(bound, tails)
         if wider is None:
+            if filtered and not at_once:
+                found = _by_moments(found, derivation, bound, theta)
             return replace(found, notes=(*found.notes, *warnings_of(tails, first)))
         bound = wider
+
+
+def _by_moments(whole: Posterior, derivation: Derivation, bound: Bound, theta: Theta) -> Posterior:
+    """The posterior of each unit of a chain given the data up to its moment; paths stay those of the whole chain."""
+    marginals = {item.name: replace(item, probabilities=item.probabilities.copy()) for item in whole.marginals}
+    numbers = {item.name: replace(item, mean=item.mean.copy(), sd=item.sd.copy()) for item in whole.numbers}
+    for past in pasts(derivation.model, bound):
+        found = PosteriorProgram(derivation, past.bound).run(theta)
+        for marginal in found.marginals:
+            now = past.now[marginal.level]
+            marginals[marginal.name].probabilities[:, past.kept[marginal.level][now]] = marginal.probabilities[:, now]
+        for number in found.numbers:
+            now = past.now[number.level]
+            units = past.kept[number.level][now]
+            numbers[number.name].mean[:, units], numbers[number.name].sd[:, units] = (
+                number.mean[:, now], number.sd[:, now]
+            )  # fmt: skip
+    return replace(whole, marginals=tuple(marginals.values()), numbers=tuple(numbers.values()))
 
 
 def reported(model: Model) -> tuple[Variable, ...]:
@@ -122,16 +143,6 @@ def reported(model: Model) -> tuple[Variable, ...]:
         v for v in model.variables if v.kind == "latent" and v.name not in draws and not is_unseen(v.name)
         and not is_chosen(v.name)
     )  # fmt: skip
-
-
-def check_finite(model: Model, what: str, place: str = "", help: str = "") -> None:
-    """Raises `not-supported-yet` where something hidden is no label; `what` cannot be had of it."""
-    names = [variable.name for variable in model.variables if is_continuous(variable)]
-    if names:
-        raise EmmError(
-            "not-supported-yet", f"{what} continuous hidden variables ({', '.join(names)}) cannot be made yet",
-            place=place, help=help,
-        )  # fmt: skip
 
 
 @dataclass
@@ -149,20 +160,6 @@ class PosteriorEliminator(Eliminator):
         return found
 
 
-@dataclass
-class _Paths:
-    """The most probable paths of the scans of one block after the other, `(outer cells, rows)`."""
-
-    found: list[Codes] = field(default_factory=list)
-
-    def scan(
-        self, log_first: Array, log_step: Array, log_emit: Array | None, layout: ChainLayout
-    ) -> tuple[Array, ChainTape]:
-        """`scan_forward`, which also notes the path."""
-        self.found.append(viterbi(log_first, log_step, log_emit, layout))
-        return scan_forward(log_first, log_step, log_emit, layout)
-
-
 def _times_weight(table: Array, weights: Array) -> Array:
     """A unit of weight 0 adds nothing to the evidence, even where its own is impossible."""
     return times_weight(table, np.where(weights == NO_WEIGHT, 0.0, weights))
@@ -178,6 +175,9 @@ class PosteriorProgram(Program):
         self.declared = derivation.model
         #: What a standardised number is, where its name stands for e.
         self.standard = {i.latents[0]: i.value for i in derivation.integrals if i.value is not None}
+        #: What the last sweep found of each integral, by its name.
+        self.evidences: dict[str, Evidence] = {}
+        self._filtered = False
         model, bound = self.derivation.model, self.bound
         pairs = tuple(
             (v.name, v.plate, v.components)
@@ -188,7 +188,7 @@ class PosteriorProgram(Program):
         around = tuple(standard_joint(name, value, model) for name, value in self.standard.items())
         joint = (*pairs, *joint, *around)
         root = PosteriorEliminator(
-            model, bound, pieces, maps, passes=self.passes, joint=joint, integrals=self.inside
+            model, bound, pieces, maps, passes=self.passes, joint=(*pairs, *joint, *self.asked()), integrals=self.inside
         ).build()  # fmt: skip
         self.posterior_nodes = in_order(root)
         self.posterior_constants = self._constants(root)
@@ -196,18 +196,29 @@ class PosteriorProgram(Program):
         self.posterior_module = load_module(source)
         self.posterior_module.times_weight = _times_weight  # type: ignore[attr-defined]
 
+    @property
+    def filters_at_once(self) -> bool:
+        """Whether one sweep tells what is known from the past of each unit."""
+        return filters_at_once(self, self.posterior_nodes)
+
+    def asked(self) -> tuple[Joint, ...]:
+        """What the posterior of is asked beside that of each hidden variable, once the integrals are bound."""
+        return ()
+
     def run(self, theta: Theta, *, filtered: bool = False) -> Posterior:
         """The posterior at one theta; `filtered` as in `shares`."""
-        paths = _Paths()
+        paths = BlockPaths()
         self.posterior_module.scan_forward = paths.scan  # type: ignore[attr-defined]
+        self.posterior_module.scan_reverse = scan_reverse  # type: ignore[attr-defined]
+        self._filtered = False
         with np.errstate(all="ignore"):
             shares = self._shares(theta)
-            scans = self._scans(paths.found)
         if filtered:
             shares = self.shares(theta, filtered=True)
         finite = [v for v in reported(self.derivation.model) if v.values is not None and not is_on_grid(v)]
         marginals = {v.name: self._marginal(v, shares[v.name]) for v in finite}
-        followed, notes = self._paths(scans, shares)
+        told = ProbablePaths(self, self.posterior_nodes, reported(self.derivation.model))
+        followed, notes = told.of(told.scans(paths.found), shares)
         for name in followed.keys() & marginals.keys():
             marginals[name] = _with_path(marginals[name], followed[name])
         numbers = self._numbers(theta, shares)
@@ -245,30 +256,16 @@ class PosteriorProgram(Program):
 
     def shares(self, theta: Theta, *, filtered: bool = False) -> dict[str, Array]:
         """The joint posterior of each hidden variable, genotype and name of `joint`, `(*values, units)`; NaN where the
-        data are impossible. `filtered`: given a chain's units up to this one and no later ones.
-
-        Raises `not-supported-yet` for a filter of a chain under hidden variables, or of higher order.
+        data are impossible. `filtered`: given a chain's units up to this one and no later ones, where one sweep
+        filters.
         """
-        if filtered:
-            self._check_filter()
+        assert not filtered or self.filters_at_once
         module: Any = self.posterior_module
+        self._filtered = filtered
         module.scan_forward = filter_forward if filtered else scan_forward
         module.scan_reverse = filter_reverse if filtered else scan_reverse
         with np.errstate(all="ignore"):
             return self._shares(theta)
-
-    def _check_filter(self) -> None:
-        check_finite(
-            self.declared, "filters of", "--filtered",
-            "leave out --filtered: what is hidden is then known from the whole chain",
-        )  # fmt: skip
-        for node in self.posterior_nodes:
-            if isinstance(node, Scan) and (node.axes or node.memory > 1):
-                what = f"under {', '.join(node.axes)}" if node.axes else "that looks back more than one unit"
-                raise EmmError(
-                    "not-supported-yet", f"the chain of {', '.join(node.states)} {what} cannot be filtered yet",
-                    place="--filtered", help="leave out --filtered: what is hidden is then known from the whole chain",
-                )  # fmt: skip
 
     def _shares(self, theta: Theta) -> dict[str, Array]:
         """For each hidden variable `(values, units)`, for each genotype `(values, values, units)`."""
@@ -295,11 +292,15 @@ class PosteriorProgram(Program):
         model, bound = self.derivation.model, self.bound
         for node in self.posterior_nodes:
             if isinstance(node, RowDensity) and node.piece in self.integrals:
+                found = tables[node.number]
+                self.evidences[node.piece] = filtered_evidence(found, theta, v) if self._filtered else found
                 yield from integrated_numbers(
-                    self.integrals[node.piece], tables[node.number], sums[node.number], model, bound
+                    self.integrals[node.piece], self.evidences[node.piece], sums[node.number], model, bound
                 )
         for integral in self.whole:
-            yield from integrated_numbers(integral, integral.method.evidence(theta, v), np.ones(1), model, bound)
+            found = integral.method.evidence(theta, v)
+            self.evidences[integral.name] = filtered_evidence(found, theta, v) if self._filtered else found
+            yield from integrated_numbers(integral, self.evidences[integral.name], np.ones(1), model, bound)
 
     def _evidence_only(self, nodes: tuple[Node, ...]) -> Constants:
         """The bound data with potentials of 0, outermost weights of 1, and no weight inside that is 0."""
@@ -323,79 +324,6 @@ class PosteriorProgram(Program):
         if not variable.components:
             return Marginal(variable.name, level, labels, shares, self.bound.labels_as_numbers(variable.values))
         return Marginal(variable.name, level, *_unordered(labels, shares))
-
-    # --- paths --------------------------------------------------------------------------------------------------------
-
-    def _scans(self, found: list[Codes]) -> list[tuple[Scan, Codes]]:
-        """Each scan with the paths of all rows, the blocks put together."""
-        nodes = [node for node in self.posterior_nodes if isinstance(node, Scan)]
-        whole = []
-        for k, node in enumerate(nodes):
-            states = int(np.prod([self.sizes[name] for name in node.states]))
-            layouts = [block.layouts[node.level + 1] for block in self.blocks]
-            parts = zip(found[k :: len(nodes)], layouts, strict=True)
-            paths = [
-                path if node.memory == 1 or layout is None else unit_path(path, layout.windows(node.memory), states)
-                for path, layout in parts
-            ]
-            whole.append((node, np.concatenate(paths, axis=-1)))
-        return whole
-
-    def _paths(
-        self, scans: list[tuple[Scan, Codes]], shares: Mapping[str, Array]
-    ) -> tuple[dict[str, Codes], tuple[str, ...]]:
-        """The path of every variable of a chain, and on what it depends."""
-        paths: dict[str, Codes] = {}
-        notes = []
-        for node, path in scans:
-            names = ", ".join(dict.fromkeys(name.partition(".")[0] for name in node.states))
-            if any("@" in axis for axis in node.axes):
-                notes.append(f"there is no most probable path of {names}, whose chain depends on another chain's past")
-                continue
-            numbers = [name for name in node.states if is_on_grid(self.derivation.model.variable(name))]
-            if numbers and len(numbers) < len(node.states):
-                others = ", ".join(name for name in node.states if name not in numbers)
-                notes.append(f"the most probable path of {others} is the one with the most probable {', '.join(numbers)}")
-            if node.axes:
-                around = ", ".join(dict.fromkeys(name.partition(".")[0] for name in node.axes))
-                notes.append(f"the most probable path of {names} is the one given the most probable {around}")
-            chosen = self._chosen(node, path, shares)
-            codes = np.unravel_index(np.maximum(chosen, 0), tuple(self.sizes[name] for name in node.states))
-            for name, code in zip(node.states, codes, strict=True):
-                paths[name] = np.where(chosen < 0, -1, code)
-        return self._declared(paths), tuple(notes)
-
-    def _chosen(self, node: Scan, path: Codes, shares: Mapping[str, Array]) -> Codes:
-        """The path of each chain given the most probable value of every variable around it."""
-        level = self.bound.levels[node.level + 1]
-        cell: Any = np.zeros(self.bound.levels[node.level].size, dtype=np.intp)
-        number = {name: level for name, level, _ in self.latents}
-        for axis in node.axes:
-            best = np.argmax(np.nan_to_num(shares[axis]), axis=0)
-            cell = cell * self.sizes[axis] + best[self._ancestor(node.level, number[axis])]
-        return np.asarray(path[cell[level.parent], np.arange(level.size)])
-
-    def _ancestor(self, level: int, above: int) -> Codes:
-        """For each unit of a level the unit of a level above it that it lies in."""
-        unit: Codes = np.arange(self.bound.levels[level].size)
-        for number in range(level, above, -1):
-            unit = self.bound.levels[number].parent[unit]
-        return unit
-
-    def _declared(self, paths: Mapping[str, Codes]) -> dict[str, Codes]:
-        """The paths by the names that the user knows: the two draws of a genotype as one pair."""
-        found = {}
-        for variable in reported(self.derivation.model):
-            if variable.name in paths:
-                found[variable.name] = paths[variable.name]
-            elif variable.components and all(name in paths for name in variable.components):
-                assert variable.values is not None
-                one, two = (paths[name] for name in variable.components)
-                size = len(self.bound.indexes[variable.values])
-                low, high = np.minimum(one, two), np.maximum(one, two)
-                code = low * size - low * (low - 1) // 2 + high - low
-                found[variable.name] = np.where(low < 0, -1, code)
-        return found
 
 
 def _unordered(labels: tuple[str, ...], joint: Array) -> tuple[tuple[str, ...], Array]:

@@ -28,13 +28,18 @@ def prepared(derivation: Derivation, bound: Bound, *, regroup: bool = True) -> t
     derivation, bound = with_nodes(derivation, bound)
     if regroup:
         derivation, bound = regrouped(derivation, bound)
-    model = derivation.model
-    hidden = dict.fromkeys((*latent_arrays(model), *undecided(derivation, bound), *chosen_by(derivation)))
-    derivation, bound = unrolled(derivation, bound, by_element(model, hidden))
+    derivation, bound = unrolled(derivation, bound, taken_apart(derivation, bound))
     derivation = with_elements_apart(derivation, bound)
     derivation, bound = with_unseen(derivation, bound)
     derivation, bound = with_hidden_cells(derivation, bound, undecided(derivation, bound))
     return _cut(derivation, bound), bound
+
+
+def taken_apart(derivation: Derivation, bound: Bound) -> frozenset[str]:
+    """The arrays of which each element becomes a variable of its own, once nodes are laid out."""
+    model = derivation.model
+    hidden = dict.fromkeys((*latent_arrays(model), *undecided(derivation, bound), *chosen_by(derivation)))
+    return by_element(model, hidden)
 
 
 # --- pieces in which hidden and observed values meet ------------------------------------------------------------------

@@ -9,7 +9,8 @@ import numpy as np
 
 from emdsl.plan.gaussian_method import DrawnEvidence
 from emdsl.plan.latent_pieces import AnyPiece
-from emdsl.runtime.integrals.kernels import Kernel, coefficients, weights
+from emdsl.runtime.integrals.kernels import Kernel, coefficients, line_functions, weights
+from emdsl.runtime.integrals.lines import line, mode_of
 from emdsl.runtime.problem import Array, Theta
 
 #: Points are moved to the posterior where they lie off by more than this factor, so many times at most.
@@ -95,3 +96,19 @@ class KernelEvidence:
         """Posterior means and variances, `(1, *cells, units)`."""
         mean, variance = self.units.form.moments(self.coefficients)
         return mean[None], variance[None]
+
+    def line(self, count: int) -> tuple[Array, Array]:
+        """Points `(*cells, count, units)` over the posterior, whose shares are right for any smooth function."""
+        form, own = self.units.form, self.coefficients[..., None, :]
+        functions, slope, value = line_functions(form)
+
+        def log_density(x: Array) -> Array:
+            terms = (a * function(x) for a, function in zip(own, functions, strict=True))
+            return np.asarray(sum(terms, slope(x)))
+
+        with np.errstate(all="ignore"):
+            start = self.units.shape[1:]
+            x = np.zeros(start) if form.bounded else np.log(self.units._typical(self.means))
+            x, spread = mode_of(log_density, np.where(np.isfinite(x), x, 0.0), np.ones(start))
+            points, shares = line(log_density, x, spread, count)
+        return np.asarray(value(points)), shares

@@ -12,6 +12,7 @@ from emdsl.plan.gaussian_method import DrawnEvidence
 from emdsl.plan.latent_pieces import AnyPiece
 from emdsl.runtime.functions import logistic
 from emdsl.runtime.integrals.gaussian import UnitGaussian
+from emdsl.runtime.integrals.lines import line
 from emdsl.runtime.integrals.quadrature import nodes, placed
 from emdsl.runtime.integrals.stencil import quadratic, stencil
 from emdsl.runtime.kernels import log_sum_exp
@@ -70,6 +71,15 @@ class QuadratureUnits:
         law = UnitGaussian(mean, covariance)
         values = self._values(law.draw(rng))
         return DrawnEvidence(self.pieces, tuple(values[list(slots)] for slots in self.slots), self.shape[1:-1])
+
+    def line(self, theta: Theta, v: Array, count: int) -> tuple[Array, Array]:
+        """Values `(*cells, count, units)` of one hidden number over its posterior, and their shares."""
+        every = (True,) * len(self.pieces)
+        mean, covariance = self._mode(theta, v, every)
+        points, shares = line(
+            lambda x: self._joint(theta, v, x[None], every), mean[0], np.sqrt(covariance[0, 0]), count
+        )  # fmt: skip
+        return self._values(points[None])[0], shares
 
     # --- coordinates --------------------------------------------------------------------------------------------------
 

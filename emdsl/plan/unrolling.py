@@ -33,7 +33,7 @@ from emdsl.ir.expressions import (
     number,
     walk,
 )
-from emdsl.ir.model import Given, Guard, Map, Model, Variable
+from emdsl.ir.model import Factor, Given, Guard, Map, Model, Variable
 from emdsl.ir.show import show
 from emdsl.plan.copies import at_elements, rebuilt, with_pieces
 from emdsl.plan.evaluation import Evaluator
@@ -185,6 +185,19 @@ class Unroller:
             labels = f"[{', '.join(label.label for label in chosen.values())}]" if chosen else ""
             yield replace(
                 part, name=f"{item.name}{labels}", target=self(part.target), value=self(part.value),
+                elements=tuple(binder for binder in item.elements if binder not in chosen),
+            )  # fmt: skip
+
+    def factors(self, item: Factor) -> Iterator[Factor]:
+        """One law for each element that an array is looked at in."""
+        if not self.touches(item):
+            yield item
+            return
+        for chosen in self._at(item, item.elements):
+            part = substitute(replace(item, elements=()), chosen)
+            labels = f"[{', '.join(label.label for label in chosen.values())}]" if chosen else ""
+            yield replace(
+                part, name=f"{item.name}{labels}", target=self(part.target), branches=self(part.branches),
                 elements=tuple(binder for binder in item.elements if binder not in chosen),
             )  # fmt: skip
 

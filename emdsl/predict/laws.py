@@ -1,12 +1,13 @@
-"""The law of one observed variable in every cell of what is hidden: its density, mean and distribution function.
+"""The law of one observed variable in every state of what is hidden: its density, mean and distribution function.
 
-Arrays are `(cells, elements, units)`, `cells` the joint values of the hidden variables that the law looks at; an axis
-has length 1 where nothing varies with it.
+Arrays are `(states, elements, units)`, `states` the joint values of the finite hidden variables that the law looks at,
+times the points at which hidden numbers are taken; an axis has length 1 where nothing varies with it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from emdsl.data.bound import Bound
 from emdsl.ir.arrays import element
 from emdsl.ir.expressions import (
+    Apply,
     Binder,
     BinderRef,
     Choose,
@@ -26,9 +28,11 @@ from emdsl.ir.expressions import (
     rewrite,
     walk,
 )
+from emdsl.ir.latents import continuous_latents, is_continuous
 from emdsl.ir.model import Branch, Fact, Factor, Map, Model
 from emdsl.plan.evaluation import axis_of
-from emdsl.plan.named import ROW, Named
+from emdsl.plan.named import POINT, ROW, Named, combine
+from emdsl.runtime.probabilities import PROBABILITIES
 from emdsl.runtime.problem import Array, Theta
 from emdsl.simulate.draws import ordered_elements
 from emdsl.simulate.evaluation import Codes, Drawn, UnitEvaluator, level_of
@@ -42,7 +46,16 @@ class LawEvaluator(UnitEvaluator):
     """A `UnitEvaluator` whose `points` are values of the variable that is predicted, and which takes a label that is
     not known for the first one (see `Law.unknown`)."""
 
+    def value(self, expression: Expression) -> Named:
+        """The number of an expression; of a probability that is given by its logarithm without that detour."""
+        match expression:
+            case Apply("exp", (Apply(name, args),)) if name in PROBABILITIES:
+                return combine(PROBABILITIES[name], *map(self.value, args))
+        return super().value(expression)
+
     def _data(self, reference: VariableRef) -> Named:
+        if self.points is not None and (reference.name, reference.lag) in self.points:
+            return self._at_point(reference)
         found = super()._data(reference)
         values = self.model.variable(reference.name).values
         if values is None:
@@ -60,26 +73,41 @@ class LawEvaluator(UnitEvaluator):
         return Named(found.axes, (found.array >= 0) & (found.array < len(self.bound.indexes[values])))
 
 
+def drawn_by(statement: Factor | Map, model: Model) -> tuple[str, ...]:
+    """The variables that a statement draws: its target, and the others of a joint draw."""
+    assert statement.target is not None
+    return model.variable(statement.target.name).joint or (statement.target.name,)
+
+
 def hidden_references(statement: Factor | Map, model: Model) -> tuple[VariableRef, ...]:
-    """The hidden variables that a statement looks at, in the order of declaration, the earliest units first; not what
-    it draws, which may have become hidden where its cells are open."""
+    """The finite hidden variables that a statement looks at, in the order of declaration, the earliest units first; not
+    what it draws, which may have become hidden where its cells are open."""
     parts = statement.branches if isinstance(statement, Factor) else statement.value
     order = {variable.name: k for k, variable in enumerate(model.variables)}
-    assert statement.target is not None
-    own = (statement.target.name, 0)
-    nodes = {node for node in walk(parts) if isinstance(node, VariableRef) and (node.name, node.lag) != own}
-    found = {node for node in nodes if model.variable(node.name).kind == "latent"}
+    own = {(name, 0) for name in drawn_by(statement, model)}
+    nodes = {node for node in walk(parts) if isinstance(node, VariableRef) and (node.name, node.lag) not in own}
+    hidden = {node for node in nodes if model.variable(node.name).kind == "latent"}
+    found = {node for node in hidden if not is_continuous(model.variable(node.name))}
     return tuple(sorted(found, key=lambda n: (order[n.name], -n.lag)))
 
 
+def number_references(parts: Any, model: Model) -> tuple[VariableRef, ...]:
+    """The hidden numbers that a statement (or a part of it) looks at."""
+    return tuple(dict.fromkeys(continuous_latents(parts, model)))
+
+
 def scope_of(statement: Factor | Map, model: Model) -> tuple[str, ...]:
-    """The axes of what is hidden in a statement."""
+    """The axes of the finite hidden variables in a statement."""
     return tuple(dict.fromkeys(map(axis_of, hidden_references(statement, model))))
 
 
 @dataclass(frozen=True)
 class Law:
-    """A statement about an observed variable for some units of its plate."""
+    """A statement about an observed variable for some units of its plate.
+
+    `around` are axes of finite hidden variables that the law of hidden numbers depends on. `at` holds values of these
+    numbers (or of expressions with them) at `count` points, along the axis POINT; without it nothing has that axis.
+    """
 
     model: Model
     bound: Bound
@@ -87,6 +115,28 @@ class Law:
     statement: Factor | Map
     drawn: Drawn
     units: Codes
+    around: tuple[str, ...] = ()
+    at: Mapping[Any, Named] = field(default_factory=dict)
+    count: int = 0
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The axes of what is finite and hidden."""
+        return tuple(dict.fromkeys((*scope_of(self.statement, self.model), *self.around)))
+
+    @property
+    def scope(self) -> tuple[str, ...]:
+        """The axes of the states."""
+        return (*self.cells, POINT) if self.count else self.cells
+
+    @property
+    def states(self) -> tuple[int, ...]:
+        """Their lengths."""
+        return tuple(self._size(axis) for axis in self.scope)
+
+    def at_points(self, values: Mapping[Any, Named], count: int) -> Law:
+        """The law where hidden numbers have these values."""
+        return replace(self, at=values, count=count)
 
     @property
     def event(self) -> tuple[Binder, ...]:
@@ -111,19 +161,24 @@ class Law:
         """Values in all cells of what is hidden; `tried`: also for all values of the target, or at `points`."""
         coded: set[VariableRef] = set(hidden_references(self.statement, self.model))
         if tried:
-            coded.add(self.target)
+            coded |= {replace(self.target, name=name) for name in drawn_by(self.statement, self.model)}
         level = level_of(self.bound, self.statement.plate)
+        values = {**self.at} if points is None else {**self.at, self.target: points}
         return LawEvaluator(
-            self.model, self.bound, frozenset(coded), self.theta, level,
-            points=None if points is None else {self.target: points}, drawn=self.drawn, units=self.units,
+            self.model, self.bound, frozenset(coded), self.theta, level, points=values or None, drawn=self.drawn,
+            units=self.units,
         )  # fmt: skip
 
     def aligned(self, value: Named, *more: str) -> NDArray[Any]:
-        """`(cells, elements, units, *more)`: an axis of length 1 where the value does not vary with it."""
-        scope = scope_of(self.statement, self.model)
-        names = [binder.name for binder in self.elements]
+        """`(states, elements, units, *more)`: an axis of length 1 where the value does not vary with it."""
+        return self.aligned_to(self.elements, value, *more)
+
+    def aligned_to(self, elements: tuple[Binder, ...], value: Named, *more: str) -> NDArray[Any]:
+        """`aligned`, with these elements in the place of all."""
+        scope = self.scope
+        names = [binder.name for binder in elements]
         sizes = {axis: self._size(axis) for axis in scope} | {
-            binder.name: len(self.bound.indexes[binder.index_set]) for binder in self.elements
+            binder.name: len(self.bound.indexes[binder.index_set]) for binder in elements
         }
         array = value.aligned((*scope, *names, ROW, *more))
         shape = list(array.shape)
@@ -132,11 +187,13 @@ class Law:
                 for k in group:
                     shape[k] = sizes[(*scope, *names)[k]]
         array = np.broadcast_to(array, shape)
-        cells = int(np.prod(shape[: len(scope)]))
+        states = int(np.prod(shape[: len(scope)]))
         count = int(np.prod(shape[len(scope) : len(scope) + len(names)]))
-        return array.reshape(cells, count, *shape[len(scope) + len(names) :])
+        return array.reshape(states, count, *shape[len(scope) + len(names) :])
 
     def _size(self, axis: str) -> int:
+        if axis == POINT:
+            return self.count
         values = self.model.variable(axis.partition("@")[0]).values
         return len(self.bound.indexes[values or ""])
 
@@ -156,7 +213,7 @@ class Law:
         parts = self.statement.branches if isinstance(self.statement, Factor) else self.statement.value
         total = np.zeros(len(self.units), dtype=bool)
         for node in {item for item in walk(parts) if isinstance(item, VariableRef)}:
-            own = self.statement.target is not None and node.name == self.statement.target.name and not node.lag
+            own = node.name in drawn_by(self.statement, self.model) and not node.lag
             if own or self.model.variable(node.name).kind == "latent":
                 continue
             found = evaluator.is_known(node)

@@ -1,25 +1,29 @@
-"""Means and quantiles of mixtures of the laws of a branch in a cell: by what the families declare, by summation of
-probabilities, or by quadrature of densities.
+"""Means and quantiles of predictive mixtures: by what the families declare, by summation of probabilities, or by
+quadrature of densities.
 
-Arrays are `(cells, elements, units)`; weights are those of the cells, `(cells, 1 or elements, units)`.
+Arrays are `(states, elements, units)`; weights are those of the states.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from emdsl.ir.model import Branch
 from emdsl.plan.named import ROW, Named
-from emdsl.predict.laws import POINTS, Law
+from emdsl.predict.components import Component
+from emdsl.predict.laws import POINTS
 from emdsl.runtime.problem import Array
 
 #: Steps of a bisection: enough for neighbouring numbers.
 HALVINGS = 200
 #: The probability that a sum over counts may leave out.
 TAIL = 1e-12
+#: The share of a probability that rounding may take from it where a count reaches it exactly.
+TIE = 1e-12
 #: Counts that are summed over at most.
 MOST_COUNTS = 1 << 20
 #: What the mass of a density found by quadrature may miss 1 by.
@@ -33,28 +37,44 @@ NODES, NODE_WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 @dataclass(frozen=True)
 class Parts:
-    """The branches of a law and the weight of each, `(cells, elements, units)`; `low`, `high` bound the domain."""
+    """The components of a mixture for `shape` (elements, units); `low`, `high` of that shape bound the domain."""
 
-    law: Law
-    branches: Sequence[Branch]
-    weights: Sequence[Array]
-    low: float
-    high: float
+    components: Sequence[Component]
+    shape: tuple[int, int]
+    low: Array
+    high: Array
 
-    @property
+    @cached_property
     def total(self) -> Array:
         """`(elements, units)`: 1 but for units whose data are impossible."""
-        return np.asarray(sum(np.add.reduce(weight, axis=0) for weight in self.weights))
+        return self._full(sum(np.add.reduce(item.weight, axis=0) for item in self.components))
 
-    def mixed(self, function: Callable[[Branch], Array]) -> Array:
-        """The sum over branches and cells of weight times value, `(elements, units)`."""
-        parts = (weighted(weight, function(b)) for b, weight in zip(self.branches, self.weights, strict=True))
-        return np.asarray(sum(parts))
+    def _full(self, values: Any) -> Array:
+        return np.broadcast_to(np.asarray(values), (*self.shape, *np.shape(values)[2:]))
+
+    @property
+    def has_cdf(self) -> bool:
+        """Whether the distribution function of every component is known."""
+        return all(item.has_cdf for item in self.components)
+
+    @cached_property
+    def mean(self) -> Array | None:
+        """The expected value `(elements, units)`, where every component's is known."""
+        found = []
+        for item in self.components:
+            mean = item.mean
+            if mean is None:
+                return None
+            found.append(weighted(item.weight, mean))
+        return self._full(sum(found))
+
+    def density(self, at: Named) -> Array:
+        """The density at values along `POINTS`, `(elements, units, points)`."""
+        return self._full(sum(weighted(item.weight, item.density(at)) for item in self.components))
 
     def cdf(self, x: Array) -> Array:
         """The distribution function at `x` `(elements, units)`."""
-        at = self.law.by_element(x)
-        return self.mixed(lambda branch: self.law.cdf(branch, at))
+        return self._full(sum(weighted(item.weight, item.cdf(x)) for item in self.components))
 
 
 def weighted(weight: Array, value: Array) -> Array:
@@ -79,9 +99,14 @@ def declared_quantile(parts: Parts, probability: float, centre: Array) -> Array:
 
 def _bracket(parts: Parts, probability: float, centre: Array) -> tuple[Array, Array]:
     """Numbers below and at or above the quantile, the domain's ends where it has them."""
+    endless = np.isinf(centre)
     centre = np.where(np.isfinite(centre), centre, 0.0)
     width = np.maximum(np.abs(centre), 1.0)
     low, high = np.maximum(centre - width, parts.low), np.minimum(centre + width, parts.high)
+    if endless.any():
+        # where some mass is at infinity, no number may have so much probability below it
+        far = np.minimum(np.full(parts.shape, np.finfo(float).max), parts.high)
+        high = np.where(endless & (parts.cdf(far) < probability), parts.high, high)
     for _ in range(1000):
         short, beyond = parts.cdf(high) < probability, parts.cdf(low) >= probability
         short &= high < parts.high
@@ -92,6 +117,23 @@ def _bracket(parts: Parts, probability: float, centre: Array) -> tuple[Array, Ar
         high = np.where(short, np.minimum(centre + width, parts.high), high)
         low = np.where(beyond, np.maximum(centre - width, parts.low), low)
     return low, high
+
+
+def declared_count(parts: Parts, probability: float, centre: Array) -> Array:
+    """`declared_quantile` of whole numbers."""
+    wanted = probability * (1.0 - TIE)
+    low, high = (np.floor(end) for end in _bracket(parts, wanted, centre))
+    high = np.where(parts.cdf(high) < wanted, high + 1.0, high)
+    low = np.where(low <= parts.low, parts.low - 1.0, low)  # there is nothing below the domain
+    for _ in range(HALVINGS):
+        middle = np.floor(0.5 * low + 0.5 * high)
+        if not ((middle > low) & (middle < high)).any():
+            break
+        enough = parts.cdf(middle) >= wanted
+        inside = (middle > low) & (middle < high)
+        low = np.where(inside & ~enough, middle, low)
+        high = np.where(inside & enough, middle, high)
+    return np.where(np.isnan(parts.total), np.nan, high)
 
 
 # --- counts -----------------------------------------------------------------------------------------------------------
@@ -111,7 +153,7 @@ class Counted:
 
     def quantile(self, probability: float) -> Array:
         """The least number up to which there is that probability."""
-        reached = np.cumsum(self.probabilities, axis=-1) >= probability * (1.0 - 1e-12)
+        reached = np.cumsum(self.probabilities, axis=-1) >= probability * (1.0 - TIE)
         found = self.values[np.argmax(reached, axis=-1)]
         unknown = np.isnan(self.probabilities).any(axis=-1) | ~reached.any(axis=-1)
         return np.where(unknown, np.nan, found)
@@ -121,10 +163,10 @@ def counted(parts: Parts) -> Counted | None:
     """Probabilities of as many whole numbers as hold all but `TAIL`; None where more than `MOST_COUNTS` do not."""
     size = 64
     while size <= MOST_COUNTS:
-        first = -size if parts.low < 0 else 0
+        first = -size if (parts.low < 0).any() else 0
         values = np.arange(first, size, dtype=np.float64)
         at = Named((POINTS,), values)
-        found = parts.mixed(lambda branch, at=at: parts.law.density(branch, at))  # type: ignore[misc]
+        found = parts.density(at)
         left = parts.total - found.sum(axis=-1)
         if not (left > TAIL * 100).any():
             return Counted(values, found)
@@ -169,18 +211,20 @@ class Integrated:
 def integrated(parts: Parts, centres: Sequence[Array]) -> Integrated:
     """The mixture's density by Gauss-Legendre quadrature between breakpoints that crowd around each centre `(cells,
     elements, units)` and the ends of the domain."""
-    count, units = parts.total.shape
+    count, units = parts.shape
     offsets = np.concatenate([-OFFSETS[::-1], [0.0], OFFSETS])
     pieces = []
     for centre in centres:
         size = np.maximum(np.abs(centre), 1e-3)
         points = np.moveaxis(centre[..., None] + size[..., None] * offsets, 0, -2)
         pieces.append(np.broadcast_to(points.reshape(*points.shape[:2], -1), (count, units, points[0, 0].size)))
-    if np.isfinite(parts.low):
-        pieces.append(np.broadcast_to(np.concatenate([[0.0], ENDS]) + parts.low, (count, units, len(ENDS) + 1)))
-    if np.isfinite(parts.high):
-        pieces.append(np.broadcast_to(parts.high - np.concatenate([[0.0], ENDS]), (count, units, len(ENDS) + 1)))
-    breaks = np.sort(np.clip(np.concatenate(pieces, axis=-1), parts.low, parts.high), axis=-1)
+    away = np.concatenate([[0.0], ENDS])
+    for end, sign in ((parts.low, 1.0), (parts.high, -1.0)):
+        if np.isfinite(end).any():
+            at = np.where(np.isfinite(end)[..., None], end[..., None] + sign * away, 0.0)
+            pieces.append(np.broadcast_to(at, (count, units, len(away))))
+    within = (parts.low[..., None], parts.high[..., None])
+    breaks = np.sort(np.clip(np.concatenate(pieces, axis=-1), *within), axis=-1)
     mass, moment = _integrals(parts, breaks)
     return Integrated(parts, breaks, mass, moment.sum(axis=-1))
 
@@ -191,10 +235,11 @@ def _integrals(parts: Parts, breaks: Array) -> tuple[Array, Array]:
     middle = breaks[..., :-1] + half
     x = middle[..., None] + half[..., None] * NODES
     flat = x.reshape(*x.shape[:2], -1)
-    binders = [binder.name for binder in parts.law.elements]
-    shape = [len(parts.law.bound.indexes[binder.index_set]) for binder in parts.law.elements]
+    law = parts.components[0].law
+    binders = [binder.name for binder in law.elements]
+    shape = [len(law.bound.indexes[binder.index_set]) for binder in law.elements]
     at = Named((*binders, ROW, POINTS), flat.reshape(*shape, *flat.shape[1:]))
-    density = parts.mixed(lambda branch: parts.law.density(branch, at)).reshape(x.shape)
+    density = parts.density(at).reshape(x.shape)
     each = density * NODE_WEIGHTS * half[..., None]
     finite = np.where(half[..., None] > 0.0, np.where(np.isfinite(each), each, 0.0), 0.0)
     return finite.sum(axis=-1), (finite * x).sum(axis=-1)

@@ -1,50 +1,34 @@
 """Expected values and intervals of the observed variables: the law of each, given what is hidden, averaged over what
 the data say of that.
 
-Laws and weights stand apart: a weight is known for every unit and every cell of what is hidden, wherever it comes from.
+Laws and weights stand apart: a weight is known for every unit and every state of what is hidden, wherever it comes
+from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from emdsl.data.bound import Bound
-from emdsl.diagnostics.errors import EmmError
+from emdsl.data.past import pasts
 from emdsl.ir.derivation import Derivation
-from emdsl.ir.expressions import VariableRef
-from emdsl.ir.model import Factor, Map, Model, Variable
-from emdsl.plan.evaluation import early_units
-from emdsl.plan.maps import observed_pairs
-from emdsl.plan.open_cells import shown_name
-from emdsl.plan.posterior import PosteriorProgram, check_finite, reported, unordered_pairs
-from emdsl.plan.preparation import prepared
-from emdsl.predict.laws import Law, scope_of
-from emdsl.predict.mixtures import Counted, Parts, counted, declared_quantile, integrated, weighted
-from emdsl.runtime.problem import Array, Theta
-from emdsl.simulate.evaluation import as_drawn, level_of
+from emdsl.plan.grids import with_nodes
+from emdsl.plan.hidden_numbers import is_on_grid
+from emdsl.plan.monte_carlo import MonteCarlo
+from emdsl.plan.posterior import reported
+from emdsl.plan.posterior_laws import PosteriorLaws
+from emdsl.plan.preparation import prepared, taken_apart
+from emdsl.plan.unrolling import Unroller
+from emdsl.predict.predictor import Predicted, Predictor
+from emdsl.predict.statements import Statement, statements_of
+from emdsl.runtime.problem import Theta
 
-#: Numbers in the largest array of a chunk of units, roughly.
-CHUNK_NUMBERS = 1 << 22
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """What is expected of one observed variable (or one element of it, in its name), unit by unit.
-
-    `labels` and `probabilities` `(labels, units)` are of a finite variable; `expected` `(units,)` is there where its
-    values are numbers, `low` and `high` where it is no finite variable. NaN: the data are impossible, or there is none.
-    """
-
-    name: str
-    level: int
-    labels: tuple[str, ...] = ()
-    probabilities: Array | None = None
-    expected: Array | None = None
-    low: Array | None = None
-    high: Array | None = None
+#: How far a prediction may move, in units of its interval, when points are doubled; and how often they are.
+SETTLED, MOST_NODES = 1e-6, 64
+#: How many times the usual number of draws are made of what is simulated.
+DRAWS = 16
 
 
 @dataclass(frozen=True)
@@ -59,255 +43,101 @@ def predict(
     derivation: Derivation, bound: Bound, theta: Theta, *, level: float = 0.95, filtered: bool = False
 ) -> Prediction:
     """The prediction for every unit, seen or not. `level` is that of the intervals; `filtered`: what is hidden in a
-    chain is known from its units up to this one alone."""
-    declared = derivation.model
-    check_finite(declared, "predictions with")
-    derivation, bound = prepared(derivation, bound, regroup=False)
-    _check_statements(declared, derivation.model)
-    predictor = Predictor(derivation.model, bound, theta, level)
-    statements = list(_statements(declared))
-    joint = tuple(
-        (f"predict {number}", statement.plate, scope_of(statement, derivation.model))
-        for number, statement in enumerate(statements)
-        if scope_of(statement, derivation.model)
-    )
-    shares = {}
-    if joint or reported(derivation.model):
-        shares = PosteriorProgram(derivation, bound, joint).shares(theta, filtered=filtered)
-    found: list[Predicted] = []
-    for variable in declared.variables:
-        own = [
-            (statement, shares.get(f"predict {number}"))
-            for number, statement in enumerate(statements)
-            if statement.target is not None and statement.target.name == variable.name
-        ]
-        if own:
-            found += predictor.variable(variable, own, shares.get(variable.name))
-    return Prediction(tuple(found), tuple(dict.fromkeys(predictor.notes)))
+    chain is known from its units up to this one alone.
+
+    Where hidden numbers are taken at points, these are doubled until no prediction moves by more than SETTLED.
+    """
+    asked = _Asked(derivation, theta, level, filtered)
+    found = asked.run(bound)
+    if found.simulated:
+        return asked.run(replace(bound, nodes=DRAWS * bound.nodes)).prediction
+    nodes = bound.nodes
+    while found.by_points and nodes < MOST_NODES:
+        nodes *= 2
+        more = asked.run(replace(bound, nodes=nodes))
+        moved, found = _moved(found.prediction, more.prediction), more
+        if moved <= SETTLED:
+            return found.prediction
+    if not found.by_points:
+        return found.prediction
+    said = f"{nodes} times as many points as usual still move predictions by {moved:.2g} of their interval"
+    return replace(found.prediction, notes=(*found.prediction.notes, said))
 
 
-def _statements(model: Model) -> Iterator[Factor | Map]:
-    """The laws and maps of observed variables."""
-    observed = {variable.name for variable in model.variables if variable.kind == "observed"}
-    items: tuple[Factor | Map, ...] = (*model.factors, *model.maps, *observed_pairs(model))
-    for item in items:
-        if item.target is not None and item.target.name in observed:
-            yield item
-
-
-def _check_statements(declared: Model, model: Model) -> None:
-    """Raises `not-supported-yet` for a model whose statements were rewritten for its data, or choose their units."""
-    names = {variable.name for variable in model.variables}
-    gone = [variable.name for variable in declared.variables if variable.name not in names]
-    what = ""
-    if declared.givens:
-        what = "of units that were chosen by a `given`"
-    elif gone:
-        what = f"of a model with hidden arrays ({', '.join(gone)})"
-    elif any(variable.joint and variable.kind == "observed" for variable in declared.variables):
-        what = "of variables that are drawn jointly"
-    elif any(variable.truncated is not None or variable.cut is not None for variable in declared.variables):
-        # What a family declares is of the whole law: its mean is not that of what is left of it.
-        what = "of variables that are censored, grouped or truncated"
-    if what:
-        raise EmmError("not-supported-yet", f"predictions {what} cannot be made yet")
-
-
-class Predictor:
-    """Predicts the observed variables of one model on one table."""
-
-    def __init__(self, model: Model, bound: Bound, theta: Theta, level: float) -> None:
-        self.model, self.bound, self.theta = model, bound, theta
-        self.tails = (0.5 - 0.5 * level, 0.5 + 0.5 * level)
-        self.drawn = as_drawn(model, bound)
-        self.notes: list[str] = []
-
-    def variable(
-        self, variable: Variable, statements: list[tuple[Factor | Map, Array | None]], cells: Array | None = None
-    ) -> list[Predicted]:
-        """All elements of a variable; of a chain each unit by the statement that is about it. `cells` `(labels,
-        units)`: the posterior of a variable whose open cells other laws look at, which tell of them too."""
-        number = level_of(self.bound, variable.plate)
-        names, labels = self._names(variable), self._labels(variable)
-        size = self.bound.levels[number].size
-        shares = np.full((len(labels), len(names), size), np.nan)
-        numbers = np.full((3, len(names), size), np.nan)
-        for statement, weight in statements:
-            units = self._about(statement, number)
-            states = 1 if weight is None else int(np.prod(weight.shape[:-1]))
-            step = max(1, CHUNK_NUMBERS // max(1, states * len(names) * max(len(labels), 64)))
-            for start in range(0, len(units), step):
-                chunk = units[start : start + step]
-                flat = np.ones((1, 1, len(chunk))) if weight is None else weight.reshape(states, 1, -1)[..., chunk]
-                law = Law(self.model, self.bound, self.theta, statement, self.drawn, chunk)
-                with np.errstate(all="ignore"):
-                    if labels:
-                        shares[..., chunk] = self._finite(law, variable, flat, len(names))
-                    else:
-                        numbers[..., chunk] = self._numeric(law, variable, flat, len(names))
-                unknown = chunk[law.unknown()]
-                shares[..., unknown] = numbers[..., unknown] = np.nan
-                if len(unknown):
-                    self.notes.append(
-                        f"{variable.name} is not predicted where its law looks at what is not known: an empty cell, or "
-                        "a unit before the chain"
-                    )
-        if cells is not None:
-            seen = np.asarray(self.bound.values[shown_name(variable.name)].array)
-            shares = np.where((seen < 0) | (seen >= len(labels)), cells[:, None], shares)
-        return [
-            self._predicted(name, number, variable, labels, shares[:, k], numbers[:, k]) for k, name in enumerate(names)
-        ]
-
-    def _predicted(
-        self, name: str, level: int, variable: Variable, labels: tuple[str, ...], shares: Array, numbers: Array
-    ) -> Predicted:
-        if not labels:
-            return Predicted(name, level, expected=numbers[0], low=numbers[1], high=numbers[2])
-        as_numbers = None if variable.genotype else self.bound.labels_as_numbers(variable.values or "")
-        return Predicted(name, level, labels, shares, None if as_numbers is None else as_numbers @ shares)
-
-    def _names(self, variable: Variable) -> list[str]:
-        places = np.ndindex(*(len(self.bound.indexes[axis]) for axis in variable.axes))
-        return [
-            f"{variable.name}[{', '.join(self.bound.indexes[a][k] for a, k in zip(variable.axes, at, strict=True))}]"
-            if at
-            else variable.name
-            for at in places
-        ]
-
-    def _labels(self, variable: Variable) -> tuple[str, ...]:
-        labels = self.bound.indexes[variable.values] if variable.values is not None else ()
-        return unordered_pairs(labels) if variable.genotype else labels
-
-    def _about(self, statement: Factor | Map, level: int) -> np.ndarray:
-        """The units that a statement is about."""
-        here = self.bound.levels[level]
-        units = np.arange(here.size)
-        if isinstance(statement, Map):
-            return units
-        chosen = np.ones(here.size, dtype=bool)
-        for plate, lag in statement.around:
-            chosen &= ~early_units(plate, lag, self.bound, level)
-        if statement.when != "always":
-            early = early_units(statement.plate, statement.lag, self.bound, level)
-            chosen &= early if statement.when == "first" else ~early
-        return units[chosen]
-
-    # --- finite variables ---------------------------------------------------------------------------------------------
-
-    def _finite(self, law: Law, variable: Variable, weight: Array, elements: int) -> Array:
-        """`(labels, elements, units)`."""
-        if isinstance(law.statement, Map):
-            shares = self._mapped(law, law.statement, variable)
+def _moved(before: Prediction, after: Prediction) -> float:
+    """The largest change of an expected value or an end of an interval in units of the interval, or of a
+    probability."""
+    largest = 0.0
+    for one, two in zip(before.variables, after.variables, strict=True):
+        if one.probabilities is not None and two.probabilities is not None:
+            changes = [two.probabilities - one.probabilities]
         else:
-            shares = self._tried(law, law.statement)
-        total = np.stack([weighted(weight, one) for one in shares])
-        return np.broadcast_to(total, (len(shares), elements, weight.shape[-1]))
-
-    def _tried(self, law: Law, statement: Factor) -> list[Array]:
-        """The probability of each label in each cell."""
-        evaluator = law.evaluator(tried=True)
-        total: Array = np.zeros((1, 1, 1, 1))
-        for branch in statement.branches:
-            inside = np.ones((1, 1, 1, 1), dtype=bool)
-            for guard in branch.guards:
-                inside = inside & law.aligned(evaluator.truth(guard), law.target.name).astype(bool)
-            density = np.exp(law.aligned(evaluator.value(branch.log_density), law.target.name))
-            total = np.where(inside, density, total)
-        size = len(self.bound.indexes[self.model.variable(law.target.name).values or ""])
-        return list(np.moveaxis(np.broadcast_to(total, (*total.shape[:3], size)), -1, 0))
-
-    def _mapped(self, law: Law, statement: Map, variable: Variable) -> list[Array]:
-        """1 where a deterministic observation is a label, else 0."""
-        evaluator = law.evaluator()
-        labels = self.bound.indexes[variable.values or ""]
-
-        def codes(value: VariableRef) -> Array:
-            found = law.aligned(evaluator.code(value))
-            source = self.bound.indexes[evaluator.index_set(value)]
-            place = np.array([labels.index(label) if label in labels else -1 for label in source])
-            return np.asarray(place[found])
-
-        if not isinstance(statement.value, tuple):
-            code = codes(statement.value)  # type: ignore[arg-type]
-            return [(code == k).astype(float) for k in range(len(labels))]
-        one, two = (codes(side) for side in statement.value)  # type: ignore[arg-type]
-        low, high = np.minimum(one, two), np.maximum(one, two)
-        first, second = np.triu_indices(len(labels))
-        return [((low == a) & (high == b)).astype(float) for a, b in zip(first, second, strict=True)]
-
-    # --- numbers ------------------------------------------------------------------------------------------------------
-
-    def _numeric(self, law: Law, variable: Variable, weight: Array, elements: int) -> Array:
-        """The expected value and the ends of the interval, `(3, elements, units)`."""
-        shape = (elements, weight.shape[-1])
-        if isinstance(law.statement, Map):
-            value = law.aligned(law.evaluator().value(law.statement.value))  # type: ignore[arg-type]
-            return np.stack([np.broadcast_to(item, shape) for item in _of_values(value, weight, self.tails)])
-        branches = law.statement.branches
-        weights = [weight * law.holds(branch) for branch in branches]
-        low, high = self._ends(variable, law)
-        full = [np.broadcast_to(item, (len(weight), *shape)) for item in weights]
-        parts = Parts(law, branches, full, low, high)
-        means = [law.mean(branch) for branch in branches]
-        mean = None
-        if all(item is not None for item in means):
-            said = [weighted(w, item) for w, item in zip(full, means, strict=True) if item is not None]
-            mean = np.asarray(sum(said))
-        return np.stack([np.broadcast_to(item, shape) for item in self._mixture(parts, variable, mean, means)])
-
-    def _mixture(
-        self, parts: Parts, variable: Variable, mean: Array | None, means: list[Array | None]
-    ) -> tuple[Array, Array, Array]:
-        law, name, (below, above) = parts.law, variable.name, self.tails
-        nothing = np.full(parts.total.shape, np.nan)
-        if law.event and not all(law.fact(branch, "cdf") for branch in parts.branches):
-            self.notes.append(f"there is no interval of {name}: its law does not say the law of one element")
-            return (nothing if mean is None else mean), nothing, nothing
-        if variable.domain.kind in ("natural", "integer"):
-            table = counted(parts)
-            if table is not None:
-                return table.mean if mean is None else mean, table.quantile(below), table.quantile(above)
-            self.notes.append(f"there is no interval of {name}: its law spreads over more than a million numbers")
-            return (nothing if mean is None else mean), nothing, nothing
-        if mean is not None and all(law.fact(branch, "cdf") for branch in parts.branches):
-            return mean, declared_quantile(parts, below, mean), declared_quantile(parts, above, mean)
-        centres = [item for item in means if item is not None] or [np.full((1, 1, 1), self._middle(variable))]
-        found = integrated(parts, centres)
-        if not found.complete:
-            self.notes.append(f"there is no interval of {name}: its density could not be integrated")
-            return (nothing if mean is None else mean), nothing, nothing
-        what = "the interval" if mean is not None else "the expected value and the interval"
-        self.notes.append(f"{what} of {name} {'comes' if mean is not None else 'come'} from its density by quadrature")
-        return found.moment if mean is None else mean, found.quantile(below), found.quantile(above)
-
-    def _middle(self, variable: Variable) -> float:
-        """Where to look for the mass of a law that does not say its mean: the middle of the data."""
-        data = self.bound.values.get(variable.name)
-        seen = np.zeros(0) if data is None else np.asarray(data.array, dtype=float).ravel()
-        seen = seen[np.isfinite(seen)]
-        return float(np.median(seen)) if len(seen) else 0.0
-
-    def _ends(self, variable: Variable, law: Law) -> tuple[float, float]:
-        match variable.domain.kind:
-            case "positive" | "natural":
-                return 0.0, np.inf
-            case "unit":
-                return 0.0, 1.0
-            case "interval":
-                evaluator = law.evaluator()
-                ends = (variable.domain.low, variable.domain.high)
-                low, high = (None if end is None else float(evaluator.value(end).array) for end in ends)
-                return -np.inf if low is None else low, np.inf if high is None else high
-        return -np.inf, np.inf
+            assert two.low is not None and two.high is not None
+            width = np.nan_to_num(two.high - two.low, nan=1.0, posinf=1.0)
+            scale = np.where(width > 0.0, width, 1.0)
+            pairs = ((one.expected, two.expected), (one.low, two.low), (one.high, two.high))
+            changes = [(b - a) / scale for a, b in pairs if a is not None and b is not None]
+        largest = max([largest, *(float(np.nanmax(np.abs(item), initial=0.0)) for item in changes)])
+    return largest
 
 
-def _of_values(value: Array, weight: Array, tails: tuple[float, float]) -> tuple[Array, Array, Array]:
-    """Mean and quantiles of values with weights, `(cells, elements, units)`."""
-    full = np.broadcast_to(value, np.broadcast_shapes(value.shape, weight.shape))
-    weights = np.broadcast_to(weight, full.shape)
-    distinct = np.unique(full)
-    shares = np.stack([np.where(full == one, weights, 0.0).sum(axis=0) for one in distinct], axis=-1)
-    table = Counted(distinct, np.where(np.isnan(weights.sum(axis=0))[..., None], np.nan, shares))
-    return table.mean, table.quantile(tails[0]), table.quantile(tails[1])
+@dataclass(frozen=True)
+class _Run:
+    """One prediction with a certain number of points. `by_points`: some hidden numbers are taken at points;
+    `simulated`: some are known by draws alone."""
+
+    prediction: Prediction
+    by_points: bool
+    simulated: bool
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of data."""
+
+    derivation: Derivation
+    theta: Theta
+    level: float
+    filtered: bool
+
+    def run(self, bound: Bound) -> _Run:
+        """The prediction with the points that the data ask for."""
+        program, statements = self._program(bound)
+        if not self.filtered or program.filters_at_once:
+            return self._run(program, statements, self.filtered)
+        whole = self._run(program, statements, False)
+        variables = {item.name: item.copy() for item in whole.prediction.variables}
+        notes = list(whole.prediction.notes)
+        by_points = whole.by_points
+        for past in pasts(self.derivation.model, bound):
+            found = self._run(*self._program(past.bound), False)
+            for item in found.prediction.variables:
+                now = past.now[item.level]
+                variables[item.name].take(item, past.kept[item.level][now], now)
+            notes += found.prediction.notes
+            by_points |= found.by_points
+        prediction = Prediction(tuple(variables.values()), tuple(dict.fromkeys(notes)))
+        return _Run(prediction, by_points, whole.simulated)
+
+    def _program(self, bound: Bound) -> tuple[PosteriorLaws, list[Statement]]:
+        derivation = self.derivation
+        on_nodes, with_values = with_nodes(derivation, bound)
+        unroller = Unroller(on_nodes.model, with_values, taken_apart(on_nodes, with_values))
+        planned, bound = prepared(derivation, bound)
+        statements = statements_of(derivation.model, unroller, planned.model)
+        return PosteriorLaws(planned, bound, [item.looked for item in statements]), statements
+
+    def _run(self, program: PosteriorLaws, statements: list[Statement], filtered: bool) -> _Run:
+        integrals, model = program.integrals.values(), program.derivation.model
+        hidden = integrals or reported(model) or program.asked()
+        shares = program.shares(self.theta, filtered=filtered) if hidden else {}
+        predictor = Predictor(program, self.theta, self.level)
+        found: list[Predicted] = []
+        for variable in self.derivation.model.variables:
+            own = [(item, shares.get(item.looked.name)) for item in statements if variable.name in item.draws]
+            if own:
+                found += predictor.variable(variable, own, shares)
+        by_points = predictor.by_points or any(map(is_on_grid, model.variables))
+        simulated = any(isinstance(item.method, MonteCarlo) for item in integrals)
+        notes = (*predictor.notes, *program.simulated_numbers())
+        return _Run(Prediction(tuple(found), tuple(dict.fromkeys(notes))), by_points, simulated)

@@ -272,8 +272,13 @@ def test_what_is_simulated_says_so(tmp_path: Path, capsys: pytest.CaptureFixture
     mean = weight @ x / weight.sum()
     # 200 draws: the error of a mean is about sd/sqrt(200) = 0.03
     assert np.abs(found[:, 0] - mean).max() < 0.12
-    assert main([*arguments, "--filtered"]) == 2
-    assert "filters of continuous hidden variables (x) cannot be made yet" in capsys.readouterr().err
+    assert main([*arguments, "--filtered"]) == 0
+    out, err = capsys.readouterr()
+    filtered = np.array([line.split(",")[1:] for line in out.splitlines()[1:]], dtype=float)
+    assert filtered[-1] == pytest.approx(found[-1])
+    for end in (1, 2):
+        weight = np.exp(x[:, :end] @ np.array([1, 2, 4])[:end] - np.exp(x[:, :end]).sum(axis=1))
+        assert abs(filtered[end - 1, 0] - weight @ x[:, end - 1] / weight.sum()) < 0.12
 
 
 def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

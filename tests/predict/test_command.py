@@ -194,30 +194,74 @@ def test_a_table_for_each_plate(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert float(groups[0]["size"]) == pytest.approx(share * np.exp(2) + 1 - share, rel=1e-10)
 
 
-def test_continuous_hidden_variables_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model, data, params = tmp_path / "m.emm", tmp_path / "d.csv", tmp_path / "p.json"
-    model.write_text(
-        "param mu : real\nfor each g:\n    latent u ~ Normal(0, 1)\n    for each row:\n"
-        "        observed y ~ Normal(mu + u, 1)\n",
-        encoding="utf-8",
-    )
-    params.write_text(json.dumps({"mu": 1.0}), encoding="utf-8")
-    data.write_text("g,y\n1,1\n1,2\n", encoding="utf-8")
-    err = refused(capsys, str(model), str(data), "--params", str(params))
-    assert "error[not-supported-yet]: predictions with continuous hidden variables (u) cannot be made yet" in err
+LEVEL = """
+param q : positive
+for each g:
+    for each t in sequence by t:
+        latent level ~ Normal(0, 2) first, Normal(prev(level), q) after
+        observed y ~ Normal(level, 0.5)
+"""
 
 
-@pytest.mark.parametrize("modifier", ["truncated to (1, inf)", "censored above unless event"])
-def test_laws_of_which_a_part_is_seen_are_refused(
-    modifier: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_forecasts_of_a_hidden_level(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, data, params = tmp_path / "m.emm", tmp_path / "d.csv", tmp_path / "p.json"
-    text = f"param r : positive\nfor each row:\n    observed y ~ Gamma(2, r) {modifier}\n"
-    model.write_text(text, encoding="utf-8")
-    params.write_text(json.dumps({"r": 1.0}), encoding="utf-8")
-    data.write_text("y,event\n1.5,1\n2,1\n", encoding="utf-8")
-    err = refused(capsys, str(model), str(data), "--params", str(params))
-    assert "predictions of variables that are censored, grouped or truncated cannot be made yet" in err
+    model.write_text(LEVEL, encoding="utf-8")
+    data.write_text("g,t,y\nu,1,1.0\nu,2,3.0\nv,1,-1.0\n", encoding="utf-8")
+    params.write_text(json.dumps({"q": 0.3}), encoding="utf-8")
+    arguments = [str(model), str(data), "--params", str(params)]
+    assert main(["predict", *arguments, "--ahead", "3"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert [row["g"] + row["row"] for row in rows] == ["u4", "u5", "u6", "v7", "v8", "v9"]
+    for group, seen in (("u", [1.0, 3.0]), ("v", [-1.0])):
+        mean, variance = 0.0, 4.0 - 0.09
+        for y in seen:  # the filter of a local level (Harvey 1989, section 3.2.1)
+            variance += 0.09
+            gain = variance / (variance + 0.25)
+            mean, variance = mean + gain * (y - mean), variance * (1 - gain)
+        own = [row for row in rows if row["g"] == group]
+        for step, row in enumerate(own, start=1):
+            half = stats.norm.ppf(0.975) * np.sqrt(variance + step * 0.09 + 0.25)
+            assert float(row["y"]) == pytest.approx(mean)
+            assert float(row["high(y)"]) == pytest.approx(mean + half)
+    assert main(["predict", *arguments, "--filtered"]) == 0
+    filtered = rows_of_text(capsys.readouterr().out)
+    fit = emdsl.load(str(model)).fit(str(data), max_iter=0, starts=1, init={"q": 0.3})
+    assert list(fit.predict(filtered=True)["y"]) == pytest.approx(filtered)
+    assert main(["posterior", *arguments, "--filtered"]) == 0
+    means = [float(row["mean(level)"]) for row in csv.DictReader(io.StringIO(capsys.readouterr().out))]
+    assert means == pytest.approx(filtered)
+
+
+def rows_of_text(text: str) -> list[float]:
+    return [float(row["y"]) for row in csv.DictReader(io.StringIO(text))]
+
+
+TWO_ARGUMENTS = """
+family Shifted(m : real, k : real) for x : positive:
+    logpdf = -log(x) - log(2*pi)/2 - (log(x) - m - k)^2/2
+index c = {one, two}
+param a : positive
+for each row:
+    latent u[c] ~ Normal(0, a)
+    latent v[c] ~ Normal(0, 1)
+    observed y ~ Shifted(u[one]WIDE, v[one]MORE)
+"""
+
+
+def test_a_law_of_ones_own_over_two_numbers_and_over_too_many() -> None:
+    few = emdsl.loads(TWO_ARGUMENTS.replace("WIDE", "").replace("MORE", "").replace("latent u[c]", "latent u").replace(
+        "latent v[c]", "latent v").replace("[one]", ""))  # fmt: skip
+    found = few.predict({"y": [None, 2.0]}, {"a": 0.5})
+    law = stats.lognorm(np.sqrt(1 + 1 + 0.25), scale=1.0)
+    assert found["y"][0] == pytest.approx(law.mean(), rel=1e-5)
+    assert found["high(y)"][0] == pytest.approx(law.ppf(0.975), rel=1e-5)
+    many = emdsl.loads(TWO_ARGUMENTS.replace("WIDE", " + u[two]").replace("MORE", " + v[two]"))
+    with pytest.raises(emdsl.EmmError) as error:
+        many.predict({"y": [None, 2.0]}, {"a": 0.5})
+    assert error.value.code == "not-supported-yet"
+    assert "looks at 4 hidden numbers (`u`, `v`); it is predicted over at most 3" in error.value.message
 
 
 WITHOUT_AHEAD = {

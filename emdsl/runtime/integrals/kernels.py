@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emdsl.runtime.functions import digamma, lgamma
+from emdsl.runtime.functions import digamma, lgamma, log_logistic, logistic
 from emdsl.runtime.integrals.half_normal import integrate_half_normal
 from emdsl.runtime.problem import Array
 
@@ -237,6 +237,26 @@ def kernel_of(name: str, power: float = 1.0) -> Kernel:
 
 def _of_power(function: Callable[[Array], Array], power: float) -> Callable[[Array], Array]:
     return lambda u: function(u**power)
+
+
+_Function = Callable[[Array], Array]
+
+#: The functions of a beta kernel with `u = logistic(x)`, without loss at either end.
+_OF_LOGIT: dict[str, _Function] = {"log(u)": log_logistic, "log1p(-u)": lambda x: np.asarray(log_logistic(-x))}
+
+
+def line_functions(kernel: Kernel) -> tuple[list[_Function], _Function, _Function]:
+    """The kernel's functions as functions of a number x on the line (the logarithm of u, or its logit), the logarithm
+    of du/dx, and u."""
+    if kernel.bounded:
+        functions = [_OF_LOGIT[name] for name in kernel.functions]
+        return functions, lambda x: np.asarray(log_logistic(x) + log_logistic(-x)), logistic
+    functions = [_identity if name == "log(u)" else _of_logarithm(f) for name, f in kernel.functions.items()]
+    return functions, _identity, np.exp
+
+
+def _of_logarithm(function: _Function) -> _Function:
+    return lambda x: function(np.exp(x))
 
 
 def coefficients(values: Array, points: Array, kernel: Kernel) -> Array:
