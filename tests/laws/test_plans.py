@@ -10,6 +10,7 @@ from scipy.stats import t as student
 
 import emdsl
 from emdsl.diagnostics.errors import EmmError
+from emdsl.plan.methods import with_plan
 
 EFFECTS = """
 param mu : real
@@ -80,11 +81,23 @@ def test_chains_are_not_for_quadrature() -> None:
     assert found.help == "--plan auto"
 
 
-def test_a_grid_is_not_simulated() -> None:
+def test_a_grid_is_drawn_where_draws_are_asked_for() -> None:
     text = "param b : real\nfor each row:\n    latent u ~ Normal(0, 1)\n    observed y ~ Poisson(exp(b + u))\n"
-    found = refused(text, {"y": [1, 2]}, "monte-carlo")
-    assert found.code == "not-simulated"
-    assert found.help == "--plan auto"
+    y = RNG.poisson(np.exp(0.5 + RNG.normal(size=40)))
+    nodes, draws = (emdsl.loads(text).fit({"y": y}, plan=plan, starts=1).to_dict() for plan in ("auto", "monte-carlo"))
+    error = draws["simulation"]
+    assert draws["converged"] and error["met"] and error["effective_draws"] <= error["draws"]
+    assert abs(draws["loglik"] - nodes["loglik"]) < 4 * error["loglik_error"]
+    assert abs(draws["params"]["b"] - nodes["params"]["b"]) < 4 * error["errors"]["b"]
+
+
+def test_a_module_without_the_model_draws_no_grid() -> None:
+    """A stand-alone file has one derivation, made for a grid."""
+    text = "param b : real\nfor each row:\n    latent u ~ Normal(0, 1)\n    observed y ~ Poisson(exp(b + u))\n"
+    with pytest.raises(EmmError) as caught:
+        with_plan(emdsl.loads(text).compiled.derivation, "monte-carlo")
+    assert caught.value.code == "not-simulated"
+    assert caught.value.help == "emdsl fit MODEL DATA --plan monte-carlo"
 
 
 def test_draws_agree_with_nodes_within_the_error_that_they_state() -> None:

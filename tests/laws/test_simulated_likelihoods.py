@@ -1,5 +1,5 @@
-"""Simulated likelihoods: their slope is that of their values, they agree with other ways within the error that they state,
-and the error is as large as it is said to be.
+"""Simulated likelihoods: their slope is that of their values, they agree with other ways within the error that they
+state, and the error is as large as it is said to be.
 """
 
 from __future__ import annotations
@@ -158,10 +158,12 @@ def test_a_chain_agrees_with_a_filter_on_a_grid(name: str) -> None:
     for t in range(1, len(h)):
         h[t] = m + phi * (h[t - 1] - m) + s * rng.normal()
     if name == "returns":
-        text, y = RETURNS, rng.normal(size=len(h)) * np.exp(h / 2)
+        text = RETURNS
+        y: Any = rng.normal(size=len(h)) * np.exp(h / 2)
         exact = filtered(y, lambda value, x: norm.pdf(value, 0, np.exp(x / 2)), m, phi, s)
     else:
-        text, y = COUNTS, rng.poisson(np.exp(h))
+        text = COUNTS
+        y = rng.poisson(np.exp(h))
         exact = filtered(y, lambda value, x: poisson.pmf(value, np.exp(x)), m, phi, s)
     draws, error = simulated(text, {"y": y}, CHAIN)
     assert error < 0.2
