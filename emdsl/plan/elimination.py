@@ -204,9 +204,7 @@ class Eliminator:
         found = self._summed(level, [name for name in everything if name not in unseen], seen, own)
         return [*found, *self._unseen(level, unseen, passed)]
 
-    def _summed(
-        self, level: int, latents: list[str], tables: list[Node], prunings: Sequence[Pruning]
-    ) -> list[Node]:
+    def _summed(self, level: int, latents: list[str], tables: list[Node], prunings: Sequence[Pruning]) -> list[Node]:
         """The tables with these hidden variables summed out, along the chain where one of them is looked back at."""
         looked_back_at = {base(axis) for node in tables for axis in node.axes if "@" in axis}
         # What a law of the chain's first units, or of the others, looks at is part of the chain's state: summed out

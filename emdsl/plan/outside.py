@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, TypeVar
@@ -67,3 +67,19 @@ def _back(values: NDArray[Units], order: NDArray[np.intp] | None) -> NDArray[Uni
     out = np.empty_like(values)
     out[..., order] = values
     return out
+
+
+def impossible_notes(marginals: Mapping[str, Marginal], bound: Bound) -> tuple[str, ...]:
+    """A note for each plate some of whose units have data that cannot be, at these parameters."""
+    units: dict[int, int] = {}
+    for marginal in marginals.values():
+        count = int(np.isnan(marginal.probabilities).any(axis=0).sum())
+        units[marginal.level] = max(units.get(marginal.level, 0), count)
+    return tuple(
+        f"the data of {count} of {bound.levels[level].size} units of `{bound.levels[level].plate}` are impossible at "
+        "these parameters; their posterior is empty"
+        if level
+        else "the data are impossible at these parameters; the posterior is empty"
+        for level, count in units.items()
+        if count
+    )

@@ -36,7 +36,7 @@ from emdsl.plan.loading import load_module
 from emdsl.plan.monte_carlo import MonteCarlo
 from emdsl.plan.named import ROW, Named
 from emdsl.plan.nodes import Node, Potential, Power, RowDensity, in_order
-from emdsl.plan.outside import declared_marginals, declared_numbers
+from emdsl.plan.outside import declared_marginals, declared_numbers, impossible_notes
 from emdsl.plan.probable_paths import BlockPaths, ProbablePaths
 from emdsl.plan.program import Constants, Program
 from emdsl.plan.pruning import Choice
@@ -222,7 +222,7 @@ class PosteriorProgram(Program):
         for name in followed.keys() & marginals.keys():
             marginals[name] = _with_path(marginals[name], followed[name])
         numbers = self._numbers(theta, shares)
-        said = (*notes, *_impossible(marginals, self.bound), *infinite_notes(numbers), *self._simulated())
+        said = (*notes, *impossible_notes(marginals, self.bound), *infinite_notes(numbers), *self._simulated())
         return Posterior(
             tuple(declared_marginals(marginals.values(), self.declared, self.bound)), said,
             tuple(declared_numbers(numbers.values(), self.bound)),
@@ -343,19 +343,3 @@ def _with_path(marginal: Marginal, path: Codes) -> Marginal:
     return Marginal(
         marginal.name, marginal.level, marginal.labels, marginal.probabilities, marginal.numbers, path
     )  # fmt: skip
-
-
-def _impossible(marginals: Mapping[str, Marginal], bound: Bound) -> tuple[str, ...]:
-    """A note for each plate some of whose units have data that cannot be, at these parameters."""
-    units: dict[int, int] = {}
-    for marginal in marginals.values():
-        count = int(np.isnan(marginal.probabilities).any(axis=0).sum())
-        units[marginal.level] = max(units.get(marginal.level, 0), count)
-    return tuple(
-        f"the data of {count} of {bound.levels[level].size} units of `{bound.levels[level].plate}` are impossible at "
-        "these parameters; their posterior is empty"
-        if level
-        else "the data are impossible at these parameters; the posterior is empty"
-        for level, count in units.items()
-        if count
-    )
