@@ -15,6 +15,7 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation, Update
 from emdsl.ir.identifiers import identifier
 from emdsl.plan.array_priors import array_parts, assembly_of
+from emdsl.plan.centred_inputs import shears_by_parameter
 from emdsl.plan.degeneracy import degenerate
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.named import START
@@ -88,7 +89,7 @@ class BoundProblem:
         batch: int | None = None,
     ) -> None:
         check_conditions(derivation.model, bound)
-        self.program = Program(derivation, bound, batch)
+        self.program = Program(derivation, bound, batch, held=fix)
         self.batch = batch
         #: Elements that no row can touch, by parameter.
         self.untouched: dict[str, NDArray[np.bool_]] = {}
@@ -105,6 +106,8 @@ class BoundProblem:
         self.spaces = tuple(
             replace(space, order_statistic=space.name in bounds, kinked=space.name in kinks) for space in self.spaces
         )
+        shears = shears_by_parameter(self.program.centring, self.program.layout)
+        self.spaces = tuple(replace(space, shears=shears.get(space.name, ())) for space in self.spaces)
         self._space = {space.name: space for space in self.spaces}
         self._arrays = {} if batch else array_parts(self.program)
         # A batch only climbs: it needs neither scores nor the groups that Newton's method updates.
@@ -321,7 +324,8 @@ class BoundProblem:
         ]
         members += [item for item in wholes if item.touches(set(update.parameters))]
         coordinates = Coordinates(spaces, self._start)
-        return Group(coordinates, members, self.program.layout.offsets, update.rule == "linear")
+        linear, centring = update.rule == "linear", self.program.centring
+        return Group(coordinates, members, self.program.layout.offsets, linear, centring=centring)
 
     # --- score --------------------------------------------------------------------------------------------------------
 
@@ -335,6 +339,7 @@ class BoundProblem:
             out = assemble_gradient([a for a in self.assemblies if a.data.name not in exact], theta, v, statistics)
             for score in exact.values():
                 score.gradient(theta, v, out)
+            out = out if self.program.centring is None else self.program.centring.gradient(out)
             parts = self.program.layout.split(out)
             for name, piece in self.program.gaussians.items():
                 if name in exact:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.identifiers import identifier
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.blocks import make_blocks
+from emdsl.plan.centred_inputs import centred
 from emdsl.plan.counts import counted_variables
 from emdsl.plan.elimination import Eliminator, Passes
 from emdsl.plan.gaussian_method import GaussianMethod
@@ -70,8 +72,9 @@ class Program:
 
     def __init__(
         self, derivation: Derivation, bound: Bound, batch: int | None = None, prune: Choice = "auto",
-        fuse: Choice = "auto",
+        fuse: Choice = "auto", held: Mapping[str, Array] | None = None,
     ) -> None:  # fmt: skip
+        """`held` are the values of parameters that are not estimated, NaN where they are."""
         derivation, bound = prepared(derivation, bound)
         self.derivation, self.bound, self.batch = derivation, bound, batch
         together = {
@@ -84,6 +87,8 @@ class Program:
         self._row_data: dict[str, Any] = {}
         self.layout = binder.layout
         self.pieces = {piece.name: binder.bind(piece, derivation.pieces) for piece in derivation.pieces}
+        #: How the vector that formulas see differs from the parameters: intercepts at the centres of inputs.
+        self.centring = None if batch else centred(self.pieces.values(), self.layout, self._unmoved(held or {}))
         statements = (*derivation.maps, *observed_pairs(derivation.model))
         self.maps = {item.name: bind_map(item, derivation.model, bound) for item in statements}
         self.gaussians: dict[str, GaussianPiece] = {}
@@ -266,8 +271,20 @@ class Program:
     # --- E-step -------------------------------------------------------------------------------------------------------
 
     def vector(self, theta: Theta) -> Array:
-        """All parameters in one vector, in order of declaration."""
-        return np.concatenate([np.ravel(theta[name]) for name in self.layout.shapes] or [np.zeros(0)])
+        """All parameters in one vector, in order of declaration, as formulas see it."""
+        v = np.concatenate([np.ravel(theta[name]) for name in self.layout.shapes] or [np.zeros(0)])
+        return v if self.centring is None else self.centring.vector(v)
+
+    def _unmoved(self, held: Mapping[str, Array]) -> NDArray[np.bool_]:
+        """The places of parameters that are no free numbers on the line."""
+        out = np.zeros(self.layout.size, dtype=bool)
+        for name, shape in self.layout.shapes.items():
+            size = int(np.prod(shape))
+            place = slice(self.layout.offsets[name], self.layout.offsets[name] + size)
+            out[place] = self.derivation.model.parameter(name).domain.kind not in ("real", "contrast")
+            if name in held:
+                out[place] |= ~np.isnan(np.ravel(held[name]))
+        return out
 
     def etas(self, theta: Theta, v: Array) -> dict[str, Array]:
         """The eta table of each separable piece."""
