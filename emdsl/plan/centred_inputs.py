@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from emdsl.ir.derivation import Piece
 from emdsl.ir.expressions import ParameterRef, walk
+from emdsl.ir.model import Model
 from emdsl.plan.layout import BoundPiece, Layout
 from emdsl.runtime.centring import Centring
 from emdsl.runtime.pieces import Slots
@@ -44,19 +45,19 @@ class _Occurrence:
             yield int(positions[self.intercept]), moved
 
 
-def centred(pieces: Iterable[BoundPiece], layout: Layout, held: NDArray[np.bool_]) -> Centring | None:
+def centred(pieces: Iterable[BoundPiece], model: Model, layout: Layout, held: Mapping[str, Array]) -> Centring | None:
     """Binds predictors on inputs far from 0 anew, and says what became of their intercepts; None where there are none.
 
-    `held` marks the places of parameters that cannot be moved: fixed ones, and those with bounds. An intercept is moved
-    where it stands in predictors alone, in each of them beside the same slopes on the same inputs.
+    `held` are the values of parameters that are not estimated, NaN where they are. An intercept is moved where it is a
+    free number on the line and stands in predictors alone, in each of them beside the same slopes on the same inputs.
     """
     bound = list(pieces)
     found = list(_occurrences(bound))
     if not any(item.shifts.any() for item in found):
         return None
-    stuck = held.copy()
-    for item in bound:
-        stuck |= _elsewhere(item, layout)
+    stuck = _unmoved(model, layout, held)
+    for one in bound:
+        stuck |= _elsewhere(one, layout)
     moves = _moves(found, stuck)
     if not moves:
         return None
@@ -68,6 +69,18 @@ def centred(pieces: Iterable[BoundPiece], layout: Layout, held: NDArray[np.bool_
     pairs = [(intercept, slope, shift) for intercept, shifts in moves.items() for slope, shift in shifts.items()]
     intercepts, slopes, shifts_ = zip(*pairs, strict=True)
     return Centring(np.array(intercepts), np.array(slopes), np.array(shifts_))
+
+
+def _unmoved(model: Model, layout: Layout, held: Mapping[str, Array]) -> NDArray[np.bool_]:
+    """The places of parameters that are no free numbers on the line."""
+    out = np.zeros(layout.size, dtype=bool)
+    for name, shape in layout.shapes.items():
+        size = int(np.prod(shape))
+        place = slice(layout.offsets[name], layout.offsets[name] + size)
+        out[place] = model.parameter(name).domain.kind not in ("real", "contrast")
+        if name in held:
+            out[place] |= ~np.isnan(np.ravel(held[name]))
+    return out
 
 
 def _occurrences(pieces: Iterable[BoundPiece]) -> Iterator[_Occurrence]:

@@ -8,7 +8,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
 from emdsl.ir.derivation import Derivation
@@ -88,7 +87,7 @@ class Program:
         self.layout = binder.layout
         self.pieces = {piece.name: binder.bind(piece, derivation.pieces) for piece in derivation.pieces}
         #: How the vector that formulas see differs from the parameters: intercepts at the centres of inputs.
-        self.centring = None if batch else centred(self.pieces.values(), self.layout, self._unmoved(held or {}))
+        self.centring = None if batch else centred(self.pieces.values(), derivation.model, self.layout, held or {})
         statements = (*derivation.maps, *observed_pairs(derivation.model))
         self.maps = {item.name: bind_map(item, derivation.model, bound) for item in statements}
         self.gaussians: dict[str, GaussianPiece] = {}
@@ -274,17 +273,6 @@ class Program:
         """All parameters in one vector, in order of declaration, as formulas see it."""
         v = np.concatenate([np.ravel(theta[name]) for name in self.layout.shapes] or [np.zeros(0)])
         return v if self.centring is None else self.centring.vector(v)
-
-    def _unmoved(self, held: Mapping[str, Array]) -> NDArray[np.bool_]:
-        """The places of parameters that are no free numbers on the line."""
-        out = np.zeros(self.layout.size, dtype=bool)
-        for name, shape in self.layout.shapes.items():
-            size = int(np.prod(shape))
-            place = slice(self.layout.offsets[name], self.layout.offsets[name] + size)
-            out[place] = self.derivation.model.parameter(name).domain.kind not in ("real", "contrast")
-            if name in held:
-                out[place] |= ~np.isnan(np.ravel(held[name]))
-        return out
 
     def etas(self, theta: Theta, v: Array) -> dict[str, Array]:
         """The eta table of each separable piece."""

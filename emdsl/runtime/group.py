@@ -85,7 +85,7 @@ class Group:
         for item in self.assemblies:
             item.gradient(theta, v, statistics[item.data.name], full)
         if self.change is not None:
-            return (self.change @ self.coordinates.jacobian(theta)).T @ full[self.members]
+            return np.asarray((self.change @ self.coordinates.jacobian(theta)).T @ full[self.members])
         return self.coordinates.pullback(theta, self._split(full[self.members]))
 
     def _climb(
