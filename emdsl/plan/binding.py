@@ -132,6 +132,10 @@ class PieceBinder:
             self._slots(atom, bound.axes, evaluator) if item is not None or self._at_points(atom) else None
             for atom, item in zip(bound.piece.atoms, data.slots, strict=True)
         ]
+        for number, shifts in bound.moved.items():
+            item = slots[number]
+            assert item is not None
+            slots[number] = replace(item, coefficients=item.coefficients - shifts[:, None])
         return replace(data, knowns=knowns, slots=slots, row_mask=None, rows=rows, hidden=(*hidden, 1))
 
     def by_code_alone(self, siblings: Sequence[Piece]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -73,7 +73,8 @@ class BoundPiece:
     code), `rows` (a density by row), `log-sum-exp`, `gaussian`, `vector` (a normal law by formulas), or not at all:
     `prior`, `arrays` (a prior that is a function of whole arrays), `argument` (one element of such an array).
     `by_position`: a law for the first units of chains, or the later ones, leaves out the other rows by itself; that of
-    a hidden chain does not.
+    a hidden chain does not. `moved` gives for predictors, by number of the atom, what their coefficients `(slots,)`
+    were bound less by.
     """
 
     piece: Piece
@@ -82,6 +83,7 @@ class BoundPiece:
     data: PieceData
     carrier: str = ""
     by_position: bool = False
+    moved: dict[int, Array] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

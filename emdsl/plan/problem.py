@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
-from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation, Update
 from emdsl.ir.identifiers import identifier
 from emdsl.plan.array_priors import array_parts, assembly_of
+from emdsl.plan.centred_inputs import shears_by_parameter
 from emdsl.plan.degeneracy import degenerate
+from emdsl.plan.kinks import check_held, kinked_parameters
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.named import START
 from emdsl.plan.normal_laws import exact_scores
@@ -48,30 +49,6 @@ def iterated(update: Update) -> bool:
     return update.rule in ("linear", "newton") and update.formula != "gaussian"
 
 
-def kinked_parameters(derivation: Derivation) -> frozenset[str]:
-    """Parameters in which some log-density has a kink: its slope is a sign."""
-    return frozenset(
-        term.parameter.name
-        for piece in derivation.pieces
-        for atom, slope in zip(piece.atoms, piece.gradient, strict=True)
-        if "sign(" in slope
-        for term in atom.terms
-    )
-
-
-def check_held(derivation: Derivation, spaces: Sequence[Space]) -> None:
-    """Raises EmmError where a parameter is to be estimated that the support depends on in a way that no rule climbs."""
-    fixed = {space.name for space in spaces if space.fixed.all()}
-    for update in derivation.updates:
-        for name in update.held:
-            if name not in fixed:
-                why = dict(part.partition(": ")[::2] for part in update.reason.split("; ")).get(name, "")
-                raise EmmError(
-                    "not-supported-yet", f"`{name}` cannot be estimated: {why}", place="the model",
-                    help=f"hold it at a value: --fix {name}=1",
-                )  # fmt: skip
-
-
 class BoundProblem:
     """Implements `emdsl.runtime.problem.Problem` for a derivation bound to data.
 
@@ -88,7 +65,7 @@ class BoundProblem:
         batch: int | None = None,
     ) -> None:
         check_conditions(derivation.model, bound)
-        self.program = Program(derivation, bound, batch)
+        self.program = Program(derivation, bound, batch, held=fix)
         self.batch = batch
         #: Elements that no row can touch, by parameter.
         self.untouched: dict[str, NDArray[np.bool_]] = {}
@@ -105,6 +82,8 @@ class BoundProblem:
         self.spaces = tuple(
             replace(space, order_statistic=space.name in bounds, kinked=space.name in kinks) for space in self.spaces
         )
+        shears = shears_by_parameter(self.program.centring, self.program.layout)
+        self.spaces = tuple(replace(space, shears=shears.get(space.name, ())) for space in self.spaces)
         self._space = {space.name: space for space in self.spaces}
         self._arrays = {} if batch else array_parts(self.program)
         # A batch only climbs: it needs neither scores nor the groups that Newton's method updates.
@@ -190,7 +169,9 @@ class BoundProblem:
         """
         numbers = sum(size for size in self.program.sizes.values()) + self.program.bound.levels[-1].size
         potentials = sum(size * self.program.bound.levels[level].size for _, level, size in self.program.latents)
-        if self.program.integrals or self.program.completions or potentials * count > MOST_POTENTIALS:
+        if self.program.integrals or self.program.completions or self._arrays:
+            return None
+        if potentials * count > MOST_POTENTIALS:
             return None
         fixed_mean = self.program.gaussians and any(space.fixed.any() for space in self.spaces)
         if (
@@ -198,8 +179,6 @@ class BoundProblem:
             or fixed_mean
             or numbers * count > MOST_BATCHED
         ):
-            return None
-        if self._arrays:
             return None
         return BoundProblem(self.derivation, self.program.bound, *self._given, batch=count)
 
@@ -325,7 +304,8 @@ class BoundProblem:
         ]
         members += [item for item in wholes if item.touches(set(update.parameters))]
         coordinates = Coordinates(spaces, self._start)
-        return Group(coordinates, members, self.program.layout.offsets, update.rule == "linear")
+        program, linear = self.program, update.rule == "linear"
+        return Group(coordinates, members, program.layout.offsets, linear, centring=program.centring)
 
     # --- score --------------------------------------------------------------------------------------------------------
 
@@ -339,6 +319,7 @@ class BoundProblem:
             out = assemble_gradient([a for a in self.assemblies if a.data.name not in exact], theta, v, statistics)
             for score in exact.values():
                 score.gradient(theta, v, out)
+            out = out if self.program.centring is None else self.program.centring.gradient(out)
             parts = self.program.layout.split(out)
             for name, piece in self.program.gaussians.items():
                 if name in exact:
@@ -350,7 +331,7 @@ class BoundProblem:
             return parts
 
     def _weights(self, statistics: Any) -> dict[str, Any]:
-        """The statistics with plain posterior weights of the pieces that the M-step completes."""
+        """Statistics with plain posterior weights of the pieces that the M-step completes."""
         return {name: item.weights if name in self.program.completions else item for name, item in statistics.items()}
 
     def unit_gradients(self, theta: Theta) -> tuple[dict[str, Array], Array]:

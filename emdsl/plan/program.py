@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -14,6 +14,7 @@ from emdsl.ir.derivation import Derivation
 from emdsl.ir.identifiers import identifier
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.blocks import make_blocks
+from emdsl.plan.centred_inputs import centred
 from emdsl.plan.counts import counted_variables
 from emdsl.plan.crossing import crossed_sum
 from emdsl.plan.elimination import Eliminator, Passes
@@ -75,8 +76,11 @@ class Program:
 
     def __init__(
         self, derivation: Derivation, bound: Bound, batch: int | None = None, prune: Choice = "auto",
-        fuse: Choice = "auto", regroup: bool = True,
+        fuse: Choice = "auto", held: Mapping[str, Array] | None = None, regroup: bool = True,
     ) -> None:  # fmt: skip
+        """`held` are the values of parameters that are not estimated, NaN where they are. `regroup`: a plate may be put
+        around the others, where rows look at elements outside the plates.
+        """
         derivation, bound = prepared(derivation, bound, regroup=regroup)
         #: Hidden numbers whose nodes are laid where the posterior lies.
         self.laid = tuple(bound.laid)
@@ -91,6 +95,8 @@ class Program:
         self._row_data: dict[str, Any] = {}
         self.layout = binder.layout
         self.pieces = {piece.name: binder.bind(piece, derivation.pieces) for piece in derivation.pieces}
+        #: How the vector that formulas see differs from the parameters: intercepts at the centres of inputs.
+        self.centring = None if batch else centred(self.pieces.values(), derivation.model, self.layout, held or {})
         statements = (*derivation.maps, *observed_pairs(derivation.model))
         self.maps = {item.name: bind_map(item, derivation.model, bound) for item in statements}
         self.gaussians: dict[str, GaussianPiece] = {}
@@ -292,8 +298,9 @@ class Program:
     # --- E-step -------------------------------------------------------------------------------------------------------
 
     def vector(self, theta: Theta) -> Array:
-        """All parameters in one vector, in order of declaration."""
-        return np.concatenate([np.ravel(theta[name]) for name in self.layout.shapes] or [np.zeros(0)])
+        """All parameters in one vector, in order of declaration, as formulas see it."""
+        v = np.concatenate([np.ravel(theta[name]) for name in self.layout.shapes] or [np.zeros(0)])
+        return v if self.centring is None else self.centring.vector(v)
 
     def etas(self, theta: Theta, v: Array) -> dict[str, Array]:
         """The eta table of each separable piece."""

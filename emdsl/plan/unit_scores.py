@@ -51,6 +51,7 @@ def unit_gradients(problem: BoundProblem, theta: Theta) -> tuple[dict[str, Array
         for item in problem.assemblies:
             if isinstance(item, Assembly) and item.data.name in by_row:
                 _add_rows(problem, item, theta, v, by_row[item.data.name], out)
+    out = out if program.centring is None else program.centring.gradient(out)
     out /= np.where(weights > 0, weights, 1.0)[:, None]
     parts = {
         name: out[:, start : start + int(np.prod(shape))].reshape(len(weights), *shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +36,8 @@ class Coordinates:
     ) -> None:
         self.spaces = tuple(spaces)
         values = base if base is not None else {space.name: neutral(space) for space in self.spaces}
-        self.base = tuple(np.array(values[space.name], dtype=float).ravel() for space in self.spaces)
+        self.shears = tuple(self._shears())
+        self.base = tuple(self._sheared(values))
         pieces: list[Piece] = []
         start = 0
         for number, (space, value) in enumerate(zip(self.spaces, self.base, strict=True)):
@@ -50,11 +51,29 @@ class Coordinates:
         self.size = start if self.kept is None else len(self.kept)
         self.resting = self.full_free(values) if self.kept is not None else None
 
+    def _shears(self) -> Iterator[tuple[tuple[int, int], tuple[int, int], float]]:
+        """Number of the space and flat place of a free element and of the one that its coordinate also holds, and the
+        factor.
+        """
+        number = {space.name: k for k, space in enumerate(self.spaces)}
+        for k, space in enumerate(self.spaces):
+            for place, other, at, factor in space.shears:
+                if other in number and not space.fixed.ravel()[place]:
+                    yield (k, place), (number[other], at), factor
+
+    def _sheared(self, theta: Theta) -> list[Array]:
+        """The flat arrays of the parameters as coordinates are taken of them."""
+        flat = [np.array(theta[space.name], dtype=float).ravel() for space in self.spaces]
+        for (k, place), (other, at), factor in self.shears:
+            flat[k][place] += factor * flat[other][at]
+        return flat
+
     def full_free(self, theta: Theta) -> Array:
         """All coordinates, also those held, `(full_size,)`."""
         u = np.empty(self.full_size)
+        flat = self._sheared(theta)
         for piece in self.pieces:
-            u[piece.place] = piece.map.free(np.asarray(theta[self.spaces[piece.space].name], dtype=float).ravel())
+            u[piece.place] = piece.map.free(flat[piece.space])
         return u
 
     def free(self, theta: Theta) -> Array:
@@ -71,16 +90,20 @@ class Coordinates:
         flat = [value.copy() for value in self.base]
         for piece in self.pieces:
             piece.map.write(u[piece.place], flat[piece.space])
+        for (k, place), (other, at), factor in self.shears:
+            flat[k][place] -= factor * flat[other][at]
         return {space.name: value.reshape(space.shape) for space, value in zip(self.spaces, flat, strict=True)}
 
     def pullback(self, theta: Theta, gradient: Theta) -> Array:
         """Gradient in the free coordinates from the gradient in the array elements (taken as free of each other; for a
         symmetric matrix, entry by entry)."""
         out = np.empty(self.full_size)
+        slopes = [np.array(gradient[space.name], dtype=float).ravel() for space in self.spaces]
+        for (k, place), (other, at), factor in self.shears:
+            slopes[other][at] -= factor * slopes[k][place]
         for piece in self.pieces:
-            name = self.spaces[piece.space].name
-            value, slope = np.asarray(theta[name], dtype=float), np.asarray(gradient[name], dtype=float)
-            out[piece.place] = piece.map.pullback(value.ravel(), slope.ravel())
+            value = np.asarray(theta[self.spaces[piece.space].name], dtype=float)
+            out[piece.place] = piece.map.pullback(value.ravel(), slopes[piece.space])
         return out if self.kept is None else out[self.kept]
 
     def jacobian(self, theta: Theta) -> Array:
@@ -91,6 +114,8 @@ class Coordinates:
             value = np.asarray(theta[self.spaces[piece.space].name], dtype=float).ravel()
             rows = slice(offsets[piece.space], offsets[piece.space + 1])
             out[rows, piece.place] += piece.map.jacobian(value)
+        for (k, place), (other, at), factor in self.shears:
+            out[offsets[k] + place] -= factor * out[offsets[other] + at]
         return out if self.kept is None else out[:, self.kept]
 
     @property

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.runtime.assembly import Assembly
+from emdsl.runtime.centring import Centring
 from emdsl.runtime.conjugate import conjugate_ascent
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.integrals.assembly import PointAssembly
@@ -29,7 +30,7 @@ _HALVINGS = 30
 @dataclass
 class Group:
     """Parameters that are updated together: their free coordinates, the pieces they occur in, their places in the
-    vector of all.
+    vector of all. `centring` says how the vector that formulas see differs from the parameters.
     """
 
     coordinates: Coordinates
@@ -37,12 +38,14 @@ class Group:
     offsets: Mapping[str, int]
     quadratic: bool
     most_steps: int = MOST_STEPS
+    centring: Centring | None = None
 
     def __post_init__(self) -> None:
         spaces = self.coordinates.spaces
         self.members = np.concatenate([self.offsets[s.name] + np.arange(int(np.prod(s.shape))) for s in spaces])
         self._cache: dict[Any, Any] = {}
         self.linear = all(space.kind in ("real", "contrast") for space in spaces)
+        self.change = None if self.centring is None else self.centring.matrix(self.members)
 
     def maximize(self, theta: Theta, statistics: Mapping[str, Any], vector: Any) -> dict[str, Array]:
         """The group's parameters after Newton steps from theta; unchanged where no step raises Q."""
@@ -81,6 +84,8 @@ class Group:
         full = np.zeros(len(v))
         for item in self.assemblies:
             item.gradient(theta, v, statistics[item.data.name], full)
+        if self.change is not None:
+            return np.asarray((self.change @ self.coordinates.jacobian(theta)).T @ full[self.members])
         return self.coordinates.pullback(theta, self._split(full[self.members]))
 
     def _climb(
@@ -109,6 +114,11 @@ class Group:
             item.gradient(theta, v, statistic, full)
             item.hessian(theta, v, statistic, local, raw, self._cache)
         element = full[self.members]
+        if self.change is not None:
+            # Products with the change of coordinates cancel exactly: nothing is lost where inputs are far from 0.
+            both = self.change @ self.coordinates.jacobian(theta)
+            bend = 0.0 if self.linear else self._curvature(theta, self.change.T @ element)
+            return both.T @ element, both.T @ raw @ both + bend
         gradient = self.coordinates.pullback(theta, self._split(element))
         if self.linear:
             # Real parameters are their own coordinates: only the fixed ones drop out.

@@ -24,6 +24,8 @@ class Space:
     because no data touch it); `zero` is true where a structural zero holds (always also fixed). `labels` are the
     labels of each array axis. `order_statistic`: each element is a bound of the support, estimated by the least or
     largest datum; `kinked`: the log-density has a kink in it. Neither has a derivative that is 0 at the maximum.
+    `shears` lists elements whose coordinate is that of the element plus a factor times another parameter's element:
+    flat place, other parameter, its flat place, factor.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Space:
     high: float = np.inf
     order_statistic: bool = False
     kinked: bool = False
+    shears: tuple[tuple[int, str, int, float], ...] = ()
 
 
 @dataclass(frozen=True)
