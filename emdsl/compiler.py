@@ -29,11 +29,11 @@ from emdsl.plan.laid_fit import LaidFit, fit_on_laid_nodes
 from emdsl.plan.laying import laid_names, with_laid_nodes
 from emdsl.plan.merging import merged_units
 from emdsl.plan.methods import with_plan
-from emdsl.plan.path_climbing import PathMaker, at_maximum_by_paths, doubt, few_paths, switching
+from emdsl.plan.path_climbing import PathMaker, at_maximum_by_paths, at_start_by_paths, doubt, few_paths, switching
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
-from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, of_draws, samplers
-from emdsl.plan.unit_scores import check_method
+from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, at_start, of_draws
+from emdsl.plan.unit_scores import check_method, is_simulated
 from emdsl.plan.untouched import without_untouched
 from emdsl.runtime.fitting import FitOptions, FitState, fit
 from emdsl.runtime.problem import Array, Theta
@@ -231,8 +231,10 @@ class CompiledModel:
 
     def _with_enough_nodes(self, problem: BoundProblem, bound: Bound, state: FitState, request: FitRequest) -> FitState:
         """The fit with so many nodes that twice as many change the log-likelihood by less than ENOUGH."""
-        if is_simulated(problem) and request.tol > 0 and request.max_iter > 0:
-            return self._at_simulated_maximum(problem, bound, state, request)
+        if is_simulated(problem):
+            if request.tol > 0 and request.max_iter > 0:
+                return self._at_simulated_maximum(problem, bound, state, request)
+            return at_start_by_paths(problem, state) if switching(problem) else at_start(problem, state)
         methods = {integral.method for integral in self.derivation.integrals}
         # Where nodes are too few, what EM raises is not quite what they evaluate: it may fall, and the fit then stops
         # short of a maximum that more nodes have.
@@ -433,11 +435,6 @@ EM_STEPS = 30
 #: A log-likelihood that moves by less when the nodes of its integrals are doubled has enough of them; they are doubled
 #: up to so many times the usual number.
 ENOUGH, MOST_NODES = 1e-6, 16
-
-
-def is_simulated(problem: BoundProblem) -> bool:
-    """Whether a likelihood is known but for the error of a simulation."""
-    return bool(samplers(problem) or switching(problem))
 
 
 def default_starts(problem: BoundProblem) -> int:

@@ -74,11 +74,24 @@ def _step(integral: Integral, reading: Reading) -> Step:
         case "quadrature":
             after = f"E[t({names})] = sum over nodes of share*t(node), the shares those of the log-joint at the nodes"
     around = [v.name for v in model.variables if v.kind == "latent" and v.values is not None and not v.components]
-    if around and integral.method != "grid":
+    switches = [name for name in around if integral.lag and _is_beside(name, integral, reading)]
+    if switches:
+        notes.append(f"along each path of {', '.join(switches)}; paths are drawn by particles (--plan monte-carlo)")
+    elif around and integral.method != "grid":
         notes.append(f"for each value of {', '.join(around)} that its laws look at")
     if integral.method != "grid":
         notes.append("E[...] is the mean over this law")
     return Step("posterior", names, before, after, "\n".join(notes))
+
+
+def _is_beside(name: str, integral: Integral, reading: Reading) -> bool:
+    """Whether a finite variable of the integral's own plate is looked at by one of its laws."""
+    model = reading.model
+    hidden = set(integral.latents)
+    if model.variable(name).plate not in {model.variable(other).plate for other in hidden}:
+        return False
+    seen = [{other for other, _ in law.looks_at} for law in laws(model)]
+    return any(name in names and names & hidden for names in seen)
 
 
 def integrated_laws(found: Sequence[Integral], model: Model) -> tuple[Law, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from emdsl.data.bound import Bound
 from emdsl.data.wording import count_of
 from emdsl.ir.derivation import Derivation, Integral
+from emdsl.ir.expressions import VariableRef, walk
 from emdsl.ir.grids import index_set_of
 from emdsl.ir.latents import home_plate
 from emdsl.ir.model import Model
@@ -19,6 +20,11 @@ from emdsl.plan.unit_quadrature import FIRST_COUNT
 def integral_lines(derivation: Derivation, program: Program | None) -> Iterator[str]:
     """One line for each integral; with data a second one about its cost."""
     for integral in derivation.integrals:
+        switches = switched_by(integral, derivation)
+        if switches:
+            along = f"normal along each path of {', '.join(switches)}, in closed form"
+            yield f"{', '.join(integral.latents)}: {along}; paths are drawn where `--plan monte-carlo` asks for it"
+            continue
         yield f"{', '.join(integral.latents)}: {_method(integral, derivation.model)}"
         if program is None:
             continue
@@ -31,6 +37,18 @@ def integral_lines(derivation: Derivation, program: Program | None) -> Iterator[
             if bound.name in program.pooled:
                 groups = count_of(program.pooled[bound.name].groups, "group")
                 yield f"  {groups} of units with one precision: fitted from second moments, which are summed once"
+
+
+def switched_by(integral: Integral, derivation: Derivation) -> list[str]:
+    """The finite hidden variables of the own plate of a chain of normal numbers that its laws look at."""
+    model = derivation.model
+    plates = {model.variable(name).plate for name in integral.latents}
+    if integral.method != "gaussian" or not integral.lag or len(plates) != 1:
+        return []
+    parts = tuple(derivation.piece(name) for name in integral.pieces)
+    looked = tuple((p.guards, p.knowns, tuple(atom.terms for atom in p.atoms), p.vector) for p in parts)
+    found = (model.variable(node.name) for node in walk(looked) if isinstance(node, VariableRef))
+    return list(dict.fromkeys(v.name for v in found if v.kind == "latent" and v.values and v.plate in plates))
 
 
 def _method(integral: Integral, model: Model) -> str:

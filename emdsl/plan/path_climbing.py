@@ -159,6 +159,19 @@ def path_error(problem: BoundProblem, state: FitState, number: int) -> tuple[Sim
     return Simulation(draws, error, errors, effective, WANTED, met), loglik
 
 
+def at_start_by_paths(problem: BoundProblem, state: FitState) -> FitState:
+    """A fit that was not to look for the maximum, with the log-likelihood of paths drawn at its end and its error."""
+    loglik = draw(problem, state.theta, 0)
+    paths = [own for item in switching(problem) for own in item.paths]
+    error = float(np.sqrt(sum(_variance(own.evidence) for own in paths if not own.exact)))
+    draws = max(len(own.states) for own in paths)
+    simulation = Simulation(draws, error, None, float(draws), WANTED, error <= WANTED)
+    return replace(
+        state, simulation=simulation, loglik=loglik, penalized_loglik=loglik + state.penalized_loglik - state.loglik,
+        warnings=(*state.warnings, *said(simulation, "paths")),
+    )  # fmt: skip
+
+
 def doubt(problem: BoundProblem) -> float:
     """How far two simulations of one log-likelihood may differ: six standard deviations, 0 where none is simulated."""
     found = switching(problem)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emdsl.plan.draw_slopes import movement
 from emdsl.plan.monte_carlo import BATCHES, MonteCarlo
@@ -85,6 +86,10 @@ class SimulatedProblem:
     def degenerate(self, theta: Theta, statistics: Any) -> str | None:
         """Why a state is degenerate."""
         return self.inner.degenerate(theta, statistics[0])
+
+    def holding(self, theta: Theta, masks: Mapping[str, NDArray[np.bool_]]) -> SimulatedProblem:
+        """The same problem with the elements of the masks held where theta has them."""
+        return replace(self, inner=self.inner.holding(theta, masks))
 
     def gradient(self, theta: Theta, statistics: Any) -> dict[str, Array]:
         """The slope in the array elements, as far as they are free to move."""
@@ -164,6 +169,20 @@ def at_simulated_maximum(state: FitState, make: Maker) -> FitState:
     )  # fmt: skip
 
 
+def at_start(problem: BoundProblem, state: FitState) -> FitState:
+    """A fit that was not to look for the maximum, with the simulation error of its log-likelihood."""
+    error = _error(problem, state.theta)
+    found = samplers(problem)
+    draws = max(2 * item.pairs for item in found)
+    least = min(effective(item) for item in found)
+    simulation = Simulation(draws, error, None, least, WANTED, _is_met(error, least, draws))
+    return replace(state, simulation=simulation, warnings=(*state.warnings, *said(simulation)))
+
+
+def _is_met(error: float, least: float, draws: int) -> bool:
+    return error <= WANTED and least >= max(LEAST_DRAWS, LEAST_SHARE * draws)
+
+
 def _error(problem: BoundProblem, theta: Theta) -> float:
     """The simulation error of the log-likelihood at theta."""
     problem.expect(theta)
@@ -178,7 +197,7 @@ def simulation_error(problem: BoundProblem, state: FitState, error: float) -> Si
     found = samplers(problem)
     draws = max(2 * item.pairs for item in found)
     least = min(effective(item) for item in found)
-    met = error <= WANTED and least >= max(LEAST_DRAWS, LEAST_SHARE * draws)
+    met = _is_met(error, least, draws)
     uncertainty = state.uncertainty
     if uncertainty is None:
         return Simulation(draws, error, None, least, WANTED, met)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from emdsl.diagnostics.errors import EmmError
 from emdsl.plan.blocks import one_block_a_unit
+from emdsl.plan.monte_carlo import MonteCarlo
 from emdsl.plan.nodes import RowDensity
 from emdsl.runtime.assembly import Assembly
 from emdsl.runtime.carriers import Block
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 MOST_NUMBERS = 20_000_000
 #: Units times rows up to which integrals over continuous hidden variables are taken unit by unit.
 MOST_PASSES = 4_000_000
+SIMULATED = "the likelihood is simulated, and only its curvature is known well enough"
 #: Outermost units up to which each gets a pass of its own.
 MOST_UNITS = 50_000
 
@@ -154,6 +156,8 @@ def why_none(problem: BoundProblem) -> str:
     why = why_dependent(problem)
     if why:
         return why
+    if is_simulated(problem):
+        return SIMULATED
     units, size = problem.program.bound.levels[1].size, problem.program.layout.size
     if problem.program.integrals and units * problem.program.bound.levels[-1].size > MOST_PASSES:
         return f"with continuous hidden variables a pass over all data is made for each of the {units} units"
@@ -186,6 +190,17 @@ def check_method(problem: BoundProblem, method: str) -> None:
         raise refusal(why_none(problem))
     if method == "bootstrap" and why_dependent(problem):
         raise refusal(why_dependent(problem))
+    if method in ("bootstrap", "sem") and is_simulated(problem):
+        raise EmmError(
+            "standard-errors", f"there are no standard errors by `{method}`: {SIMULATED}", place="se",
+            help="se=observed",
+        )  # fmt: skip
+
+
+def is_simulated(problem: BoundProblem) -> bool:
+    """Whether the likelihood is known but for the error of a simulation."""
+    program = problem.program
+    return bool(program.switching) or any(isinstance(i.method, MonteCarlo) for i in program.integrals.values())
 
 
 def refusal(why: str) -> EmmError:
