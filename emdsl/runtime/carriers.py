@@ -139,14 +139,17 @@ class RowTable:
         values = np.broadcast_to(self.density(self.theta, self.v, view), full)
         if view.impossible is not None:
             values = np.where(view.impossible, LOG_ZERO, values)
-        elements = view.elements
+        elements, applies, outside = view.elements, view.row_mask, view.outside
         if self.reduced:
+            # Whether a piece applies does not hang on the element that is summed out.
             values = self.sign * log_sum_exp(np.array(values), (len(view.cells) - 1,))[0]
             elements = elements[:-1]
-        if view.row_mask is not None:
-            values = np.where(view.row_mask, values, 0.0)
-        if view.outside is not None:
-            values = np.where(view.outside[..., None], 0.0, values)
+            applies = None if applies is None else applies[..., 0, :]
+            outside = None if outside is None else outside[..., 0]
+        if applies is not None:
+            values = np.where(applies, values, 0.0)
+        if outside is not None:
+            values = np.where(outside[..., None], 0.0, values)
         if elements:
             first = len(view.hidden)
             values = values.sum(axis=tuple(range(first, first + len(elements))))
