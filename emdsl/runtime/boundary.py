@@ -155,7 +155,7 @@ def released(problem: Problem, iterate: Iterate, coordinates: Coordinates) -> It
 def running_off(problem: Problem, here: Standpoint, bend: Spectrum, step: Array, crawled: bool) -> tuple[str, ...]:
     """Elements on their way to infinity: after many steps (`crawled`) Newton still moves them by a hundredth and more
     of their size, though nothing is to be gained; or the likelihood no longer bends along them but is lower nearer to
-    0."""
+    0; or it hardly bends along them and `rises_outwards`, also along a direction that several of them share."""
     share = np.abs(step) / np.maximum(1.0, np.abs(here.u))
     moving = (share > 1e-2) & (share > 0.1 * share.max(initial=0.0)) & crawled
     for axis in np.flatnonzero(bend.curvature == 0.0):
@@ -164,5 +164,34 @@ def running_off(problem: Problem, here: Standpoint, bend: Spectrum, step: Array,
             u[axis] *= factor
             nearer = evaluate_if_possible(problem, here.coordinates.theta(u))
             moving[axis] |= nearer is not None and nearer.value < here.iterate.value - 1e-6
+    for axis in np.flatnonzero(~moving & (bend.curvature * here.u**2 < 1.0)):
+        way = np.zeros(len(here.u))
+        way[axis] = here.u[axis]
+        moving[axis] = rises_outwards(problem, here, way)
+    for direction in (bend.vectors[:, bend.flat] / bend.scale[:, None]).T:
+        along = direction / np.sqrt((direction**2).sum())
+        taking_part = np.abs(along) > 0.1
+        if taking_part.sum() > 1 and not moving[taking_part].any():
+            moving |= taking_part & rises_outwards(problem, here, float(along @ here.u) * along)
     names = here.coordinates.names
     return tuple(names[i] for i in here.coordinates.elements[moving])
+
+
+def rises_outwards(problem: Problem, here: Standpoint, way: Array) -> bool:
+    """Whether the likelihood is lower some of the way back and no lower twice and four times as far out: so it is on a
+    slope that levels off at infinity, and not at a maximum, however flat, nor along a curve of equal likelihoods.
+
+    A way shorter than 3 is none: on that scale a maximum may be as flat.
+    """
+    if not np.abs(way).max(initial=0.0) > 3.0:
+        return False
+    value = here.iterate.value
+    for factor in (1.0, 3.0):
+        farther = evaluate_if_possible(problem, here.coordinates.theta(here.u + factor * way))
+        if farther is None or farther.value < value - worth_having(value):
+            return False
+    for factor in (0.5, 0.9, 1.0):
+        nearer = evaluate_if_possible(problem, here.coordinates.theta(here.u - factor * way))
+        if nearer is not None and nearer.value < value - 1e-6:
+            return True
+    return False

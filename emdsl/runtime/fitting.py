@@ -249,7 +249,7 @@ def conclude(
             len(found.starts), max(1, found.at_best(climb.iterate.value)), found.logliks,
             tuple((start.number, start.reason) for start in found.starts if start.reason is not None),
         )  # fmt: skip
-    spread = errors_of(problem, options, iterate, coordinates, warnings)
+    spread = errors_of(problem, options, iterate, without_runaways(coordinates, iterate, climb.runaway), warnings)
     if options.tol > 0 and options.max_iter > 0:
         collapse = next_collapse(problem, iterate) if climb.broke else ()
         if climb.broke or climb.collapse:
@@ -274,6 +274,16 @@ def conclude(
         se_method="none" if spread is None else spread.method, uncertainty=spread, untouched=untouched,
         warnings=tuple(warnings),
     )  # fmt: skip
+
+
+def without_runaways(coordinates: Coordinates, iterate: Iterate, runaway: tuple[str, ...]) -> Coordinates:
+    """The coordinates with elements that run off to infinity held: they have no standard error, and the others'
+    hold them where they are."""
+    if not runaway:
+        return coordinates
+    names = coordinates.names
+    gone = np.array([names[element] in runaway for element in coordinates.elements], dtype=bool)
+    return coordinates.holding(coordinates.free(iterate.theta), gone)
 
 
 def doubts(problem: Problem, climb: Climb, found: Search | None) -> list[str]:

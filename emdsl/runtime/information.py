@@ -162,7 +162,8 @@ def spectrum(information: Array, coordinates: Coordinates, theta: Theta, slope: 
     curvature = np.diag(information)
     natural = coordinates.flags("scale_free")
     u = coordinates.free(theta)
-    least = np.where(natural, 1e-7, 1e-10 / np.maximum(1.0, u**2))
+    # So far out that its square is no number, a coordinate has no curvature that could be told from nothing.
+    least = np.where(natural, 1e-7, np.maximum(1e-10 / np.maximum(1.0, u**2), 1e-290))
     alone = np.abs(curvature) < least
     scale = np.where(alone, 1.0, np.sqrt(np.maximum(np.abs(curvature), least)))
     matrix = information / np.outer(scale, scale)

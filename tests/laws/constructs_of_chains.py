@@ -50,6 +50,27 @@ CHAINS = (
         {"g": ["1", "1", "1", "2", "2"], "y": ["u", "v", "v", "u", "u"]},
     ),
     Construct(
+        "an observed chain by a softmax whose parameters the value before chooses",
+        """
+        param b[two] : contrast[two]
+        for each g:
+            for each row in sequence:
+                observed y ~ Categorical(softmax(k in two: b[prev(y), k]))
+        """,
+        {"g": ["1", "1", "1", "2", "2"], "y": ["u", "v", "v", "u", "u"]},
+    ),
+    Construct(
+        "an observed chain by a softmax that compares with the value before",
+        """
+        param a : real
+        param r : real
+        for each g:
+            for each row in sequence:
+                observed y ~ Categorical(softmax(k in two: where(k == prev(y), a, r)))
+        """,
+        {"g": ["1", "1", "1", "2", "2"], "y": ["u", "v", "v", "u", "u"]},
+    ),
+    Construct(
         "an observed Markov chain in a hidden class, conditioned on its first unit",
         """
         param A[two, three] : simplex[three]

@@ -174,3 +174,41 @@ for each person:
     chance = np.array([np.exp(-np.logaddexp(0.0, np.where(row, -z, z)).sum(axis=1)) @ law for row in patterns])
     assert fit.converged
     assert fit.loglik == pytest.approx(float(np.array(counts) @ np.log(chance)), abs=1e-5)
+
+
+LOGISTIC = "model M\nindex g = levels\nparam a : real\nparam b : contrast[g]\nfor each row:\n    input g : g\n"
+
+
+def test_a_group_without_failures_runs_off_and_leaves_the_others_their_errors() -> None:
+    text = LOGISTIC + "    observed y ~ Bernoulli(logistic(a + b[g]))\n"
+    fit: Any = emdsl.loads(text).fit({"g": ["u"] * 5 + ["v"] * 5, "y": [0, 1, 0, 1, 1] + [1] * 5})
+    assert not fit.converged and "b.v is running off to infinity" in said(fit)
+    assert fit.se["a"] == pytest.approx((5 * 0.6 * 0.4) ** -0.5, rel=1e-4)
+    assert fit.se["b"] == {"u": None, "v": None} and fit.to_dict()["boundary"] == []
+
+
+def test_a_group_that_counts_nothing_runs_off_and_leaves_the_others_their_errors() -> None:
+    text = "model M\nindex g = levels\nparam b[g] : real\nfor each row:\n    input g : g\n    observed y ~ Poisson(exp(b[g]))\n"
+    fit: Any = emdsl.loads(text).fit({"g": ["u"] * 5 + ["v"] * 5, "y": [0, 1, 0, 2, 1] + [0] * 5})
+    assert not fit.converged and "b.v is running off to infinity" in said(fit)
+    assert fit.se["b"] == {"u": pytest.approx(0.5, rel=1e-6), "v": None}
+
+
+def test_a_direction_that_runs_off_is_no_maximum() -> None:
+    # After `inc` always `cor`: the likelihood rises with a, and a + b is told by what follows `cor`.
+    text = """model M
+index answer = {inc, cor}
+param a : real
+param b : real
+for each row in sequence:
+    observed y : answer ~ Categorical(softmax(k in answer: (k == cor)*(a + b*(prev(y) == cor))))
+"""
+    fit: Any = emdsl.loads(text).fit({"y": ["cor", "inc", "cor", "cor", "inc", "cor", "inc", "cor"]})
+    assert not fit.converged and "a and b are running off to infinity" in said(fit)
+    assert fit.loglik == pytest.approx(3 * np.log(3 / 4) + np.log(1 / 4), abs=1e-6)
+
+
+def test_what_the_data_do_not_determine_does_not_run_off() -> None:
+    text = "model M\nparam a : real init 5\nparam b : real init 4\nparam s : positive\nfor each row:\n"
+    fit: Any = emdsl.loads(text + "    observed x ~ Normal(a*b, s)\n").fit({"x": ODD.tolist()})
+    assert "running off" not in said(fit) and "not determined by the data" in said(fit)
