@@ -138,7 +138,7 @@ def _normal_law(log_density: Any, reader: _Reader) -> NormalLaw | None:
     bend = sp.expand_power_base(sp.diff(log_density, u, 2))
     if bend == 0 or bend.has(u):
         return None
-    mean = sp.expand_mul(-sp.diff(log_density, u).subs(u, 0) / bend)
+    mean = sp.expand_mul(sp.cancel(-sp.diff(log_density, u).subs(u, 0) / bend))
     sd = sp.sqrt(-1 / bend)
     said = -sp.log(2 * sp.pi) / 2 - sp.log(sd) - (u - mean) ** 2 / (2 * sd**2)
     if not _same(log_density, said):

@@ -206,14 +206,14 @@ def returns() -> list[Row]:
 
 
 def gauge() -> list[Row]:
-    """One hundred and twenty hours of a level with steps of 0.3, and of 1.5 in wild spells."""
+    """One hundred and twenty hours of a level with steps of 0.5, and of 2 in wild spells."""
     rng = np.random.default_rng(2066)
     level, wild = 0.0, False
     rows: list[Row] = []
     for hour in range(120):
-        rows.append((hour + 1, f"{rng.normal(level, 0.5):.3f}"))
+        rows.append((hour + 1, f"{rng.normal(level, 0.4):.3f}"))
         wild = rng.random() < (0.85 if wild else 0.06)
-        level += rng.normal(0, 1.5 if wild else 0.3)
+        level += rng.normal(0, 2.0 if wild else 0.5)
     return rows
 
 
