@@ -21,7 +21,7 @@ from emdsl.plan.posterior import reported
 from emdsl.plan.posterior_laws import PosteriorLaws
 from emdsl.plan.preparation import prepared, taken_apart
 from emdsl.plan.unrolling import Unroller
-from emdsl.predict.predictor import Predicted, Predictor
+from emdsl.predict.predictor import Codes, Predicted, Predictor
 from emdsl.predict.statements import Statement, statements_of
 from emdsl.runtime.problem import Theta
 
@@ -110,7 +110,7 @@ class _Asked:
         notes = list(whole.prediction.notes)
         by_points = whole.by_points
         for past in pasts(self.derivation.model, bound):
-            found = self._run(*self._program(past.bound), False)
+            found = self._run(*self._program(past.bound), False, past.now)
             for item in found.prediction.variables:
                 now = past.now[item.level]
                 variables[item.name].take(item, past.kept[item.level][now], now)
@@ -127,11 +127,14 @@ class _Asked:
         statements = statements_of(derivation.model, unroller, planned.model)
         return PosteriorLaws(planned, bound, [item.looked for item in statements]), statements
 
-    def _run(self, program: PosteriorLaws, statements: list[Statement], filtered: bool) -> _Run:
+    def _run(
+        self, program: PosteriorLaws, statements: list[Statement], filtered: bool,
+        only: tuple[Codes, ...] | None = None,
+    ) -> _Run:  # fmt: skip
         integrals, model = program.integrals.values(), program.derivation.model
         hidden = integrals or reported(model) or program.asked()
         shares = program.shares(self.theta, filtered=filtered) if hidden else {}
-        predictor = Predictor(program, self.theta, self.level)
+        predictor = Predictor(program, self.theta, self.level, only)
         found: list[Predicted] = []
         for variable in self.derivation.model.variables:
             own = [(item, shares.get(item.looked.name)) for item in statements if variable.name in item.draws]

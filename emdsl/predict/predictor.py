@@ -63,8 +63,12 @@ class Predicted:
 class Predictor:
     """Predicts the observed variables of one model on one table."""
 
-    def __init__(self, program: PosteriorLaws, theta: Theta, level: float) -> None:
+    def __init__(
+        self, program: PosteriorLaws, theta: Theta, level: float, only: tuple[Codes, ...] | None = None
+    ) -> None:
         self.program, self.theta = program, theta
+        #: The units that are asked for, by level; None: all.
+        self.only = only
         self.model, self.bound = program.derivation.model, program.bound
         self.tails = (0.5 - 0.5 * level, 0.5 + 0.5 * level)
         self.drawn = as_drawn(self.model, self.bound)
@@ -162,9 +166,9 @@ class Predictor:
         """The units that a statement is about."""
         here = self.bound.levels[level]
         units = np.arange(here.size)
+        chosen = np.ones(here.size, dtype=bool) if self.only is None else np.isin(units, self.only[level])
         if isinstance(statement, Map):
-            return units
-        chosen = np.ones(here.size, dtype=bool)
+            return units[chosen]
         for plate, lag in statement.around:
             chosen &= ~early_units(plate, lag, self.bound, level)
         if statement.when != "always":

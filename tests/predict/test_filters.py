@@ -107,13 +107,15 @@ def test_what_is_filtered_is_what_a_chain_that_ends_there_says(name: str) -> Non
         there = [(k, rows.index(k)) for k, at in enumerate(place) if at == moment]
         part, alone = posterior(derivation, cut.bound, theta), predict(derivation, cut.bound, theta)
         level = len(taken.bound.levels) - 1
-        for whole, own in zip((*filtered.marginals, *filtered.numbers), (*part.marginals, *part.numbers), strict=True):
-            if whole.level == level:
-                fields = ("probabilities",) if hasattr(whole, "probabilities") else ("mean", "sd")
-                compare(whole, own, fields, there)
+        for marginal, other in zip(filtered.marginals, part.marginals, strict=True):
+            if marginal.level == level:
+                compare(marginal, other, ("probabilities",), there)
+        for number, same in zip(filtered.numbers, part.numbers, strict=True):
+            if number.level == level:
+                compare(number, same, ("mean", "sd"), there)
         for whole, own in zip(expected.variables, alone.variables, strict=True):
-            fields = ("expected", "low", "high") if whole.probabilities is None else ("probabilities",)
-            compare(whole, own, fields, there)
+            numbers = whole.probabilities is None
+            compare(whole, own, ("expected", "low", "high") if numbers else ("probabilities",), there)
 
 
 def compare(whole: Any, own: Any, fields: tuple[str, ...], there: list[tuple[int, int]]) -> None:
@@ -123,7 +125,7 @@ def compare(whole: Any, own: Any, fields: tuple[str, ...], there: list[tuple[int
             assert mine == pytest.approx(theirs, rel=1e-6, abs=1e-9, nan_ok=True)
 
 
-FAST = {
+FAST: dict[str, tuple[str, dict[str, list[Any]]]] = {
     "a local trend": (
         """
         param s : positive
