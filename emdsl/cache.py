@@ -15,7 +15,7 @@ from emdsl.ir.codec import decode, encode
 from emdsl.ir.derivation import Derivation
 
 #: Raised whenever the form or the meaning of a derivation changes.
-FORMAT = 3
+FORMAT = 4
 
 
 def cached_derivation(text: str) -> Derivation | None:

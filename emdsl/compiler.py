@@ -27,6 +27,7 @@ from emdsl.plan.counts import counted_sets, cut_off, raised, tails_of_statistics
 from emdsl.plan.given import given_arrays
 from emdsl.plan.merging import merged_units
 from emdsl.plan.methods import with_plan
+from emdsl.plan.open_numbers import open_numbers
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
 from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, samplers
@@ -106,6 +107,23 @@ class CompiledModel:
         """The model graph."""
         return self.derivation.model
 
+    def on(self, bound: Bound) -> CompiledModel:
+        """The model as it is for these data: observed numbers with open cells, which other laws look at, are hidden
+        there."""
+        names = open_numbers(self.derivation, bound)
+        return self if names == self.derivation.open else replace(self, derivation=self.opened(names))
+
+    def opened(self, names: tuple[str, ...]) -> Derivation:
+        """The derivation in which the open cells of these observed numbers are hidden, derived or from the cache."""
+        key = "\0".join((self.text, *names)) if names else self.text
+        found = cached_derivation(key)
+        if found is None:
+            from emdsl.derive.derive import derive
+
+            found = derive(self.model, names)
+            store_derivation(key, found)
+        return found
+
     def bind(self, data: Any, request: FitRequest) -> Bound:
         """Data to arrays."""
         return bind(self.model, read_table(data, request.na), bind_options(request))
@@ -131,14 +149,14 @@ class CompiledModel:
         from emdsl.plan.posterior import posterior
 
         with _places(self):
-            return posterior(self.derivation, bound, theta, filtered=filtered)
+            return posterior(self.on(bound).derivation, bound, theta, filtered=filtered)
 
     def predict(self, bound: Bound, theta: Theta, *, level: float, filtered: bool = False) -> Prediction:
         """What is expected of the observed variables, at these parameters."""
         from emdsl.predict.prediction import predict
 
         with _places(self):
-            return predict(self.derivation, bound, theta, level=level, filtered=filtered)
+            return predict(self.on(bound).derivation, bound, theta, level=level, filtered=filtered)
 
     def design(
         self, design: Any, units: int | None, request: FitRequest, indexes: Mapping[str, tuple[str, ...]],
@@ -195,12 +213,15 @@ class CompiledModel:
 
     def fit(self, data: Any, request: FitRequest) -> FitOutcome:
         """The whole road from a table to estimates."""
-        if request.plan != "auto":
-            planned = replace(self, derivation=with_plan(self.derivation, request.plan))
-            return planned.fit(data, replace(request, plan="auto"))
         with _places(self):
             table = read_table(data, request.na)
             bound = bind(self.model, table, bind_options(request))
+            here = self.on(bound)
+            return replace(here, derivation=with_plan(here.derivation, request.plan))._fit(table, bound, request)
+
+    def _fit(self, table: Table, bound: Bound, request: FitRequest) -> FitOutcome:
+        """The estimates from bound data; the derivation is that for these data."""
+        with _places(self):
             problem = without_untouched(self.problem(bound, request))
             check_method(problem, request.se)
             with one_blas_thread(problem.program.largest):
@@ -221,7 +242,7 @@ class CompiledModel:
         if samplers(problem) and request.tol > 0 and request.max_iter > 0:
             return self._at_simulated_maximum(bound, state, request)
         methods = {integral.method for integral in self.derivation.integrals}
-        if not methods & {"grid", "quadrature"} or not state.converged or request.tol == 0:
+        if not methods & {"grid", "quadrature", "sum"} or not state.converged or request.tol == 0:
             return state
         moved = 0.0
         while bound.nodes < MOST_NODES:
@@ -347,9 +368,10 @@ class CompiledModel:
                 return check_lines(self.derivation, None)
             table = read_table(data, request.na)
             bound = bind(self.model, table, bind_options(request))
-            lines = check_lines(self.derivation, bound)
-            parts = Parts(self.derivation, table, bound, bind_options(request))
-            return [*lines, "", *identifiability_lines(parts, self.problem(bound, request))]
+            here = self.on(bound)
+            lines = check_lines(here.derivation, bound)
+            parts = Parts(here.derivation, table, bound, bind_options(request))
+            return [*lines, "", *identifiability_lines(parts, here.problem(bound, request))]
 
     def compile_source(self) -> str:
         """A module that fits the model and needs NumPy alone."""

@@ -8,6 +8,7 @@ from emdsl.derive.candidate import Candidate
 from emdsl.derive.deadline import DeadlineExceeded, deadline
 from emdsl.derive.grids import on_grids, with_grids
 from emdsl.derive.integrals import integrals, on_nodes
+from emdsl.derive.opening import opening
 from emdsl.derive.pieces import Derived, factor_pieces, prior_pieces
 from emdsl.derive.steps import derivation_steps
 from emdsl.derive.updates import derive_updates
@@ -23,17 +24,23 @@ SECONDS_TO_WRITE = 5.0
 SECONDS_A_FACTOR = 10.0
 
 
-def derive(model: Model) -> Derivation:
-    """Pieces, M-step and steps to read. Raises EmmError where a log-density has no derivation yet."""
+def derive(model: Model, open_cells: tuple[str, ...] = ()) -> Derivation:
+    """Pieces, M-step and steps to read. `open_cells` names observed numbers some of whose cells are open, while other
+    laws look at them. Raises EmmError where a log-density has no derivation yet.
+    """
     original, grids = model, on_grids(model)
     model = with_grids(original, grids) if grids else original
+    opened = opening(model, open_cells) if open_cells else None
+    model = opened.whole if opened is not None else model
     pieces: list[Derived] = [piece for factor in model.factors for piece in _in_time(factor, model)]
     pieces += [piece for p in model.parameters if p.prior is not None for piece in prior_pieces(p, model)]
     names = distinct(piece.piece.name for piece in pieces)
     pieces = [replace(p, piece=replace(p.piece, name=name)) for p, name in zip(pieces, names, strict=True)]
     densities = [piece for piece in pieces if not piece.piece.argument]
     candidates = verified_updates(densities, model)
-    found = (*integrals(model, densities), *on_nodes(original, grids, densities))
+    own = integrals(model, densities) if opened is None else opened.integrals(densities)
+    written = [p for p in densities if p.piece.open is None or not p.piece.open.hidden]
+    found = (*own, *on_nodes(original, grids, written))
     return Derivation(
         model=original,
         pieces=tuple(piece.piece for piece in pieces),
@@ -41,7 +48,8 @@ def derive(model: Model) -> Derivation:
         updates=tuple(candidate.update for candidate in candidates),
         steps=_steps(model, densities, candidates, found),
         integrals=found,
-        gridded=model if grids else None,
+        gridded=model if grids or open_cells else None,
+        open=open_cells,
     )
 
 

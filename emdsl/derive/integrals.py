@@ -18,7 +18,7 @@ from emdsl.derive.printing import source
 from emdsl.derive.separation import expand
 from emdsl.ir.derivation import Integral
 from emdsl.ir.expressions import Apply, VariableRef, walk
-from emdsl.ir.latents import is_continuous
+from emdsl.ir.latents import WHOLE, is_continuous
 from emdsl.ir.model import Factor, Model
 
 #: The functions of one variable that span a conjugate kernel, and the name of the law that it makes.
@@ -36,7 +36,7 @@ def integrals(model: Model, pieces: Sequence[Derived]) -> tuple[Integral, ...]:
     found = []
     for names in components(model):
         hidden = frozenset(names)
-        own = tuple(p.piece.name for p in pieces if not p.piece.prior and _looks_at(_factor(p, model), hidden))
+        own = tuple(p.piece.name for p in pieces if not p.piece.prior and looks_at(_factor(p, model), hidden))
         found.append(_integral(names, own, model, pieces))
     return tuple(found)
 
@@ -46,7 +46,7 @@ def on_nodes(model: Model, names: Sequence[str], pieces: Sequence[Derived]) -> t
     found = []
     for name in names:
         hidden = frozenset({name})
-        own = tuple(p.piece.name for p in pieces if not p.piece.prior and _looks_at(_factor(p, model), hidden))
+        own = tuple(p.piece.name for p in pieces if not p.piece.prior and looks_at(_factor(p, model), hidden))
         found.append(Integral((name,), own, "grid"))
     return tuple(found)
 
@@ -55,7 +55,8 @@ def _factor(piece: Derived, model: Model) -> Factor:
     return next(factor for factor in model.factors if factor.name == piece.piece.factor)
 
 
-def _looks_at(factor: Factor, names: frozenset[str]) -> bool:
+def looks_at(factor: Factor, names: frozenset[str]) -> bool:
+    """Whether a factor looks at some of these variables, or draws one."""
     return any(isinstance(node, VariableRef) and node.name in names for node in walk((factor.target, factor.branches)))
 
 
@@ -64,7 +65,7 @@ def components(model: Model) -> Iterator[tuple[str, ...]]:
     names = [variable.name for variable in model.variables if is_continuous(variable)]
     group = {name: {name} for name in names}
     for factor in model.factors:
-        together = [name for name in names if _looks_at(factor, frozenset({name}))]
+        together = [name for name in names if looks_at(factor, frozenset({name}))]
         merged = set().union(*(group[name] for name in together)) if together else set()
         for name in merged:
             group[name] = merged
@@ -77,7 +78,7 @@ def components(model: Model) -> Iterator[tuple[str, ...]]:
 
 def _integral(names: tuple[str, ...], own: tuple[str, ...], model: Model, pieces: Sequence[Derived]) -> Integral:
     hidden = frozenset(names)
-    factors = [factor for factor in model.factors if _looks_at(factor, hidden)]
+    factors = [factor for factor in model.factors if looks_at(factor, hidden)]
     highest = max(degree(branch.log_density, hidden) for factor in factors for branch in factor.branches)
     lag = max(node.lag for f in factors for node in walk(f) if isinstance(node, VariableRef) and node.name in hidden)
     real = all(model.variable(name).domain.kind == "real" for name in names)
@@ -89,7 +90,8 @@ def _integral(names: tuple[str, ...], own: tuple[str, ...], model: Model, pieces
             found = _kernel(basis, model.variable(names[0]).domain.kind)
             if found is not None:
                 return Integral(names, own, "kernel", kernel=found[0], basis=found[1])
-    return Integral(names, own, "quadrature", lag=lag)
+    whole = all(model.variable(name).domain.kind in WHOLE for name in names)
+    return Integral(names, own, "sum" if whole else "quadrature", lag=lag)
 
 
 def _kernel(basis: frozenset[str], domain: str) -> tuple[str, tuple[str, ...]] | None:

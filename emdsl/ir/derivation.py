@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from emdsl.ir.expressions import Binder, Expression, ParameterRef, Stationary, VariableRef
-from emdsl.ir.model import Guard, Map, Model, When
+from emdsl.ir.model import Guard, Map, Model, Openness, When
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Piece:
     `prior` marks a log-prior: no data, weight 1. `quadratic` marks a piece with continuous hidden variables whose
     log-density is of degree two at most in its columns: what varies by row, each free of hidden variables or a number
     times one of them. `argument` marks one element of an argument of an `arrays` piece, which is no log-density by
-    itself.
+    itself. `open` says in which rows it counts, where it looks at data some of whose cells are open.
     """
 
     name: str
@@ -123,6 +123,7 @@ class Piece:
     around: tuple[tuple[str, int], ...] = ()
     arrays: ArrayPrior | None = None
     argument: bool = False
+    open: Openness | None = None
 
 
 @dataclass(frozen=True)
@@ -230,16 +231,20 @@ class Integral:
                 in closed form as that of the law `kernel`
     grid        smooth, the variable's own law a fixed normal: summed over one grid for all units, as a finite variable
     quadrature  smooth otherwise: adaptive Gauss-Hermite quadrature
+    sum         they are counts: summed over the whole numbers
     monte-carlo only where the user asks for it: importance sampling around the joint mode
-    `lag` is how far back laws look at them along a chain (0: they do not).
+    `lag` is how far back laws look at them along a chain (0: they do not). `open`: it is over the units that have (or
+    do not have) open cells, and no others; `group` names those units once data are bound.
     """
 
     latents: tuple[str, ...]
     pieces: tuple[str, ...]
-    method: Literal["gaussian", "kernel", "grid", "quadrature", "monte-carlo"]
+    method: Literal["gaussian", "kernel", "grid", "quadrature", "sum", "monte-carlo"]
     kernel: str = ""
     basis: tuple[str, ...] = ()
     lag: int = 0
+    open: Openness | None = None
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -257,7 +262,8 @@ class Step:
 class Derivation:
     """A model graph with everything that could be derived before the data are known.
 
-    `gridded` is the model that the pieces speak of, where hidden numbers are summed over grids of nodes.
+    `gridded` is the model that the pieces speak of, where hidden numbers are summed over grids of nodes, or where the
+    observed numbers `open` are hidden in the rows in which their cells are open.
     """
 
     model: Model
@@ -267,6 +273,7 @@ class Derivation:
     steps: tuple[Step, ...]
     integrals: tuple[Integral, ...] = ()
     gridded: Model | None = None
+    open: tuple[str, ...] = ()
 
     def piece(self, name: str) -> Piece:
         """The piece of that name."""

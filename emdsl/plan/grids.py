@@ -25,7 +25,7 @@ def with_nodes(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]
     """
     model = derivation.gridded
     names = [integral.latents[0] for integral in derivation.integrals if integral.method == "grid"]
-    if model is None or not names:
+    if model is None:
         return derivation, bound
     indexes, constants = dict(bound.indexes), dict(bound.constants)
     for name in names:

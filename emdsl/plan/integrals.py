@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from emdsl.data.bound import Bound
+from emdsl.data.bound import Bound, Share
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Integral
 from emdsl.ir.model import Model
 from emdsl.plan.binding import PieceBinder
+from emdsl.plan.cell_limits import numbers_of
 from emdsl.plan.crossed import EACH, EachPiece, Layout, crossed_layout, crossed_sites, crossed_ties
 from emdsl.plan.gaussian_method import GaussianMethod, Ties
 from emdsl.plan.latent_pieces import AnyPiece, LatentPiece, Rows, Site, VectorPiece, sites_of, vector_data
@@ -21,8 +22,18 @@ from emdsl.plan.matrices import bind_hidden_gaussian
 from emdsl.plan.moment_piece import moment_piece
 from emdsl.plan.monte_carlo import FIRST_PAIRS, MonteCarlo
 from emdsl.plan.named import POINT
+from emdsl.plan.open_pieces import with_cells
+from emdsl.plan.open_units import (
+    UnitCells,
+    cells_of_units,
+    known_anywhere,
+    known_numbers,
+    with_cells_anywhere,
+)
+from emdsl.plan.some_units import SomeUnits
 from emdsl.plan.unit_kernel import KernelUnits
 from emdsl.plan.unit_quadrature import FIRST_COUNT, MOST_VARIABLES, QuadratureUnits
+from emdsl.plan.unit_sum import SumUnits
 from emdsl.runtime.integrals.chain_ties import ChainTies
 from emdsl.runtime.integrals.unit_ties import UnitTies
 from emdsl.runtime.problem import Array, Theta
@@ -59,7 +70,8 @@ class Method(Protocol):
 @dataclass(frozen=True)
 class BoundIntegral:
     """An integral with its axes: `level` of its units, `axes` of the finite hidden variables that its laws depend on,
-    their lengths `hidden`, and the number of units.
+    their lengths `hidden`, and the number of units. One that is over some units alone is `inside` over the units of
+    `share`, data by themselves.
     """
 
     integral: Integral
@@ -70,11 +82,18 @@ class BoundIntegral:
     pieces: tuple[AnyPiece, ...]
     method: Method
     layout: Layout | None = None
+    inside: BoundIntegral | None = None
+    share: Share | None = None
 
     @property
     def name(self) -> str:
         """What its node and its statistics go by."""
-        return "integral:" + ",".join(self.integral.latents)
+        return "integral:" + (self.integral.group or ",".join(self.integral.latents))
+
+    @property
+    def taken(self) -> Method:
+        """The method, whatever the units that it is over."""
+        return self.method.method if isinstance(self.method, SomeUnits) else self.method
 
     @property
     def size(self) -> int:
@@ -108,10 +127,30 @@ def bind_integral(
     axes = tuple(axis for axis in first.axes.hidden if axis != POINT)
     hidden = tuple(first.axes.sizes[axis] for axis in axes)
     _check_axes(axes, level, integral, model, bound)
+    if _has_open(integral) and integral.method in ("quadrature", "sum"):
+        cells = cells_of_units(integral, model, bound)
+        rows = [_rows(item, level, level, bound, inner_weights) for item in own]
+        found = tuple(
+            with_cells(_piece(item, binder, module, hidden, where, plain=True), binder, cells.ranks)
+            for item, where in zip(own, rows, strict=True)
+        )
+        method: Method = _by_points(integral, found, cells, binder, hidden)
+        return BoundIntegral(integral, level, axes, hidden, bound.levels[level].size, found, method)
     steps = level + 1 if integral.lag else level
     found = tuple(_piece(item, binder, module, hidden, _rows(item, steps, level, bound, inner_weights)) for item in own)
     method = _method(integral, found, binder, (level, steps), hidden)
     return BoundIntegral(integral, level, axes, hidden, bound.levels[level].size, found, method)
+
+
+def _has_open(integral: Integral) -> bool:
+    """Whether some of the hidden numbers are open cells."""
+    return integral.open is not None and integral.open.hidden
+
+
+def over_all(integral: BoundIntegral, units: int, share: Share) -> BoundIntegral:
+    """The integral over the units of a share as one over all `units` of its level."""
+    owner = share.units if share.starts is None else share.owner
+    return replace(integral, units=units, method=SomeUnits(integral.method, owner, units), inside=integral, share=share)
 
 
 def _home(integral: Integral, model: Model, bound: Bound) -> int:
@@ -147,9 +186,15 @@ def _crossed(
     found = tuple(_crossed_piece(item, binder, module, layout, inner_weights) for item in own)
     laws = tuple(_is_own_law(piece, integral) for piece in found)
     ties = crossed_ties(layout)
-    method = GaussianMethod(found, laws, ties) if integral.method == "gaussian" else _sampled(
-        integral, found, laws, ties, binder
+    taken = found
+    if _has_open(integral):
+        known = known_anywhere(integral, layout, binder)
+        taken, laws = (*found, *known), (*laws, *(True for _ in known))
+    method: Method = GaussianMethod(taken, laws, ties) if integral.method == "gaussian" else _sampled(
+        integral, taken, laws, ties, binder
     )  # fmt: skip
+    if _has_open(integral):
+        method = SomeUnits(method, np.zeros(1, dtype=np.intp), 1)
     return BoundIntegral(integral, 0, (), (), 1, found, method, layout)
 
 
@@ -189,7 +234,9 @@ def _crossed_piece(item: BoundPiece, binder: PieceBinder, module: Any, layout: L
     density = _density(item, module)
     if any(site.element == EACH for site in sites):
         return EachPiece(name, item, binder, density, sites, (), rows)
-    return moment_piece(LatentPiece(name, item, binder, density, sites, (), rows))
+    piece = LatentPiece(name, item, binder, density, sites, (), rows)
+    opened = with_cells_anywhere(piece, layout, binder)
+    return moment_piece(piece) if opened is piece else opened
 
 
 def _rows(item: BoundPiece, level: int, home: int, bound: Bound, inner_weights: Any) -> Rows:
@@ -202,14 +249,22 @@ def _rows(item: BoundPiece, level: int, home: int, bound: Bound, inner_weights: 
     return Rows(np.ascontiguousarray(starts), unit, inner_weights(level, item.level), whole)
 
 
-def _piece(item: BoundPiece, binder: PieceBinder, module: Any, hidden: tuple[int, ...], rows: Rows) -> AnyPiece:
+def _piece(
+    item: BoundPiece, binder: PieceBinder, module: Any, hidden: tuple[int, ...], rows: Rows, *, plain: bool = False
+) -> AnyPiece:
+    """A piece of an integral; `plain`: as it is, by row."""
     sites = sites_of(item, binder)
     name = item.piece.name
     if item.piece.form == "gaussian":
         data = vector_data(len(sites), hidden, 0.0)
-        return VectorPiece(name, item, bind_hidden_gaussian(item.piece, item.axes, binder, data), sites, hidden, rows)
-    density = _density(item, module)
-    return moment_piece(LatentPiece(name, item, binder, density, sites, hidden, rows))
+        law = bind_hidden_gaussian(item.piece, item.axes, binder, data)
+        vector = VectorPiece(name, item, law, sites, hidden, rows)
+        return vector if plain else with_cells(vector, binder, None)
+    piece = LatentPiece(name, item, binder, _density(item, module), sites, hidden, rows)
+    if plain:
+        return piece
+    opened = with_cells(piece, binder, None)
+    return moment_piece(piece) if opened is piece else opened
 
 
 def _method(
@@ -223,6 +278,9 @@ def _method(
     own_laws = tuple(_is_own_law(piece, integral) for piece in pieces)
     if integral.method == "kernel":
         return KernelUnits(pieces, shape, own_laws, integral.kernel)
+    if _has_open(integral):
+        known = known_numbers(integral, order, model, bound, pieces[0].rows)
+        pieces, own_laws = (*pieces, *known), (*own_laws, *(True for _ in known))
     ties: Ties = UnitTies(order, shape)
     if integral.lag:
         ties = ChainTies(order, shape, np.ascontiguousarray(bound.levels[steps].starts), integral.lag)
@@ -231,8 +289,30 @@ def _method(
     if integral.method == "monte-carlo" or integral.lag or len(order) > MOST_VARIABLES:
         return _sampled(integral, pieces, own_laws, ties, binder)
     slots = tuple(tuple(order[site] for site in piece.sites) for piece in pieces)
-    kinds = tuple(model.variable(name).domain.kind for name, _, _ in order)
-    return QuadratureUnits(pieces, slots, shape, own_laws, kinds, integral.latents, FIRST_COUNT * bound.nodes)
+    numbers = numbers_of(integral.latents, model, bound)
+    places = [numbers.keys.index((name, element)) for name, element, _ in order]
+    kinds = tuple(str(kind) for kind in numbers.kinds[places, 0]) if shape[-1] else ("real",) * len(order)
+    return QuadratureUnits(
+        pieces, slots, shape, own_laws, kinds, integral.latents, numbers.low[places], numbers.high[places],
+        FIRST_COUNT * bound.nodes,
+    )  # fmt: skip
+
+
+def _by_points(
+    integral: Integral, pieces: tuple[AnyPiece, ...], cells: UnitCells, binder: PieceBinder, hidden: tuple[int, ...]
+) -> Method:  # fmt: skip
+    """Open cells by nodes, or a sum: as many numbers as are hidden in each unit."""
+    own_laws = tuple(_is_own_law(piece, integral) for piece in pieces)
+    count = len(cells.low)
+    shape = (count, *hidden, cells.low.shape[-1])
+    if integral.method == "sum":
+        name = binder.model.variable(integral.latents[0]).cell_of
+        return SumUnits(pieces, shape, own_laws, cells.low[0], cells.high[0], name, binder.bound.nodes)
+    every = (tuple(range(count)),) * len(pieces)
+    return QuadratureUnits(
+        pieces, every, shape, own_laws, cells.kinds, integral.latents, cells.low, cells.high,
+        FIRST_COUNT * binder.bound.nodes,
+    )  # fmt: skip
 
 
 def order_of(pieces: Sequence[AnyPiece]) -> dict[Site, int]:

@@ -17,6 +17,7 @@ from emdsl.ir.model import Guard, Model
 from emdsl.plan.copies import at_value, with_pieces
 from emdsl.plan.grids import with_nodes
 from emdsl.plan.open_cells import undecided, with_hidden_cells
+from emdsl.plan.open_numbers import with_open_numbers
 from emdsl.plan.unrolling import by_element, latent_arrays, unrolled
 from emdsl.plan.unseen import chosen_by, with_unseen
 
@@ -29,7 +30,7 @@ def prepared(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]:
     derivation, bound = unrolled(derivation, bound, by_element(model, hidden))
     derivation, bound = with_unseen(derivation, bound)
     derivation, bound = with_hidden_cells(derivation, bound, undecided(derivation, bound))
-    return _cut(derivation, bound), bound
+    return with_open_numbers(_cut(derivation, bound), bound)
 
 
 # --- pieces in which hidden and observed values meet ------------------------------------------------------------------

@@ -29,7 +29,9 @@ ARRIVED = 1e-7
 
 @dataclass
 class QuadratureUnits:
-    """`slots`, `shape`, `own_laws` as for Gaussian units; `kinds` are the domains of the d variables."""
+    """`slots`, `shape`, `own_laws` as for Gaussian units; `kinds` are those of the d variables: `real`, or with limits,
+    `above` one, `below` one or `between` two. `low` and `high` `(d, units)` are the limits.
+    """
 
     pieces: tuple[AnyPiece, ...]
     slots: tuple[tuple[int, ...], ...]
@@ -37,6 +39,8 @@ class QuadratureUnits:
     own_laws: tuple[bool, ...]
     kinds: tuple[str, ...]
     latents: tuple[str, ...]
+    low: Array
+    high: Array
     count: int = FIRST_COUNT
     around: tuple[Array, Array] | None = field(default=None, repr=False)
 
@@ -49,7 +53,7 @@ class QuadratureUnits:
                 f"is for at most {MOST_VARIABLES}",
             )
 
-    def evidence(self, theta: Theta, v: Array) -> QuadratureEvidence:
+    def evidence(self, theta: Theta, v: Array) -> PointEvidence:
         """The integral at theta."""
         every = (True,) * len(self.pieces)
         mean, covariance = self._mode(theta, v, every)
@@ -60,7 +64,7 @@ class QuadratureUnits:
         joint = self._joint(theta, v, points, every) + logs[:, None] + logdet[..., None, :]
         value, _ = log_sum_exp(np.moveaxis(joint, -2, 0).copy(), (0,))
         share = np.exp(joint - value[..., None, :])
-        return QuadratureEvidence(self, value, self._values(points), share)
+        return PointEvidence(self, value, self._values(points), share)
 
     def drawn(self, theta: Theta, v: Array, rng: np.random.Generator) -> DrawnEvidence:
         """Draws around the mode of the hidden variables' own laws."""
@@ -73,12 +77,15 @@ class QuadratureUnits:
 
     def _values(self, x: Array) -> Array:
         """Hidden values of coordinates on the line, `(d, ...)`."""
-        return np.stack([_value(row, kind) for row, kind in zip(x, self.kinds, strict=True)])
+        rows = zip(x, self.kinds, self.low, self.high, strict=True)
+        return np.stack([_value(row, kind, low, high) for row, kind, low, high in rows])
 
     def _joint(self, theta: Theta, v: Array, x: Array, used: tuple[bool, ...]) -> Array:
         """The log-joint in coordinates `(d, *cells, points, units)`: `(*cells, points, units)`."""
         values = self._values(x)
-        total = sum((_log_slope(row, kind) for row, kind in zip(x, self.kinds, strict=True)), np.zeros(x.shape[1:]))
+        rows = zip(x, self.kinds, self.low, self.high, strict=True)
+        slopes = (_log_slope(row, kind, low, high) for row, kind, low, high in rows)
+        total = sum(slopes, np.zeros(x.shape[1:]))
         for piece, slots, wanted in zip(self.pieces, self.slots, used, strict=True):
             if wanted:
                 total = total + piece.summed(theta, v, values[list(slots)])
@@ -122,10 +129,12 @@ class QuadratureUnits:
 
 
 @dataclass(frozen=True)
-class QuadratureEvidence:
-    """The evidence `(*cells, units)`, the values at the nodes `(d, *cells, points, units)` and their shares."""
+class PointEvidence:
+    """The evidence `(*cells, units)`, the values at the points `(d, *cells, points, units)` and their shares; `units`
+    says which pieces look at which.
+    """
 
-    units: QuadratureUnits
+    units: Any
     value: Array
     points: Array
     share: Array
@@ -146,16 +155,24 @@ class QuadratureEvidence:
         return mean, ((self.points - mean[..., None, :]) ** 2 * self.share).sum(axis=-2)
 
 
-def _value(x: Array, kind: str) -> Array:
-    if kind == "positive":
-        return np.asarray(np.exp(x))
-    return logistic(x) if kind == "unit" else x
+def _value(x: Array, kind: str, low: Array, high: Array) -> Array:
+    match kind:
+        case "above":
+            return np.asarray(low + np.exp(x))
+        case "below":
+            return np.asarray(high - np.exp(x))
+        case "between":
+            return np.asarray(low + (high - low) * logistic(x))
+    return x
 
 
-def _log_slope(x: Array, kind: str) -> Array:
-    if kind == "positive":
-        return x
-    return -np.logaddexp(0.0, x) - np.logaddexp(0.0, -x) if kind == "unit" else np.zeros(x.shape)
+def _log_slope(x: Array, kind: str, low: Array, high: Array) -> Array:
+    match kind:
+        case "above" | "below":
+            return x
+        case "between":
+            return np.asarray(np.log(high - low) - np.logaddexp(0.0, x) - np.logaddexp(0.0, -x))
+    return np.zeros(x.shape)
 
 
 def _inverse(precision: Array, spread: Array) -> Array:
