@@ -241,7 +241,7 @@ class CompiledModel:
         """The fit with so many nodes that twice as many change the log-likelihood by less than ENOUGH."""
         if samplers(problem) and request.tol > 0 and request.max_iter > 0:
             return self._at_simulated_maximum(bound, state, request)
-        methods = {integral.method for integral in self.derivation.integrals}
+        methods = {integral.method for integral in (*self.derivation.integrals, *problem.derivation.integrals)}
         if not methods & {"grid", "quadrature", "sum"} or not state.converged or request.tol == 0:
             return state
         moved = 0.0

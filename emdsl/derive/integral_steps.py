@@ -28,6 +28,7 @@ METHODS = {
     "gaussian": "jointly normal, integrated in closed form",
     "kernel": "conjugate, integrated in closed form",
     "grid": "summed over one grid of nodes for all units",
+    "sum": "summed over the whole numbers where it is probable",
     "quadrature": "integrated by adaptive Gauss-Hermite quadrature around the mode of each unit",
 }
 SIMULATED = "integrated by simulation: importance sampling around the mode"
@@ -54,6 +55,8 @@ def _step(integral: Integral, reading: Reading) -> Step:
         case "grid":
             after = f"P({names} = node) = f(node)*step"
             notes.append(f"from here on {names} takes the values of the nodes, like any finite hidden variable")
+        case "sum":
+            after = f"P({names} = k) is proportional to the joint at k"
         case "quadrature" if simulated:
             after = f"E[t({names})] = sum over draws of share*t(draw), the shares those of the importance weights"
         case "quadrature":

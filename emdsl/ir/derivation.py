@@ -234,7 +234,8 @@ class Integral:
     sum         they are counts: summed over the whole numbers
     monte-carlo only where the user asks for it: importance sampling around the joint mode
     `lag` is how far back laws look at them along a chain (0: they do not). `open`: it is over the units that have (or
-    do not have) open cells, and no others; `group` names those units once data are bound.
+    do not have) open cells, and no others; `group` names those units once data are bound. `cut`: it goes up to a bound,
+    or begins at one.
     """
 
     latents: tuple[str, ...]
@@ -245,6 +246,7 @@ class Integral:
     lag: int = 0
     open: Openness | None = None
     group: str = ""
+    cut: bool = False
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def _method(integral: Integral, model: Model) -> str:
 def _cost(integral: BoundIntegral, bound: Bound) -> str:
     model_level = bound.levels[integral.level]
     around = f" for each of {count_of(_cells(integral), 'cell')} of {', '.join(integral.axes)}" if integral.axes else ""
-    if isinstance(integral.method, MonteCarlo):
+    if isinstance(integral.taken, MonteCarlo):
         return "draws are doubled until the log-likelihood is known well enough"
     if integral.layout is not None:
         number = integral.layout.numbering

@@ -32,9 +32,10 @@ from emdsl.plan.open_units import (
 )
 from emdsl.plan.some_units import SomeUnits
 from emdsl.plan.unit_kernel import KernelUnits
-from emdsl.plan.unit_quadrature import FIRST_COUNT, MOST_VARIABLES, QuadratureUnits
+from emdsl.plan.unit_quadrature import MOST_VARIABLES, QuadratureUnits
 from emdsl.plan.unit_sum import SumUnits
 from emdsl.runtime.integrals.chain_ties import ChainTies
+from emdsl.runtime.integrals.cut_ties import CutTies
 from emdsl.runtime.integrals.unit_ties import UnitTies
 from emdsl.runtime.problem import Array, Theta
 
@@ -127,7 +128,7 @@ def bind_integral(
     axes = tuple(axis for axis in first.axes.hidden if axis != POINT)
     hidden = tuple(first.axes.sizes[axis] for axis in axes)
     _check_axes(axes, level, integral, model, bound)
-    if _has_open(integral) and integral.method in ("quadrature", "sum"):
+    if _has_open(integral) and (integral.method in ("quadrature", "sum") or integral.cut):
         cells = cells_of_units(integral, model, bound)
         rows = [_rows(item, level, level, bound, inner_weights) for item in own]
         found = tuple(
@@ -294,7 +295,7 @@ def _method(
     kinds = tuple(str(kind) for kind in numbers.kinds[places, 0]) if shape[-1] else ("real",) * len(order)
     return QuadratureUnits(
         pieces, slots, shape, own_laws, kinds, integral.latents, numbers.low[places], numbers.high[places],
-        FIRST_COUNT * bound.nodes,
+        bound.nodes,
     )  # fmt: skip
 
 
@@ -305,13 +306,15 @@ def _by_points(
     own_laws = tuple(_is_own_law(piece, integral) for piece in pieces)
     count = len(cells.low)
     shape = (count, *hidden, cells.low.shape[-1])
+    if integral.method == "gaussian":
+        return GaussianMethod(pieces, own_laws, CutTies(shape, cells.low[0], cells.high[0]))
     if integral.method == "sum":
         name = binder.model.variable(integral.latents[0]).cell_of
         return SumUnits(pieces, shape, own_laws, cells.low[0], cells.high[0], name, binder.bound.nodes)
     every = (tuple(range(count)),) * len(pieces)
     return QuadratureUnits(
         pieces, every, shape, own_laws, cells.kinds, integral.latents, cells.low, cells.high,
-        FIRST_COUNT * binder.bound.nodes,
+        binder.bound.nodes, tails=True,
     )  # fmt: skip
 
 

@@ -224,6 +224,8 @@ def _taken(integral: Integral, kinds: Kinds, share: Share, numbers: Numbers) -> 
             f"open cells of {names} leave a hidden count and {len(kinds) - 1} more hidden to one unit, and laws look "
             "at both: this has no plan yet",
         )
+    if integral.method == "gaussian" and kinds in (("above",), ("below",)):
+        return replace(integral, cut=True)
     method = "sum" if kinds == ("whole",) else "quadrature"
     return replace(integral, method=method, kernel="", basis=())
 

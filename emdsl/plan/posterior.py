@@ -197,9 +197,9 @@ class PosteriorProgram(Program):
     def _simulated(self) -> Iterator[str]:
         """A note for each integral whose posterior is known but for the error of a simulation."""
         for integral in self.integrals.values():
-            if isinstance(integral.method, MonteCarlo):
+            if isinstance(integral.taken, MonteCarlo):
                 names = ", ".join(integral.integral.latents)
-                yield f"the posterior of {names} is simulated, by {2 * integral.method.pairs} weighted draws"
+                yield f"the posterior of {names} is simulated, by {2 * integral.taken.pairs} weighted draws"
 
     def _numbers(self, shares: Mapping[str, Array]) -> dict[str, HiddenNumber]:
         """The continuous hidden variables, integrated or summed over nodes."""

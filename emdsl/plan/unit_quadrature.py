@@ -12,7 +12,7 @@ from emdsl.plan.gaussian_method import DrawnEvidence
 from emdsl.plan.latent_pieces import AnyPiece
 from emdsl.runtime.functions import logistic
 from emdsl.runtime.integrals.gaussian import UnitGaussian
-from emdsl.runtime.integrals.quadrature import nodes, placed
+from emdsl.runtime.integrals.quadrature import nodes, placed, sinh_nodes
 from emdsl.runtime.integrals.stencil import quadratic, stencil
 from emdsl.runtime.kernels import log_sum_exp
 from emdsl.runtime.problem import Array, Theta
@@ -21,6 +21,8 @@ from emdsl.runtime.problem import Array, Theta
 MOST_VARIABLES = 3
 #: Nodes a variable, to begin with.
 FIRST_COUNT = 15
+#: Nodes of a rule for any tails, for one variable, two, three, and how far they reach, in spreads.
+WITH_TAILS, REACH = (41, 31, 21), 50.0
 #: Newton steps towards the mode.
 MOST_STEPS = 50
 #: A step this share of the spread has arrived: where exactly the nodes lie makes no difference to the integral.
@@ -30,7 +32,8 @@ ARRIVED = 1e-7
 @dataclass
 class QuadratureUnits:
     """`slots`, `shape`, `own_laws` as for Gaussian units; `kinds` are those of the d variables: `real`, or with limits,
-    `above` one, `below` one or `between` two. `low` and `high` `(d, units)` are the limits.
+    `above` one, `below` one or `between` two. `low` and `high` `(d, units)` are the limits. `nodes` times as many nodes
+    are laid out as usual; `tails`: by a rule for laws that need not fall off as a normal one does.
     """
 
     pieces: tuple[AnyPiece, ...]
@@ -41,7 +44,8 @@ class QuadratureUnits:
     latents: tuple[str, ...]
     low: Array
     high: Array
-    count: int = FIRST_COUNT
+    nodes: int = 1
+    tails: bool = False
     around: tuple[Array, Array] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -58,13 +62,18 @@ class QuadratureUnits:
         every = (True,) * len(self.pieces)
         mean, covariance = self._mode(theta, v, every)
         root = _roots(covariance)
-        grid, logs = nodes(self.shape[0], self.count)
+        grid, logs = self._nodes()
         points = placed(mean, root, grid)
         logdet = np.log(np.stack([root[i, i] for i in range(len(root))])).sum(axis=0)
         joint = self._joint(theta, v, points, every) + logs[:, None] + logdet[..., None, :]
         value, _ = log_sum_exp(np.moveaxis(joint, -2, 0).copy(), (0,))
         share = np.exp(joint - value[..., None, :])
         return PointEvidence(self, value, self._values(points), share)
+
+    def _nodes(self) -> tuple[Array, Array]:
+        if not self.tails:
+            return nodes(self.shape[0], FIRST_COUNT * self.nodes)
+        return sinh_nodes(self.shape[0], WITH_TAILS[self.shape[0] - 1] * self.nodes, REACH * self.nodes)
 
     def drawn(self, theta: Theta, v: Array, rng: np.random.Generator) -> DrawnEvidence:
         """Draws around the mode of the hidden variables' own laws."""
