@@ -26,7 +26,7 @@ from emdsl.plan.arrange import arrange, held_in_place, report_values
 from emdsl.plan.counts import counted_sets, cut_off, raised, tails_of_statistics, warnings_of, with_top
 from emdsl.plan.given import given_arrays
 from emdsl.plan.merging import merged_units
-from emdsl.plan.methods import with_plan
+from emdsl.plan.methods import check_exact, with_plan
 from emdsl.plan.open_numbers import open_numbers
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
@@ -223,6 +223,8 @@ class CompiledModel:
         """The estimates from bound data; the derivation is that for these data."""
         with _places(self):
             problem = without_untouched(self.problem(bound, request))
+            if request.plan == "exact":
+                check_exact(problem.derivation)
             check_method(problem, request.se)
             with one_blas_thread(problem.program.largest):
                 try:

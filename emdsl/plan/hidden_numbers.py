@@ -7,8 +7,8 @@ variance of the means between them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -16,7 +16,9 @@ import numpy as np
 from emdsl.data.bound import Bound
 from emdsl.ir.grids import index_set_of
 from emdsl.ir.model import Model, Variable
-from emdsl.plan.integrals import BoundIntegral, Evidence
+from emdsl.ir.open_cells import mask_name
+from emdsl.plan.integrals import BoundIntegral, Evidence, order_of
+from emdsl.plan.open_pieces import KNOWN
 from emdsl.runtime.problem import Array
 
 
@@ -42,6 +44,9 @@ def integrated_numbers(
     integral: BoundIntegral, evidence: Evidence, cells: Array, model: Model, bound: Bound
 ) -> Iterator[HiddenNumber]:
     """The numbers of one integral; `cells` `(*cells, units)` is proportional to the posterior of what is around it."""
+    if integral.inside is not None:
+        yield from _of_some_units(integral, integral.inside, evidence, cells, model, bound)
+        return
     mean, variance = mixed(*evidence.moments(), integral.by_step(_shares(integral, cells)))
     sd = np.sqrt(np.maximum(variance, 0.0))
     for name in integral.integral.latents:
@@ -50,6 +55,60 @@ def integrated_numbers(
         elements = tuple(product(*(bound.indexes[axis] for axis in variable.axes)))
         places = integral.places(name, bound.levels[level].size)
         yield HiddenNumber(name, level, elements, _finite(mean[places]), _finite(sd[places]))
+
+
+def _of_some_units(
+    integral: BoundIntegral, inside: BoundIntegral, evidence: Evidence, cells: Array, model: Model, bound: Bound
+) -> Iterator[HiddenNumber]:
+    """The numbers of an integral over some units alone; NaN in the others."""
+    share = integral.share
+    assert share is not None
+    owner = share.units if share.starts is None else share.owner
+    shares = _shares(inside, cells[..., owner])
+    mean, variance = mixed(*evidence.moments(), shares if inside.cells is not None else inside.by_step(shares))
+    order = order_of(inside.pieces)
+    unit = np.arange(len(share.units))
+    if share.starts is not None:
+        unit = np.repeat(np.arange(len(share.owner)), np.diff(share.starts))
+    for name in integral.integral.latents:
+        variable = model.variable(name)
+        level = next(number for number, item in enumerate(bound.levels) if item.plate == variable.plate)
+        elements = tuple(product(*(bound.indexes[axis] for axis in variable.axes)))
+        found = np.full((2, len(elements), bound.levels[level].size), np.nan)
+        places = product(*(range(len(bound.indexes[axis])) for axis in variable.axes))
+        for number, place in enumerate(places):
+            if inside.cells is None:
+                slot = order[name, place, 0]
+                found[:, number, share.units] = mean[slot], variance[slot]
+            else:
+                rank = inside.cells.ranks[name, place]
+                here = rank != KNOWN
+                found[:, number, share.units[here]] = mean[rank[here], unit[here]], variance[rank[here], unit[here]]
+        yield HiddenNumber(name, level, elements, found[0], _finite(np.sqrt(np.maximum(found[1], 0.0))))
+
+
+def with_known_cells(numbers: Iterable[HiddenNumber], model: Model, bound: Bound) -> Iterator[HiddenNumber]:
+    """The numbers of every variable once, put together from all integrals; of an observed one whose open cells are
+    hidden also the cells that are known, which have no spread.
+    """
+    together: dict[str, HiddenNumber] = {}
+    for item in numbers:
+        if item.name in together:
+            one = together[item.name]
+            nothing = np.isnan(one.mean)
+            item = replace(
+                one, mean=np.where(nothing, item.mean, one.mean), sd=np.where(nothing, item.sd, one.sd)
+            )  # fmt: skip
+        together[item.name] = item
+    for item in together.values():
+        observed = model.variable(item.name).cell_of
+        if observed:
+            value = np.asarray(bound.values[observed].array).reshape(item.mean.shape)
+            known = np.asarray(bound.values[mask_name(observed)].array).reshape(item.mean.shape) == 0
+            item = replace(
+                item, name=observed, mean=np.where(known, value, item.mean), sd=np.where(known, 0.0, item.sd)
+            )  # fmt: skip
+        yield item
 
 
 def mixed(mean: Array, variance: Array, shares: Array) -> tuple[Array, Array]:

@@ -72,7 +72,7 @@ class Method(Protocol):
 class BoundIntegral:
     """An integral with its axes: `level` of its units, `axes` of the finite hidden variables that its laws depend on,
     their lengths `hidden`, and the number of units. One that is over some units alone is `inside` over the units of
-    `share`, data by themselves.
+    `share`, data by themselves. `cells` are its hidden numbers, where each unit has its own.
     """
 
     integral: Integral
@@ -85,6 +85,7 @@ class BoundIntegral:
     layout: Layout | None = None
     inside: BoundIntegral | None = None
     share: Share | None = None
+    cells: UnitCells | None = None
 
     @property
     def name(self) -> str:
@@ -136,7 +137,7 @@ def bind_integral(
             for item, where in zip(own, rows, strict=True)
         )
         method: Method = _by_points(integral, found, cells, binder, hidden)
-        return BoundIntegral(integral, level, axes, hidden, bound.levels[level].size, found, method)
+        return BoundIntegral(integral, level, axes, hidden, bound.levels[level].size, found, method, cells=cells)
     steps = level + 1 if integral.lag else level
     found = tuple(_piece(item, binder, module, hidden, _rows(item, steps, level, bound, inner_weights)) for item in own)
     method = _method(integral, found, binder, (level, steps), hidden)

@@ -21,7 +21,14 @@ from emdsl.ir.model import Model, Variable
 from emdsl.plan.block_source import block_function
 from emdsl.plan.counts import counted_variables, raised, tail, warnings_of
 from emdsl.plan.elimination import Eliminator
-from emdsl.plan.hidden_numbers import HiddenNumber, gridded_number, infinite_notes, integrated_numbers, is_on_grid
+from emdsl.plan.hidden_numbers import (
+    HiddenNumber,
+    gridded_number,
+    infinite_notes,
+    integrated_numbers,
+    is_on_grid,
+    with_known_cells,
+)
 from emdsl.plan.loading import load_module
 from emdsl.plan.monte_carlo import MonteCarlo
 from emdsl.plan.nodes import Node, Potential, Power, RowDensity, Scan, in_order
@@ -254,7 +261,8 @@ class PosteriorProgram(Program):
             if isinstance(node, Potential):
                 total = sums[node.number].sum(axis=tuple(range(len(node.axes))))
                 found[node.latent] = sums[node.number] / total
-        self.hidden_numbers = tuple(self._integrated(theta, v, tables, sums))
+        numbers = self._integrated(theta, v, tables, sums)
+        self.hidden_numbers = tuple(with_known_cells(numbers, self.derivation.model, self.bound))
         return found
 
     def _integrated(
