@@ -5,7 +5,7 @@ text -> tree -> graph -> derivation | data -> program -> fit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from emdsl.data.bound import Bound
 from emdsl.data.options import BindOptions
 from emdsl.data.reading import read_table
 from emdsl.data.table import Table
+from emdsl.data.wording import plain
 from emdsl.diagnostics.errors import EmmError, FitError
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.grids import index_set_of
@@ -27,7 +28,7 @@ from emdsl.plan.counts import counted_sets, cut_off, raised, tails_of_statistics
 from emdsl.plan.given import given_arrays
 from emdsl.plan.merging import merged_units
 from emdsl.plan.methods import check_exact, with_plan
-from emdsl.plan.open_numbers import open_numbers
+from emdsl.plan.open_numbers import looked_at_numbers, open_numbers
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
 from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, samplers
@@ -111,18 +112,33 @@ class CompiledModel:
         """The model as it is for these data: observed numbers with open cells, which other laws look at, are hidden
         there."""
         names = open_numbers(self.derivation, bound)
-        return self if names == self.derivation.open else replace(self, derivation=self.opened(names))
+        return self if set(names) <= set(self.derivation.open) else self.opened(names)
 
-    def opened(self, names: tuple[str, ...]) -> Derivation:
-        """The derivation in which the open cells of these observed numbers are hidden, derived or from the cache."""
-        key = "\0".join((self.text, *names)) if names else self.text
+    def opened(self, names: Sequence[str]) -> CompiledModel:
+        """The model for data in which these observed numbers have open cells, derived or from the cache."""
+        ordered = tuple(variable.name for variable in self.model.variables if variable.name in names)
+        key = "\0".join((self.text, *ordered))
         found = cached_derivation(key)
         if found is None:
             from emdsl.derive.derive import derive
 
-            found = derive(self.model, names)
+            found = derive(self.model, ordered)
             store_derivation(key, found)
-        return found
+        return replace(self, derivation=found)
+
+    def with_open(self, names: Sequence[str], place: str = "open") -> CompiledModel:
+        """The same for names that a user gives. Raises `unknown-variable` for one that is no observed number that other
+        laws look at."""
+        looked = looked_at_numbers(self.derivation)
+        for name in names:
+            if name not in looked:
+                known = f"those are {plain(looked)}" if looked else "there is none in this model"
+                raise EmmError(
+                    "unknown-variable", f"`{name}` is no observed number that other laws look at", place=place,
+                    help=known,
+                )  # fmt: skip
+        with _places(self):
+            return self.opened(names) if names else self
 
     def bind(self, data: Any, request: FitRequest) -> Bound:
         """Data to arrays."""

@@ -30,19 +30,22 @@ Kinds = tuple[str, ...]
 MANY = ("many",)
 
 
+def looked_at_numbers(derivation: Derivation) -> tuple[str, ...]:
+    """The observed numbers that something other than their own law looks at."""
+    numbers = [v.name for v in derivation.model.variables if v.kind == "observed" and v.values is None]
+    seen = looked_at(derivation) if numbers else set()
+    return tuple(name for name in numbers if name in seen)
+
+
 def open_numbers(derivation: Derivation, bound: Bound) -> tuple[str, ...]:
-    """The observed numbers with open cells that something other than their own law looks at."""
+    """Those of them that have open cells."""
     model = derivation.model
-    found = [
-        variable.name
-        for variable in model.variables
-        if variable.kind == "observed" and variable.values is None and variable.name in bound.values
-        and open_cells(variable, model, bound).any()
-    ]  # fmt: skip
-    if not found:
+    found = [v.name for v in model.variables if v.kind == "observed" and v.values is None and v.name in bound.values]
+    gaps = [name for name in found if open_cells(model.variable(name), model, bound).any()]
+    if not gaps:
         return ()
-    seen = looked_at(derivation)
-    return tuple(name for name in found if name in seen)
+    looked = looked_at_numbers(derivation)
+    return tuple(name for name in gaps if name in looked)
 
 
 def with_open_numbers(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]:
