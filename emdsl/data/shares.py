@@ -18,7 +18,6 @@ def share_of(model: Model, bound: Bound, share: Share) -> Bound:
     place stand the stretches.
     """
     levels = list(bound.levels)
-    kept: dict[int, Codes] = {}
     own = bound.levels[share.level]
     if share.starts is None:
         above = bound.levels[share.level - 1].size if share.level else 1
@@ -26,16 +25,27 @@ def share_of(model: Model, bound: Bound, share: Share) -> Bound:
         levels[share.level] = Level(own.plate, len(share.units), parent, _offsets(parent, above))
     else:
         _stretches(levels, share, own, share.starts)
-        kept[share.level - 1] = share.owner
-    kept[share.level] = share.units
+    kept = units_of_share(bound, share)
     for number in range(share.level + 1, len(levels)):
+        inner = bound.levels[number]
+        counts = np.diff(inner.starts)[kept[number - 1]]
+        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.intp)
+        levels[number] = Level(inner.plate, int(starts[-1]), np.repeat(np.arange(len(counts)), counts), starts)
+    return _restricted(model, bound, tuple(levels), kept)
+
+
+def units_of_share(bound: Bound, share: Share) -> dict[int, Codes]:
+    """The units of each level that a share changes, in its order."""
+    kept = {share.level: share.units}
+    if share.starts is not None:
+        kept[share.level - 1] = share.owner
+    for number in range(share.level + 1, len(bound.levels)):
         inner = bound.levels[number]
         units = kept[number - 1]
         counts = np.diff(inner.starts)[units]
-        starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.intp)
-        kept[number] = np.repeat(inner.starts[units] - starts[:-1], counts) + np.arange(starts[-1])
-        levels[number] = Level(inner.plate, int(starts[-1]), np.repeat(np.arange(len(units)), counts), starts)
-    return _restricted(model, bound, tuple(levels), kept)
+        begin = np.cumsum(counts) - counts
+        kept[number] = np.repeat(inner.starts[units] - begin, counts) + np.arange(int(counts.sum()))
+    return kept
 
 
 def _stretches(levels: list[Level], share: Share, own: Level, starts: Codes) -> None:

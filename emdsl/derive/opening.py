@@ -93,17 +93,17 @@ def _part(model: Model, factors: list[Factor]) -> Model:
 
 
 def _by_unit(group: tuple[str, ...], model: Model, *, hidden: bool) -> Openness:
-    """The units that hold these hidden numbers: of their plate, of the plate around a chain, or the whole data set."""
+    """The units that hold these hidden numbers: of the outermost of their plates, of the plate around a chain, or the
+    whole data set.
+    """
     names = tuple(model.variable(name).cell_of for name in group if model.variable(name).cell_of)
     plates = {model.variable(name).plate for name in group}
-    if len(plates) > 1 or None in plates:
-        return Openness(names, hidden)
-    (plate,) = plates
     looking = [factor for factor in model.factors if looks_at(factor, frozenset(group))]
     lagged = any(isinstance(n, VariableRef) and n.lag and n.name in group for f in looking for n in walk(f))
-    if lagged:
-        plate = next(item.parent for item in model.plates if item.name == plate)
-    return Openness(names, hidden, plate=plate)
+    if None in plates or (lagged and len(plates) > 1):
+        return Openness(names, hidden)
+    outermost = next(item for item in model.plates if item.name in plates)
+    return Openness(names, hidden, plate=outermost.parent if lagged else outermost.name)
 
 
 def _hidden_cells(variable: Variable) -> Variable:

@@ -18,6 +18,7 @@ from emdsl.ir.open_cells import mask_name
 from emdsl.plan.evaluation import Evaluator
 from emdsl.runtime.problem import Array
 
+Codes = NDArray[np.intp]
 Flags = NDArray[np.bool_]
 #: A hidden number by its variable and the place of its element.
 Key = tuple[str, tuple[int, ...]]
@@ -25,59 +26,83 @@ Key = tuple[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class Numbers:
-    """The numbers `keys` of each unit of a plate: whether they are `hidden` there `(numbers, units)`, the limits `low`
-    and `high` that they lie between, and whether these are `cut`, not those of the variable's domain alone. `whole`
-    `(numbers,)`: they are counts, which may take the values of both limits.
+    """The hidden numbers of an integral, one after the other, those of one unit of it together.
+
+    `owner` `(numbers,)` is that unit, `key` the place of each among `keys`, `unit` its unit in the plate of its variable;
+    it lies between `low` and `high`, which are `cut` where they are not those of the variable's domain alone; `kind` says
+    what it may be: `real`, `above`, `below`, `between`, or a `whole` number.
     """
 
     keys: tuple[Key, ...]
-    hidden: Flags
+    owner: Codes
+    key: Codes
+    unit: Codes
     low: Array
     high: Array
     cut: Flags
-    whole: Flags
-
-    def __getitem__(self, units: Any) -> Numbers:
-        """Those of some units."""
-        return Numbers(
-            self.keys, self.hidden[:, units], self.low[:, units], self.high[:, units], self.cut[:, units], self.whole
-        )
-
-    @property
-    def kinds(self) -> NDArray[np.object_]:
-        """`(numbers, units)`: what a number may be; empty where it is known."""
-        below, above = np.isfinite(self.high), np.isfinite(self.low)
-        found = np.where(above & below, "between", np.where(above, "above", np.where(below, "below", "real")))
-        found = np.where(self.whole[:, None], "whole", found)
-        return np.where(self.hidden, found, "").astype(object)
+    kind: NDArray[np.str_]
 
 
-def numbers_of(latents: tuple[str, ...], model: Model, bound: Bound) -> Numbers:
-    """All hidden numbers of a group of variables of one plate."""
-    parts = [_of_variable(model.variable(name), model, bound) for name in latents]
-    keys = tuple(key for part in parts for key in part.keys)
+def numbers_of(latents: tuple[str, ...], model: Model, bound: Bound, home: int) -> Numbers:
+    """All hidden numbers of a group of variables, by the units of level `home`."""
+    keys: list[Key] = []
+    parts: list[tuple[Any, ...]] = []
+    for name in latents:
+        variable = model.variable(name)
+        level = next(number for number, item in enumerate(bound.levels) if item.plate == variable.plate)
+        elements = tuple(product(*(range(len(bound.indexes[axis])) for axis in variable.axes)))
+        hidden, low, high, cut = _of_variable(variable, model, bound, level, len(elements))
+        element, unit = np.nonzero(hidden)
+        kind = _kinds(low, high, whole=variable.domain.kind in WHOLE)
+        size = len(unit)
+        parts.append((
+            ancestors(unit, level, home, bound), np.full(size, level), unit, element + len(keys),
+            low[hidden], high[hidden], cut[hidden], kind[hidden],
+        ))  # fmt: skip
+        keys += [(name, place) for place in elements]
+    owner, level, unit, key, low, high, cut, kind = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.lexsort((key, unit, level, owner))
     return Numbers(
-        keys, *(np.concatenate([getattr(part, name) for part in parts]) for name in ("hidden", "low", "high", "cut")),
-        whole=np.concatenate([part.whole for part in parts]),
+        tuple(keys), owner[order], key[order], unit[order], low[order], high[order], cut[order], kind[order]
     )  # fmt: skip
 
 
-def _of_variable(variable: Variable, model: Model, bound: Bound) -> Numbers:
-    elements = tuple(product(*(range(len(bound.indexes[axis])) for axis in variable.axes)))
-    level = next(number for number, item in enumerate(bound.levels) if item.plate == variable.plate)
-    shape = (len(elements), bound.levels[level].size)
-    first, last = _ends(variable.domain, Evaluator(model, bound))
+def ancestors(units: Codes, level: int, above: int, bound: Bound) -> Codes:
+    """The units of level `above` that units of a level lie in."""
+    for number in range(level, above, -1):
+        units = bound.levels[number].parent[units]
+    return units
+
+
+def _of_variable(
+    variable: Variable, model: Model, bound: Bound, level: int, count: int
+) -> tuple[Flags, Array, Array, Flags]:
+    """Whether the cells are hidden, their limits, and whether these are cut: `(elements, units)`."""
+    shape = (count, bound.levels[level].size)
+    first, last = domain_limits(variable.domain, model, bound)
     low, high = np.full(shape, first), np.full(shape, last)
     hidden = np.ones(shape, dtype=bool)
     if variable.cell_of:
         hidden = np.asarray(bound.values[mask_name(variable.cell_of)].array).reshape(shape) != 0
         _cut(low, high, model.variable(variable.cell_of), model, bound, level)
-    cut = (low > first) | (high < last)
-    whole = np.full(len(elements), variable.domain.kind in WHOLE)
-    return Numbers(tuple((variable.name, e) for e in elements), hidden, low, high, cut, whole)
+    return hidden, low, high, np.asarray((low > first) | (high < last))
 
 
-def _ends(domain: Domain, evaluator: Evaluator) -> tuple[float, float]:
+def _kinds(low: Array, high: Array, *, whole: bool) -> NDArray[np.str_]:
+    if whole:
+        return np.full(low.shape, "whole")
+    below, above = np.isfinite(high), np.isfinite(low)
+    return np.where(above & below, "between", np.where(above, "above", np.where(below, "below", "real")))
+
+
+def kind_between(low: float, high: float) -> str:
+    """What a number between two limits is."""
+    return str(_kinds(np.array(low), np.array(high), whole=False))
+
+
+def domain_limits(domain: Domain, model: Model, bound: Bound) -> tuple[float, float]:
+    """Where a domain begins and ends."""
+    evaluator = Evaluator(model, bound)
     match domain.kind:
         case "positive" | "natural":
             return 0.0, np.inf

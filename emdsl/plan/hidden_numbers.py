@@ -12,14 +12,20 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
+from emdsl.data.shares import units_of_share
 from emdsl.ir.grids import index_set_of
 from emdsl.ir.model import Model, Variable
 from emdsl.ir.open_cells import mask_name
-from emdsl.plan.integrals import BoundIntegral, Evidence, order_of
+from emdsl.plan.integrals import BoundIntegral, Evidence
 from emdsl.plan.open_pieces import KNOWN
+from emdsl.plan.open_units import UnitCells
 from emdsl.runtime.problem import Array
+
+
+Codes = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -63,28 +69,38 @@ def _of_some_units(
     """The numbers of an integral over some units alone; NaN in the others."""
     share = integral.share
     assert share is not None
-    owner = share.units if share.starts is None else share.owner
+    kept = units_of_share(bound, share)
+    owner = np.zeros(1, dtype=np.intp) if inside.layout is not None else kept[inside.level]
     shares = _shares(inside, cells[..., owner])
     mean, variance = mixed(*evidence.moments(), shares if inside.cells is not None else inside.by_step(shares))
-    order = order_of(inside.pieces)
-    unit = np.arange(len(share.units))
-    if share.starts is not None:
-        unit = np.repeat(np.arange(len(share.owner)), np.diff(share.starts))
     for name in integral.integral.latents:
         variable = model.variable(name)
         level = next(number for number, item in enumerate(bound.levels) if item.plate == variable.plate)
         elements = tuple(product(*(bound.indexes[axis] for axis in variable.axes)))
         found = np.full((2, len(elements), bound.levels[level].size), np.nan)
-        places = product(*(range(len(bound.indexes[axis])) for axis in variable.axes))
-        for number, place in enumerate(places):
-            if inside.cells is None:
-                slot = order[name, place, 0]
-                found[:, number, share.units] = mean[slot], variance[slot]
-            else:
-                rank = inside.cells.ranks[name, place]
-                here = rank != KNOWN
-                found[:, number, share.units[here]] = mean[rank[here], unit[here]], variance[rank[here], unit[here]]
+        if inside.cells is None:
+            places = inside.places(name, len(kept[level]))
+            found[:, :, kept[level]] = mean[places], variance[places]
+        else:
+            _by_rank(found, mean, variance, name, inside.cells, kept, (level, inside.level))
         yield HiddenNumber(name, level, elements, found[0], _finite(np.sqrt(np.maximum(found[1], 0.0))))
+
+
+def _by_rank(
+    found: Array, mean: Array, variance: Array, name: str, cells: UnitCells, kept: Mapping[int, Codes],
+    levels: tuple[int, int],
+) -> None:  # fmt: skip
+    """Fills in the numbers of units that have each its own; `levels` are those of the variable and of the units."""
+    level, home = levels
+    unit: Codes = np.arange(len(kept[level]))
+    for number in range(level, home, -1):
+        unit = cells.parents[number][unit]
+    own = [rank for (other, _), rank in cells.ranks.items() if other == name]
+    for element, rank in enumerate(own):
+        here = rank != KNOWN
+        place = kept[level][here]
+        found[0, element, place] = mean[rank[here], unit[here]]
+        found[1, element, place] = variance[rank[here], unit[here]]
 
 
 def with_known_cells(numbers: Iterable[HiddenNumber], model: Model, bound: Bound) -> Iterator[HiddenNumber]:

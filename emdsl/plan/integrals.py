@@ -13,7 +13,7 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Integral
 from emdsl.ir.model import Model
 from emdsl.plan.binding import PieceBinder
-from emdsl.plan.cell_limits import numbers_of
+from emdsl.plan.cell_limits import domain_limits, kind_between
 from emdsl.plan.crossed import EACH, EachPiece, Layout, crossed_layout, crossed_sites, crossed_ties
 from emdsl.plan.gaussian_method import GaussianMethod, Ties
 from emdsl.plan.latent_pieces import AnyPiece, LatentPiece, Rows, Site, VectorPiece, sites_of, vector_data
@@ -28,6 +28,7 @@ from emdsl.plan.open_units import (
     cells_of_units,
     known_anywhere,
     known_numbers,
+    spare_numbers,
     with_cells_anywhere,
 )
 from emdsl.plan.some_units import SomeUnits
@@ -35,7 +36,7 @@ from emdsl.plan.unit_kernel import KernelUnits
 from emdsl.plan.unit_quadrature import MOST_VARIABLES, QuadratureUnits
 from emdsl.plan.unit_sum import SumUnits
 from emdsl.runtime.integrals.chain_ties import ChainTies
-from emdsl.runtime.integrals.cut_ties import CutTies
+from emdsl.runtime.integrals.whole_ties import CutTies, WholeTies
 from emdsl.runtime.integrals.unit_ties import UnitTies
 from emdsl.runtime.problem import Array, Theta
 
@@ -122,21 +123,25 @@ def bind_integral(
     model, bound = binder.model, binder.bound
     own = [pieces[name] for name in integral.pieces]
     plates = {model.variable(name).plate for name in integral.latents}
-    if len(plates) > 1 or None in plates:
+    several = len(plates) > 1 or None in plates
+    ranked = has_open(integral) and bool(integral.group) and (
+        integral.method in ("quadrature", "sum") or integral.cut or (several and integral.method == "monte-carlo")
+    )  # fmt: skip
+    if several and not ranked:
         return _crossed(integral, own, binder, module, inner_weights)
     level = _home(integral, model, bound)
     first = own[0]
     axes = tuple(axis for axis in first.axes.hidden if axis != POINT)
     hidden = tuple(first.axes.sizes[axis] for axis in axes)
     _check_axes(axes, level, integral, model, bound)
-    if _has_open(integral) and (integral.method in ("quadrature", "sum") or integral.cut):
-        cells = cells_of_units(integral, model, bound)
+    if ranked:
+        cells = cells_of_units(integral, model, bound, level)
         rows = [_rows(item, level, level, bound, inner_weights) for item in own]
         found = tuple(
             with_cells(_piece(item, binder, module, hidden, where, plain=True), binder, cells.ranks)
             for item, where in zip(own, rows, strict=True)
         )
-        method: Method = _by_points(integral, found, cells, binder, hidden)
+        method: Method = _ranked(integral, found, cells, binder, hidden)
         return BoundIntegral(integral, level, axes, hidden, bound.levels[level].size, found, method, cells=cells)
     steps = level + 1 if integral.lag else level
     found = tuple(_piece(item, binder, module, hidden, _rows(item, steps, level, bound, inner_weights)) for item in own)
@@ -144,21 +149,25 @@ def bind_integral(
     return BoundIntegral(integral, level, axes, hidden, bound.levels[level].size, found, method)
 
 
-def _has_open(integral: Integral) -> bool:
+def has_open(integral: Integral) -> bool:
     """Whether some of the hidden numbers are open cells."""
     return integral.open is not None and integral.open.hidden
 
 
 def over_all(integral: BoundIntegral, units: int, share: Share) -> BoundIntegral:
     """The integral over the units of a share as one over all `units` of its level."""
-    owner = share.units if share.starts is None else share.owner
+    if integral.layout is not None:  # one system for all of them
+        owner, units = np.zeros(1, dtype=np.intp), 1
+    else:
+        owner = share.units if share.starts is None else share.owner
     return replace(integral, units=units, method=SomeUnits(integral.method, owner, units), inside=integral, share=share)
 
 
 def _home(integral: Integral, model: Model, bound: Bound) -> int:
-    """The level of the integral's units: of the plate of the hidden variables, around it if that is a chain."""
-    (plate,) = {model.variable(name).plate for name in integral.latents}
-    own = next(number for number, item in enumerate(bound.levels) if item.plate == plate)
+    """The level of the integral's units: of the outermost plate of the hidden variables, around it if that is a
+    chain."""
+    plates = {model.variable(name).plate for name in integral.latents}
+    own = next(number for number, item in enumerate(bound.levels) if item.plate in plates)
     return own - 1 if integral.lag else own
 
 
@@ -189,13 +198,13 @@ def _crossed(
     laws = tuple(_is_own_law(piece, integral) for piece in found)
     ties = crossed_ties(layout)
     taken = found
-    if _has_open(integral):
+    if has_open(integral):
         known = known_anywhere(integral, layout, binder)
         taken, laws = (*found, *known), (*laws, *(True for _ in known))
     method: Method = GaussianMethod(taken, laws, ties) if integral.method == "gaussian" else _sampled(
         integral, taken, laws, ties, binder
     )  # fmt: skip
-    if _has_open(integral):
+    if has_open(integral) and not integral.group:
         method = SomeUnits(method, np.zeros(1, dtype=np.intp), 1)
     return BoundIntegral(integral, 0, (), (), 1, found, method, layout)
 
@@ -280,7 +289,7 @@ def _method(
     own_laws = tuple(_is_own_law(piece, integral) for piece in pieces)
     if integral.method == "kernel":
         return KernelUnits(pieces, shape, own_laws, integral.kernel)
-    if _has_open(integral):
+    if has_open(integral):
         known = known_numbers(integral, order, model, bound, pieces[0].rows)
         pieces, own_laws = (*pieces, *known), (*own_laws, *(True for _ in known))
     ties: Ties = UnitTies(order, shape)
@@ -291,31 +300,32 @@ def _method(
     if integral.method == "monte-carlo" or integral.lag or len(order) > MOST_VARIABLES:
         return _sampled(integral, pieces, own_laws, ties, binder)
     slots = tuple(tuple(order[site] for site in piece.sites) for piece in pieces)
-    numbers = numbers_of(integral.latents, model, bound)
-    places = [numbers.keys.index((name, element)) for name, element, _ in order]
-    kinds = tuple(str(kind) for kind in numbers.kinds[places, 0]) if shape[-1] else ("real",) * len(order)
-    return QuadratureUnits(
-        pieces, slots, shape, own_laws, kinds, integral.latents, numbers.low[places], numbers.high[places],
-        bound.nodes,
-    )  # fmt: skip
+    limits = [domain_limits(model.variable(name).domain, model, bound) for name, _, _ in order]
+    low, high = (np.full((len(order), shape[-1]), np.array(ends)[:, None]) for ends in zip(*limits, strict=True))
+    kinds = tuple(kind_between(*ends) for ends in limits)
+    return QuadratureUnits(pieces, slots, shape, own_laws, kinds, integral.latents, low, high, bound.nodes)
 
 
-def _by_points(
+def _ranked(
     integral: Integral, pieces: tuple[AnyPiece, ...], cells: UnitCells, binder: PieceBinder, hidden: tuple[int, ...]
 ) -> Method:  # fmt: skip
-    """Open cells by nodes, or a sum: as many numbers as are hidden in each unit."""
+    """Open cells, and what else is hidden with them: the numbers of each unit in its own order."""
     own_laws = tuple(_is_own_law(piece, integral) for piece in pieces)
-    count = len(cells.low)
+    count, nodes = len(cells.low), binder.bound.nodes
     shape = (count, *hidden, cells.low.shape[-1])
-    if integral.method == "gaussian":
-        return GaussianMethod(pieces, own_laws, CutTies(shape, cells.low[0], cells.high[0]))
-    if integral.method == "sum":
-        name = binder.model.variable(integral.latents[0]).cell_of
-        return SumUnits(pieces, shape, own_laws, cells.low[0], cells.high[0], name, binder.bound.nodes)
+    match integral.method:
+        case "gaussian":
+            return GaussianMethod(pieces, own_laws, CutTies(shape, cells.low[0], cells.high[0]))
+        case "sum":
+            name = binder.model.variable(integral.latents[0]).cell_of
+            return SumUnits(pieces, shape, own_laws, cells.low[0], cells.high[0], name, nodes)
+        case "monte-carlo":
+            spare = spare_numbers(cells)
+            laws = (*own_laws, *(True for _ in spare))
+            return _sampled(integral, (*pieces, *spare), laws, WholeTies(shape), binder)
     every = (tuple(range(count)),) * len(pieces)
     return QuadratureUnits(
-        pieces, every, shape, own_laws, cells.kinds, integral.latents, cells.low, cells.high,
-        binder.bound.nodes, tails=True,
+        pieces, every, shape, own_laws, cells.kinds, integral.latents, cells.low, cells.high, nodes, tails=True
     )  # fmt: skip
 
 

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound, Share, Values
+from emdsl.data.shares import share_of
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation, Integral, Piece
 from emdsl.ir.model import Model, Variable
-from emdsl.ir.open_cells import mask_name
+from emdsl.ir.open_cells import mask_name, without_cells
 from emdsl.plan.cell_limits import Numbers, numbers_of
 from emdsl.plan.copies import with_pieces
 from emdsl.plan.open_cells import looked_at
@@ -28,6 +29,8 @@ Flags = NDArray[np.bool_]
 #: What the hidden numbers of one unit may be, in order; MANY where they are more than nodes are for.
 Kinds = tuple[str, ...]
 MANY = ("many",)
+#: Numbers of one unit, and of those inside it, that are drawn together.
+MOST_TOGETHER = 12
 
 
 def looked_at_numbers(derivation: Derivation) -> tuple[str, ...]:
@@ -107,28 +110,28 @@ def _parts(integral: Integral, model: Model, bound: Bound) -> Iterator[tuple[Int
     assert where is not None
     units = open_units(where, model, bound)
     plates = {model.variable(name).plate for name in integral.latents}
-    if len(plates) > 1 or None in plates:
+    if where.plate is None and (not integral.lag or len(plates) > 1):
         if units[0] == where.hidden:
             if where.hidden:
                 _check_free(integral, model, bound)
             yield integral, None
         return
-    (plate,) = plates
-    level = next(number for number, item in enumerate(bound.levels) if item.plate == plate)
+    place = {level.plate: number for number, level in enumerate(bound.levels)}
     chosen = np.flatnonzero(units == where.hidden)
     if not len(chosen):
         return
     alone = all(model.variable(name).cell_of for name in integral.latents)
+    home = place[where.plate]
     if not integral.lag:
-        share = Share(level, chosen, bound.levels[level].parent[chosen])
+        share = Share(home, chosen, bound.levels[home].parent[chosen])
     elif not (where.hidden and alone):
-        share = _whole_chains(chosen, level, bound)
+        share = _whole_chains(chosen, home + 1, bound)
     else:
-        share = _stretches(integral, model, bound, level)
+        share = _stretches(integral, model, bound, home + 1)
     if not where.hidden:
         yield integral, share
         return
-    yield from _by_kind(integral, share, numbers_of(integral.latents, model, bound))
+    yield from _by_kind(integral, share, model, bound)
 
 
 def _whole_chains(chains: Codes, level: int, bound: Bound) -> Share:
@@ -143,7 +146,7 @@ def _stretches(integral: Integral, model: Model, bound: Bound, level: int) -> Sh
     that the laws look back at. Between stretches lie known values, so that nothing ties them together.
     """
     own, lag = bound.levels[level], integral.lag
-    steps = np.flatnonzero(numbers_of(integral.latents, model, bound).hidden.any(axis=0))
+    steps = np.unique(numbers_of(integral.latents, model, bound, level - 1).unit)
     chain = own.parent[steps]
     new = np.ones(len(steps), dtype=bool)
     new[1:] = (chain[1:] != chain[:-1]) | (np.diff(steps) > lag)
@@ -181,51 +184,67 @@ class _Kept:
         return Share(self.share.level, self.share.units[np.concatenate(places)], self.share.owner[numbers], starts)
 
 
-def _by_kind(integral: Integral, share: Share, numbers: Numbers) -> Iterator[tuple[Integral, Share]]:
+def _by_kind(integral: Integral, share: Share, model: Model, bound: Bound) -> Iterator[tuple[Integral, Share]]:
     """The units, or stretches, by the way in which their integral is taken."""
     kept = _Kept(share)
-    free = np.ones(kept.count, dtype=bool)
+    home = share.level if share.starts is None else share.level - 1
+    numbers = numbers_of(integral.latents, model, share_of(model, bound, share), home)
+    left = np.ones(kept.count, dtype=bool)
     if integral.method in ("gaussian", "kernel", "monte-carlo"):
-        cut = (numbers.cut & numbers.hidden).any(axis=0)[share.units]
-        free = np.array([not cut[kept.places(number)].any() for number in range(kept.count)])
-        if free.any():
-            yield integral, kept.some(free)
-        if free.all():
-            return
-        free = ~free
-    kinds = [_kinds(numbers, share.units[kept.places(number)]) for number in range(kept.count)]
-    for own in sorted({kind for kind, wanted in zip(kinds, free, strict=True) if wanted}, key=lambda k: (len(k), k)):
-        chosen = np.array([kind == own and wanted for kind, wanted in zip(kinds, free, strict=True)])
-        part = kept.some(chosen)
-        yield _taken(integral, own, part, numbers), part
+        left = np.bincount(numbers.owner, weights=numbers.cut, minlength=kept.count) > 0
+        if not left.all():
+            yield integral, kept.some(~left)
+    kinds = _kinds(numbers, kept.count)
+    for own in sorted({kind for kind, wanted in zip(kinds, left, strict=True) if wanted}, key=lambda k: (len(k), k)):
+        chosen = np.array([kind == own and wanted for kind, wanted in zip(kinds, left, strict=True)])
+        yield _taken(integral, own, _Chosen(numbers, chosen), model), kept.some(chosen)
 
 
-def _kinds(numbers: Numbers, units: Codes) -> Kinds:
-    """Of the hidden numbers of some units, one unit after the other."""
-    found = numbers[units].kinds.T.ravel()
-    kinds = tuple(str(kind) for kind in found[found != ""])
-    return kinds if len(kinds) <= MOST_VARIABLES else MANY
+def _kinds(numbers: Numbers, count: int) -> list[Kinds]:
+    """Of the hidden numbers of each unit."""
+    starts = np.searchsorted(numbers.owner, np.arange(count + 1))
+    parts = [tuple(str(kind) for kind in numbers.kind[a:b]) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    return [kinds if len(kinds) <= MOST_VARIABLES else MANY for kinds in parts]
 
 
-def _taken(integral: Integral, kinds: Kinds, share: Share, numbers: Numbers) -> Integral:
+@dataclass(frozen=True)
+class _Chosen:
+    """The hidden numbers of some units."""
+
+    numbers: Numbers
+    units: Flags
+
+    @property
+    def most(self) -> int:
+        """The most hidden numbers of one unit."""
+        return int(np.bincount(self.numbers.owner)[np.flatnonzero(self.units)].max())
+
+    @property
+    def real(self) -> bool:
+        """Whether all are real numbers without bounds."""
+        return bool((self.numbers.kind[self.units[self.numbers.owner]] == "real").all())
+
+
+def _taken(integral: Integral, kinds: Kinds, chosen: _Chosen, model: Model) -> Integral:
     """The integral over as many numbers of these kinds. Raises where there is no way to take it."""
-    names = ", ".join(f"`{name.removeprefix('missing ')}`" for name in integral.latents)
+    names = ", ".join(f"`{without_cells(name)}`" for name in integral.latents)
     if kinds == MANY:
-        hidden = numbers[share.units]
-        if (hidden.hidden & (hidden.kinds != "real")).any():
-            most = int(hidden.hidden.sum())
-            raise EmmError(
-                "not-supported-yet",
-                f"open cells of {names} leave more than {MOST_VARIABLES} hidden numbers to one unit ({most} in "
-                f"{len(share.owner)}), which have no closed integral: nodes are for at most {MOST_VARIABLES}, and draws "
-                "are made of real numbers without bounds alone",
-            )
-        return replace(integral, method="monte-carlo", kernel="", basis=())
+        nested = len({model.variable(name).plate for name in integral.latents}) > 1
+        if chosen.real and not (nested and chosen.most > MOST_TOGETHER):
+            return replace(integral, method="monte-carlo", kernel="", basis=())
+        what = f"draws are made of at most {MOST_TOGETHER} numbers of a unit and those inside it" if chosen.real else (
+            "draws are made of real numbers without bounds alone"
+        )  # fmt: skip
+        raise EmmError(
+            "not-supported-yet",
+            f"open cells leave {chosen.most} hidden numbers {names} to one unit, which have no closed integral: nodes are "
+            f"for at most {MOST_VARIABLES}, and {what}",
+        )
     if "whole" in kinds and len(kinds) > 1:
         raise EmmError(
             "not-supported-yet",
-            f"open cells of {names} leave a hidden count and {len(kinds) - 1} more hidden to one unit, and laws look "
-            "at both: this has no plan yet",
+            f"open cells leave a hidden count and {len(kinds) - 1} more hidden ({names}) to one unit, and laws look at "
+            "them together: this has no plan yet",
         )
     if integral.method == "gaussian" and kinds in (("above",), ("below",)):
         return replace(integral, cut=True)
@@ -234,12 +253,11 @@ def _taken(integral: Integral, kinds: Kinds, share: Share, numbers: Numbers) -> 
 
 
 def _check_free(integral: Integral, model: Model, bound: Bound) -> None:
-    """Hidden numbers of several plates are integrated without bounds."""
+    """Hidden numbers across the whole data set are integrated without bounds."""
     for name in integral.latents:
-        numbers = numbers_of((name,), model, bound)
-        if (numbers.hidden & numbers.cut).any():
+        if numbers_of((name,), model, bound, 0).cut.any():
             raise EmmError(
                 "not-supported-yet",
                 f"`{model.variable(name).cell_of or name}` has cells that hold bounds, and is tied to hidden numbers "
-                "of other plates: this has no plan yet",
-            )  # fmt: skip
+                "across the whole data set: this has no plan yet",
+            )

@@ -175,10 +175,14 @@ def _of(name: str, element: tuple[int, ...], lag: int, evaluator: Evaluator) -> 
     return np.asarray(value.array[element])
 
 
-def stand_in(sites: Sequence[Any], known: NDArray[np.bool_], rows: Rows) -> StandIn | None:
-    """Laws for the numbers that are known somewhere; None where none is."""
+def stand_in(
+    sites: Sequence[Any], known: NDArray[np.bool_], rows: Rows, *, whole: bool = False
+) -> StandIn | None:  # fmt: skip
+    """Laws for the numbers that are known somewhere; None where none is. `whole`: it is evaluated at all numbers."""
     somewhere = known.any(axis=1)
     if not somewhere.any():
         return None
+    if whole:
+        return StandIn(tuple(sites), rows, known)
     chosen = tuple(site for site, wanted in zip(sites, somewhere, strict=True) if wanted)
     return StandIn(chosen, rows, known[somewhere])

@@ -20,52 +20,74 @@ from emdsl.plan.open_pieces import KNOWN, Cells, OpenPiece, StandIn, stand_in
 from emdsl.runtime.problem import Array
 
 Codes = NDArray[np.intp]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class UnitCells:
-    """As many hidden numbers in every unit: the place `ranks` of each number among them, by unit of the plate of the
-    numbers, and their `kinds` and limits `(numbers, units)`.
+    """The hidden numbers of units, each in its own order: the place `ranks` of every number among them, by unit of the
+    plate of its variable, their `kinds` and limits `(numbers, units)`, and which a unit has (`hidden`), if not all. `parents` are those of
+    the units of each level.
     """
 
     ranks: Mapping[Key, Codes]
     kinds: tuple[str, ...]
     low: Array
     high: Array
+    hidden: Flags
+    parents: tuple[Codes, ...]
 
 
-def cells_of_units(integral: Integral, model: Model, bound: Bound) -> UnitCells:
-    """The hidden numbers of each unit, or stretch of a chain, in its own order."""
-    numbers = numbers_of(integral.latents, model, bound)
-    (plate,) = {model.variable(name).plate for name in integral.latents}
-    level = next(item for item in bound.levels if item.plate == plate)
-    unit = level.parent if integral.lag else np.arange(level.size)
-    count = int(unit[-1]) + 1
-    hidden = numbers.hidden.T  # one unit, or step, after the other
-    step, key = np.nonzero(hidden)
-    owner = unit[step]
-    first = np.searchsorted(owner, np.arange(count))
-    rank = np.arange(len(owner)) - first[owner]
-    ranks = np.full(numbers.hidden.shape, KNOWN, dtype=np.intp)
-    ranks[key, step] = rank
+def cells_of_units(integral: Integral, model: Model, bound: Bound, home: int) -> UnitCells:
+    """The hidden numbers of each unit of level `home`, or stretch of a chain, in its own order."""
+    numbers = numbers_of(integral.latents, model, bound, home)
+    count = bound.levels[home].size
+    rank = np.arange(len(numbers.owner)) - np.searchsorted(numbers.owner, np.arange(count))[numbers.owner]
+    sizes = {level.plate: level.size for level in bound.levels}
+    ranks: dict[Key, Codes] = {}
+    for number, (name, element) in enumerate(numbers.keys):
+        own = np.full(sizes[model.variable(name).plate], KNOWN, dtype=np.intp)
+        chosen = numbers.key == number
+        own[numbers.unit[chosen]] = rank[chosen]
+        ranks[name, element] = own
     size = int(rank.max()) + 1
-    low, high = np.empty((size, count)), np.empty((size, count))
-    low[rank, owner], high[rank, owner] = numbers.low[key, step], numbers.high[key, step]
-    kinds = numbers.kinds[key[:size], step[:size]]
-    return UnitCells(dict(zip(numbers.keys, ranks, strict=True)), tuple(str(kind) for kind in kinds), low, high)
+    low, high = np.full((size, count), -np.inf), np.full((size, count), np.inf)
+    low[rank, numbers.owner], high[rank, numbers.owner] = numbers.low, numbers.high
+    hidden = np.zeros((size, count), dtype=bool)
+    hidden[rank, numbers.owner] = True
+    fullest = numbers.owner == int(np.argmax(hidden.sum(axis=0)))
+    return UnitCells(
+        ranks, tuple(str(kind) for kind in numbers.kind[fullest]), low, high, hidden,
+        tuple(level.parent for level in bound.levels),
+    )  # fmt: skip
+
+
+def spare_numbers(cells: UnitCells) -> tuple[StandIn, ...]:
+    """The same for units that have fewer hidden numbers than others."""
+    size = cells.hidden.shape[-1]
+    found = stand_in(range(len(cells.hidden)), ~cells.hidden, Rows(np.arange(size + 1), None, None), whole=True)
+    return () if found is None else (found,)
 
 
 def known_numbers(
     integral: Integral, order: Mapping[Site, int], model: Model, bound: Bound, rows: Rows
 ) -> tuple[StandIn, ...]:
     """The laws that stand for those numbers of units, or steps, that are known."""
-    numbers = numbers_of(integral.latents, model, bound)
+    (plate,) = {model.variable(name).plate for name in integral.latents}
+    level = next(number for number, item in enumerate(bound.levels) if item.plate == plate)
+    known = _known(integral.latents, model, bound, level)
     sites = sorted(order, key=lambda site: order[site])
-    known = np.stack([~numbers.hidden[numbers.keys.index((name, element))] for name, element, _ in sites])
-    size = known.shape[-1]
-    alone = Rows(np.arange(size + 1), None, None, rows.whole)
-    found = stand_in(sites, known, alone)
+    rows = Rows(np.arange(bound.levels[level].size + 1), None, None, rows.whole)
+    found = stand_in(sites, np.stack([known[name, element] for name, element, _ in sites]), rows)
     return () if found is None else (found,)
+
+
+def _known(latents: tuple[str, ...], model: Model, bound: Bound, level: int) -> dict[Key, Flags]:
+    """`(units,)` of each number: where it is known."""
+    numbers = numbers_of(latents, model, bound, level)
+    known = np.ones((len(numbers.keys), bound.levels[level].size), dtype=bool)
+    known[numbers.key, numbers.unit] = False
+    return dict(zip(numbers.keys, known, strict=True))
 
 
 # --- across the whole data set ----------------------------------------------------------------------------------------
@@ -77,14 +99,16 @@ def known_anywhere(integral: Integral, layout: Layout, binder: PieceBinder) -> t
     for name in integral.latents:
         if not binder.model.variable(name).cell_of:
             continue
-        numbers = numbers_of((name,), binder.model, binder.bound)
-        size = numbers.hidden.shape[-1]
+        plate = binder.model.variable(name).plate
+        level = next(number for number, item in enumerate(binder.bound.levels) if item.plate == plate)
+        known = _known((name,), binder.model, binder.bound, level)
+        size = binder.bound.levels[level].size
         sites = [
             Place(name, element, 0, layout.place(name, np.arange(size), number))
-            for number, (_, element) in enumerate(numbers.keys)
+            for number, (_, element) in enumerate(known)
         ]
         rows = Rows(np.arange(size + 1), None, None, np.zeros(size, dtype=np.intp))
-        found.append(stand_in(sites, ~numbers.hidden, rows))
+        found.append(stand_in(sites, np.stack(list(known.values())), rows))
     return tuple(item for item in found if item is not None)
 
 

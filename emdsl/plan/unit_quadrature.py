@@ -22,7 +22,7 @@ MOST_VARIABLES = 3
 #: Nodes a variable, to begin with.
 FIRST_COUNT = 15
 #: Nodes of a rule for any tails, for one variable, two, three, and how far they reach, in spreads.
-WITH_TAILS, REACH = (41, 31, 21), 50.0
+WITH_TAILS, REACH = (41, 25, 19), (50.0, 20.0, 20.0)
 #: Newton steps towards the mode.
 MOST_STEPS = 50
 #: A step this share of the spread has arrived: where exactly the nodes lie makes no difference to the integral.
@@ -73,7 +73,8 @@ class QuadratureUnits:
     def _nodes(self) -> tuple[Array, Array]:
         if not self.tails:
             return nodes(self.shape[0], FIRST_COUNT * self.nodes)
-        return sinh_nodes(self.shape[0], WITH_TAILS[self.shape[0] - 1] * self.nodes, REACH * self.nodes)
+        d = self.shape[0]
+        return sinh_nodes(d, WITH_TAILS[d - 1] * self.nodes, REACH[d - 1] * self.nodes)
 
     def drawn(self, theta: Theta, v: Array, rng: np.random.Generator) -> DrawnEvidence:
         """Draws around the mode of the hidden variables' own laws."""
