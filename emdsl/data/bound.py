@@ -80,8 +80,8 @@ class Bound:
     cells by column. `order`: the original row of each sorted row. `units`: for each outer plate the cells of its
     column, one for each unit; `plate_columns`: those columns. `leftover`: the columns that bare `columns` took, by
     index set. `source`: the name of the table. `nodes`: how many times the usual number of nodes integrals are taken
-    with; `seed`: of the draws of those that are simulated. `counts`: the index sets of latent counts. `shares`: the units
-    of those integrals that are over some units alone, by their `group`.
+    with; `seed`: of the draws of those that are simulated. `counts`: the index sets of latent counts. `shares`: the
+    units of those integrals that are over some units alone, by their `group`.
     """
 
     indexes: Mapping[str, tuple[str, ...]]

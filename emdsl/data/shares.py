@@ -14,8 +14,8 @@ Codes = NDArray[np.intp]
 
 
 def share_of(model: Model, bound: Bound, share: Share) -> Bound:
-    """The data of a share. Levels outside of it stay as they are, but for the units around stretches of chains, in whose
-    place stand the stretches.
+    """The data of a share. Levels outside of it stay as they are, but for the units around stretches of chains, in
+    whose place stand the stretches.
     """
     levels = list(bound.levels)
     own = bound.levels[share.level]

@@ -1,9 +1,9 @@
 """Observed numbers with open cells: the model graph in which these cells are hidden.
 
-A cell that is empty, or holds a bound, leaves its value open: it is one more hidden number (Little & Rubin 2002, chapter
-8). Every law that looks at such a variable is there twice: as it stands for the rows in which all that it looks at is
-known, and for the others with the hidden value in the place of the cell. There a cell that is known all the same is a
-number that the hidden value has for certain; this is seen to when data are bound.
+A cell that is empty, or holds a bound, leaves its value open: it is one more hidden number (Little & Rubin 2002,
+chapter 8). Every law that looks at such a variable is there twice: as it stands for the rows in which all that it looks
+at is known, and for the others with the hidden value in the place of the cell. There a cell that is known all the same
+is a number that the hidden value has for certain; this is seen to when data are bound.
 
 Where an open cell meets what is hidden by itself, an effect of its unit, whole units are told apart, since their hidden
 numbers are one integral: those without open cells keep the integral that they have in complete data.
@@ -161,5 +161,6 @@ def _check_law(name: str, model: Model) -> None:
         return
     raise EmmError(
         "not-supported-yet",
-        f"`{name}` has open cells, and other laws look at it, but it is defined by what is hidden: this has no plan yet",
+        f"`{name}` has open cells, and other laws look at it, but it is defined by what is hidden: this has no plan "
+        "yet",
     )

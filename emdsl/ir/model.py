@@ -394,6 +394,6 @@ class Model:
 __all__ = [
     "ABOVE", "Arm", "BELOW", "BETWEEN", "Binder", "Branch", "CELL_SET", "CELL_SUFFIX", "CELLS", "Columns", "Constant",
     "ConstantRef", "Counts", "Cut", "Domain", "EMPTY", "Fact", "Factor", "Given", "Guard", "IndexSet", "Labels",
-    "Levels", "Map", "Model", "Openness", "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range", "Report", "Sampler",
-    "SEEN", "Variable", "VariableRef", "Weight",
+    "Levels", "Map", "Model", "Openness", "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range", "Report",
+    "Sampler", "SEEN", "Variable", "VariableRef", "Weight",
 ]  # fmt: skip

@@ -28,9 +28,9 @@ Key = tuple[str, tuple[int, ...]]
 class Numbers:
     """The hidden numbers of an integral, one after the other, those of one unit of it together.
 
-    `owner` `(numbers,)` is that unit, `key` the place of each among `keys`, `unit` its unit in the plate of its variable;
-    it lies between `low` and `high`, which are `cut` where they are not those of the variable's domain alone; `kind` says
-    what it may be: `real`, `above`, `below`, `between`, or a `whole` number.
+    `owner` `(numbers,)` is that unit, `key` the place of each among `keys`, `unit` its unit in the plate of its
+    variable; it lies between `low` and `high`, which are `cut` where they are not those of the variable's domain alone;
+    `kind` says what it may be: `real`, `above`, `below`, `between`, or a `whole` number.
     """
 
     keys: tuple[Key, ...]
@@ -51,19 +51,18 @@ def numbers_of(latents: tuple[str, ...], model: Model, bound: Bound, home: int) 
         variable = model.variable(name)
         level = next(number for number, item in enumerate(bound.levels) if item.plate == variable.plate)
         elements = tuple(product(*(range(len(bound.indexes[axis])) for axis in variable.axes)))
-        hidden, low, high, cut = _of_variable(variable, model, bound, level, len(elements))
+        hidden, *limits = _of_variable(variable, model, bound, level, len(elements))
         element, unit = np.nonzero(hidden)
-        kind = _kinds(low, high, whole=variable.domain.kind in WHOLE)
-        size = len(unit)
+        kind = _kinds(limits[0], limits[1], whole=variable.domain.kind in WHOLE)
         parts.append((
-            ancestors(unit, level, home, bound), np.full(size, level), unit, element + len(keys),
-            low[hidden], high[hidden], cut[hidden], kind[hidden],
+            ancestors(unit, level, home, bound), np.full(len(unit), level), unit, element + len(keys),
+            *(item[hidden] for item in limits), kind[hidden],
         ))  # fmt: skip
         keys += [(name, place) for place in elements]
-    owner, level, unit, key, low, high, cut, kind = (np.concatenate(part) for part in zip(*parts, strict=True))
-    order = np.lexsort((key, unit, level, owner))
+    owner, depth, units, key, low, high, cut, kinds = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = np.lexsort((key, units, depth, owner))
     return Numbers(
-        tuple(keys), owner[order], key[order], unit[order], low[order], high[order], cut[order], kind[order]
+        tuple(keys), owner[order], key[order], units[order], low[order], high[order], cut[order], kinds[order]
     )  # fmt: skip
 
 
@@ -88,7 +87,7 @@ def _of_variable(
     return hidden, low, high, np.asarray((low > first) | (high < last))
 
 
-def _kinds(low: Array, high: Array, *, whole: bool) -> NDArray[np.str_]:
+def _kinds(low: Any, high: Any, *, whole: bool) -> NDArray[np.str_]:
     if whole:
         return np.full(low.shape, "whole")
     below, above = np.isfinite(high), np.isfinite(low)

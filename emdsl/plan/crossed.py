@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.expressions import BinderRef, VariableRef, walk
 from emdsl.ir.latents import continuous_latents
+from emdsl.ir.open_cells import without_cells
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.latent_pieces import LatentPiece
@@ -98,7 +99,7 @@ def crossed_layout(latents: Sequence[str], pieces: Sequence[BoundPiece], binder:
 
 def _check(rest: int, latents: Sequence[str]) -> None:
     if rest > MOST_DENSE:
-        names = ", ".join(f"`{name}`" for name in latents)
+        names = ", ".join(f"`{without_cells(name)}`" for name in latents)
         raise EmmError(
             "too-large",
             f"the hidden numbers {names} leave a dense system of {rest:,} once the largest group is eliminated; at "

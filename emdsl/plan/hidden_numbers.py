@@ -24,7 +24,6 @@ from emdsl.plan.open_pieces import KNOWN
 from emdsl.plan.open_units import UnitCells
 from emdsl.runtime.problem import Array
 
-
 Codes = NDArray[np.intp]
 
 

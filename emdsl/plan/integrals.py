@@ -12,6 +12,7 @@ from emdsl.data.bound import Bound, Share
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Integral
 from emdsl.ir.model import Model
+from emdsl.ir.open_cells import without_cells
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.cell_limits import domain_limits, kind_between
 from emdsl.plan.crossed import EACH, EachPiece, Layout, crossed_layout, crossed_sites, crossed_ties
@@ -36,8 +37,8 @@ from emdsl.plan.unit_kernel import KernelUnits
 from emdsl.plan.unit_quadrature import MOST_VARIABLES, QuadratureUnits
 from emdsl.plan.unit_sum import SumUnits
 from emdsl.runtime.integrals.chain_ties import ChainTies
-from emdsl.runtime.integrals.whole_ties import CutTies, WholeTies
 from emdsl.runtime.integrals.unit_ties import UnitTies
+from emdsl.runtime.integrals.whole_ties import CutTies, WholeTies
 from emdsl.runtime.problem import Array, Theta
 
 
@@ -176,7 +177,7 @@ def _check_axes(axes: Sequence[str], level: int, integral: Integral, model: Mode
     for axis in axes:
         name = axis.partition("@")[0]
         if place[model.variable(name).plate] > level:
-            names = ", ".join(f"`{latent}`" for latent in integral.latents)
+            names = ", ".join(f"`{without_cells(latent)}`" for latent in integral.latents)
             raise EmmError(
                 "not-supported-yet",
                 f"`{name}` is hidden in a plate inside that of the continuous {names}, which has no plan yet",
@@ -187,7 +188,7 @@ def _crossed(
     integral: Integral, own: Sequence[BoundPiece], binder: PieceBinder, module: Any, inner_weights: Any
 ) -> BoundIntegral:
     """Hidden variables of several plates, or of none: one system for the whole data set."""
-    names = ", ".join(f"`{latent}`" for latent in integral.latents)
+    names = ", ".join(f"`{without_cells(latent)}`" for latent in integral.latents)
     if any(axis != POINT for axis in own[0].axes.hidden):
         raise EmmError(
             "not-supported-yet",
@@ -217,7 +218,8 @@ def _sampled(
         if binder.model.variable(name).domain.kind != "real":
             raise EmmError(
                 "not-supported-yet",
-                f"the hidden `{name}` has no closed integral beside others, and draws are made of real numbers alone",
+                f"the hidden `{without_cells(name)}` has no closed integral beside others, and draws are made of real "
+                "numbers alone",
                 help="write its logarithm (or logit) as the hidden variable",
             )
     return MonteCarlo(pieces, laws, ties, FIRST_PAIRS * binder.bound.nodes, binder.bound.seed)

@@ -1,13 +1,15 @@
-"""Observed numbers with open cells that other laws look at: which they are, and the units that their integrals are over.
+"""Observed numbers with open cells that other laws look at: which they are, and the units that integrals are over.
 
-What is hidden in a unit is known when data are bound. Units without open cells keep the pieces and integrals of complete
-data; in the others the hidden numbers of a unit, or of a stretch of a chain between known values, are integrated out.
+What is hidden in a unit is known when data are bound. Units without open cells keep the pieces and integrals of
+complete data; in the others the hidden numbers of a unit, or of a stretch of a chain between known values, are
+integrated out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,7 +178,7 @@ class _Kept:
     def some(self, chosen: Flags) -> Share:
         if chosen.all():
             return self.share
-        numbers = np.flatnonzero(chosen)
+        numbers = np.flatnonzero(chosen).tolist()
         places = [self.places(number) for number in numbers]
         starts = None
         if self.share.starts is not None:
@@ -203,7 +205,7 @@ def _by_kind(integral: Integral, share: Share, model: Model, bound: Bound) -> It
 def _kinds(numbers: Numbers, count: int) -> list[Kinds]:
     """Of the hidden numbers of each unit."""
     starts = np.searchsorted(numbers.owner, np.arange(count + 1))
-    parts = [tuple(str(kind) for kind in numbers.kind[a:b]) for a, b in zip(starts[:-1], starts[1:], strict=True)]
+    parts = [tuple(str(kind) for kind in numbers.kind[a:b]) for a, b in pairwise(starts)]
     return [kinds if len(kinds) <= MOST_VARIABLES else MANY for kinds in parts]
 
 
@@ -237,8 +239,8 @@ def _taken(integral: Integral, kinds: Kinds, chosen: _Chosen, model: Model) -> I
         )  # fmt: skip
         raise EmmError(
             "not-supported-yet",
-            f"open cells leave {chosen.most} hidden numbers {names} to one unit, which have no closed integral: nodes are "
-            f"for at most {MOST_VARIABLES}, and {what}",
+            f"open cells leave {chosen.most} hidden numbers {names} to one unit, which have no closed integral: nodes "
+            f"are for at most {MOST_VARIABLES}, and {what}",
         )
     if "whole" in kinds and len(kinds) > 1:
         raise EmmError(
@@ -248,8 +250,7 @@ def _taken(integral: Integral, kinds: Kinds, chosen: _Chosen, model: Model) -> I
         )
     if integral.method == "gaussian" and kinds in (("above",), ("below",)):
         return replace(integral, cut=True)
-    method = "sum" if kinds == ("whole",) else "quadrature"
-    return replace(integral, method=method, kernel="", basis=())
+    return replace(integral, method="sum" if kinds == ("whole",) else "quadrature", kernel="", basis=())
 
 
 def _check_free(integral: Integral, model: Model, bound: Bound) -> None:

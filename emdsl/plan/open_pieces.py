@@ -184,5 +184,5 @@ def stand_in(
         return None
     if whole:
         return StandIn(tuple(sites), rows, known)
-    chosen = tuple(site for site, wanted in zip(sites, somewhere, strict=True) if wanted)
+    chosen = tuple(sites[place] for place in np.flatnonzero(somewhere).tolist())
     return StandIn(chosen, rows, known[somewhere])

@@ -26,8 +26,8 @@ Flags = NDArray[np.bool_]
 @dataclass(frozen=True)
 class UnitCells:
     """The hidden numbers of units, each in its own order: the place `ranks` of every number among them, by unit of the
-    plate of its variable, their `kinds` and limits `(numbers, units)`, and which a unit has (`hidden`), if not all. `parents` are those of
-    the units of each level.
+    plate of its variable, their `kinds` and limits `(numbers, units)`, and which a unit has (`hidden`), if not all.
+    `parents` are those of the units of each level.
     """
 
     ranks: Mapping[Key, Codes]

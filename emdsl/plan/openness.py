@@ -45,7 +45,7 @@ def _some_open(where: Openness, plain: Evaluator, elements: tuple[str, ...]) -> 
         mask = is_open(cell, plain)
         axes = tuple(axis for axis in mask.axes if axis == ROW or axis in elements)
         others = tuple(k for k, axis in enumerate(mask.axes) if axis not in axes)
-        mask = Named(axes, mask.array.any(axis=others) if others else mask.array)
+        mask = Named(axes, np.asarray(mask.array.any(axis=others)) if others else mask.array)
         axes = union(total.axes, mask.axes)
         total = Named(axes, np.asarray(total.aligned(axes) | mask.aligned(axes)))
     return total

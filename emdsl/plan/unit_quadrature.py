@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.open_cells import without_cells
 from emdsl.plan.gaussian_method import DrawnEvidence
 from emdsl.plan.latent_pieces import AnyPiece
 from emdsl.runtime.functions import logistic
@@ -50,7 +51,7 @@ class QuadratureUnits:
 
     def __post_init__(self) -> None:
         if self.shape[0] > MOST_VARIABLES:
-            names = ", ".join(f"`{name}`" for name in self.latents)
+            names = ", ".join(f"`{without_cells(name)}`" for name in self.latents)
             raise EmmError(
                 "not-supported-yet",
                 f"the {self.shape[0]} hidden numbers {names} of one unit have no closed integral, and a grid of nodes "

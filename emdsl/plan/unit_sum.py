@@ -61,7 +61,7 @@ class SumUnits:
             if wanted:
                 total = total + piece.summed(theta, v, points[None])
         inside = (points >= self.low) & (points <= self.high)
-        return np.where(inside & ~np.isnan(total), total, -np.inf)
+        return np.asarray(np.where(inside & ~np.isnan(total), total, -np.inf))
 
     def _summed(self, theta: Theta, v: Array, used: tuple[bool, ...]) -> tuple[Array, Array]:
         """Whole numbers `(*cells, points, units)` and the log-joint there."""
@@ -72,7 +72,9 @@ class SumUnits:
         while (high - low).max() >= SCALE:
             points = _spread(low, high, fraction, self.low, by_size=first)
             joint = self._joint(theta, v, points, used)
-            deep = ~(joint >= joint.max(axis=-2, keepdims=True) - DEEP)
+            top = joint.max(axis=-2, keepdims=True)
+            # Where nothing is possible, any one number says so.
+            deep = np.where(np.isfinite(top), ~(joint >= top - DEEP), np.arange(SCALE)[:, None] > 0)
             begin = np.maximum(np.argmin(deep, axis=-2) - 1, 0)
             end = np.minimum(SCALE - np.argmin(deep[..., ::-1, :], axis=-2), SCALE - 1)
             narrower_low = np.take_along_axis(points, begin[..., None, :], axis=-2)[..., 0, :]
@@ -105,4 +107,4 @@ def _spread(low: Array, high: Array, fraction: Array, least: Array, *, by_size: 
     both = np.sign(fraction - 0.5)[:, None] * np.expm1(
         np.log1p(np.maximum(np.abs(low), np.abs(high)))[..., None, :] * np.abs(2 * fraction - 1)[:, None]
     )
-    return np.clip(np.round(both), low[..., None, :], high[..., None, :])
+    return np.asarray(np.clip(np.round(both), low[..., None, :], high[..., None, :]))

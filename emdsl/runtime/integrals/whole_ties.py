@@ -49,8 +49,8 @@ class WholeTies:
 
 @dataclass(frozen=True)
 class WholeLaw:
-    """The posterior of the numbers of each unit; of cut ones by its mean and variance, which is all that quadratics need
-    to know of it.
+    """The posterior of the numbers of each unit; of cut ones by its mean and variance, which is all that quadratics
+    need to know of it.
     """
 
     law: UnitGaussian
