@@ -5,7 +5,7 @@ text -> tree -> graph -> derivation | data -> program -> fit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from emdsl.data.bound import Bound
 from emdsl.data.options import BindOptions
 from emdsl.data.reading import read_table
 from emdsl.data.table import Table
+from emdsl.data.wording import plain
 from emdsl.diagnostics.errors import EmmError, FitError
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.grids import index_set_of
@@ -28,7 +29,8 @@ from emdsl.plan.given import given_arrays
 from emdsl.plan.laid_fit import LaidFit, fit_on_laid_nodes
 from emdsl.plan.laying import laid_names, with_laid_nodes
 from emdsl.plan.merging import merged_units
-from emdsl.plan.methods import with_plan
+from emdsl.plan.methods import check_exact, with_plan
+from emdsl.plan.open_numbers import looked_at_numbers, open_numbers
 from emdsl.plan.path_climbing import PathMaker, at_maximum_by_paths, at_start_by_paths, doubt, few_paths, switching
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
@@ -110,6 +112,40 @@ class CompiledModel:
         """The model graph."""
         return self.derivation.model
 
+    def on(self, bound: Bound, purpose: str = "") -> CompiledModel:
+        """The model as it is for these data: observed numbers with open cells, which other laws look at, are hidden
+        there. With the purpose `draws` no hidden number is on a grid."""
+        names = open_numbers(self.derivation, bound)
+        if set(names) <= set(self.derivation.open):
+            return self.for_draws() if purpose == "draws" else self
+        return self.opened(names, purpose)
+
+    def opened(self, names: Sequence[str], purpose: str = "") -> CompiledModel:
+        """The model for data in which these observed numbers have open cells, derived or from the cache."""
+        ordered = tuple(variable.name for variable in self.model.variables if variable.name in names)
+        key = "\0".join((self.text, *ordered))
+        found = cached_derivation(key, purpose)
+        if found is None:
+            from emdsl.derive.derive import derive
+
+            found = derive(self.model, ordered, grids_wanted=purpose != "draws")
+            store_derivation(key, found, purpose)
+        return replace(self, derivation=found)
+
+    def with_open(self, names: Sequence[str], place: str = "open") -> CompiledModel:
+        """The same for names that a user gives. Raises `unknown-variable` for one that is no observed number that other
+        laws look at."""
+        looked = looked_at_numbers(self.derivation)
+        for name in names:
+            if name not in looked:
+                known = f"those are {plain(looked)}" if looked else "there is none in this model"
+                raise EmmError(
+                    "unknown-variable", f"`{name}` is no observed number that other laws look at", place=place,
+                    help=known,
+                )  # fmt: skip
+        with _places(self):
+            return self.opened(names) if names else self
+
     def bind(self, data: Any, request: FitRequest) -> Bound:
         """Data to arrays."""
         return bind(self.model, read_table(data, request.na), bind_options(request))
@@ -135,15 +171,17 @@ class CompiledModel:
         from emdsl.plan.posterior import posterior
 
         with _places(self):
-            return posterior(self.derivation, with_laid_nodes(self.derivation, bound, theta), theta, filtered=filtered)
+            here = self.on(bound).derivation
+            return posterior(here, with_laid_nodes(here, bound, theta), theta, filtered=filtered)
 
     def predict(self, bound: Bound, theta: Theta, *, level: float, filtered: bool = False) -> Prediction:
         """What is expected of the observed variables, at these parameters."""
         from emdsl.predict.prediction import predict
 
         with _places(self):
-            laid = with_laid_nodes(self.derivation, bound, theta)
-            return predict(self.derivation, laid, theta, level=level, filtered=filtered)
+            here = self.on(bound).derivation
+            laid = with_laid_nodes(here, bound, theta)
+            return predict(here, laid, theta, level=level, filtered=filtered)
 
     def design(
         self, design: Any, units: int | None, request: FitRequest, indexes: Mapping[str, tuple[str, ...]],
@@ -200,14 +238,18 @@ class CompiledModel:
 
     def fit(self, data: Any, request: FitRequest) -> FitOutcome:
         """The whole road from a table to estimates."""
-        if request.plan != "auto":
-            planned = self.for_draws() if request.plan == "monte-carlo" else self
-            planned = replace(planned, derivation=with_plan(planned.derivation, request.plan))
-            return planned.fit(data, replace(request, plan="auto"))
         with _places(self):
             table = read_table(data, request.na)
             bound = bind(self.model, table, bind_options(request))
+            here = self.on(bound, "draws" if request.plan == "monte-carlo" else "")
+            return replace(here, derivation=with_plan(here.derivation, request.plan))._fit(table, bound, request)
+
+    def _fit(self, table: Table, bound: Bound, request: FitRequest) -> FitOutcome:
+        """The estimates from bound data; the derivation is that for these data."""
+        with _places(self):
             problem = without_untouched(self.problem(bound, request))
+            if request.plan == "exact":
+                check_exact(problem.derivation)
             check_method(problem, request.se)
             with one_blas_thread(max(problem.program.largest, WORTH_LIMITING if problem.program.laid else 0)):
                 try:
@@ -235,11 +277,11 @@ class CompiledModel:
             if request.tol > 0 and request.max_iter > 0:
                 return self._at_simulated_maximum(problem, bound, state, request)
             return at_start_by_paths(problem, state) if switching(problem) else at_start(problem, state)
-        methods = {integral.method for integral in self.derivation.integrals}
+        methods = {integral.method for integral in (*self.derivation.integrals, *problem.derivation.integrals)}
         # Where nodes are too few, what EM raises is not quite what they evaluate: it may fall, and the fit then stops
         # short of a maximum that more nodes have.
         settled = state.converged or state.stopped_by == "tolerance"
-        if not methods & {"grid", "quadrature"} or not settled or request.tol == 0:
+        if not methods & {"grid", "quadrature", "sum"} or not settled or request.tol == 0:
             return state
         moved = 0.0
         while bound.nodes < MOST_NODES:
@@ -410,9 +452,10 @@ class CompiledModel:
                 return check_lines(self.derivation, None)
             table = read_table(data, request.na)
             bound = bind(self.model, table, bind_options(request))
-            lines = check_lines(self.derivation, bound)
-            parts = Parts(self.derivation, table, bound, bind_options(request))
-            return [*lines, "", *identifiability_lines(parts, self.problem(bound, request))]
+            here = self.on(bound)
+            lines = check_lines(here.derivation, bound)
+            parts = Parts(here.derivation, table, bound, bind_options(request))
+            return [*lines, "", *identifiability_lines(parts, here.problem(bound, request))]
 
     def compile_source(self) -> str:
         """A module that fits the model and needs NumPy alone."""

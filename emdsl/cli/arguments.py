@@ -142,3 +142,8 @@ def _mapping(text: str) -> tuple[str, str]:
         return _pair(text, "--map")
     element, column = read_assignment(text, "--map")
     return f"{element.name}[{','.join(element.labels)}]", column
+
+
+def open_names(text: str) -> tuple[str, ...]:
+    """The names of `--open x,w`; none for an option that is not given."""
+    return comma_separated(text) if text.strip() else ()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from emdsl.cli.arguments import MODEL_ENDING, VERBOSITY, model_and_data, options
+from emdsl.cli.arguments import MODEL_ENDING, VERBOSITY, model_and_data, open_names, options
 from emdsl.cli.streams import check_writable, give, write_whole
 from emdsl.diagnostics.errors import EmmError
 
@@ -14,8 +14,9 @@ from emdsl.diagnostics.errors import EmmError
 @click.command("compile", short_help="a Python module that fits the model and needs NumPy alone")
 @click.argument("files", nargs=-1, metavar="MODEL")
 @click.option("-o", "--output", metavar="FILE.py", help="The file to write; without it, standard output.")
+@click.option("--open", "cells", metavar="NAME,…", default="", help="Observed numbers that have open cells.")
 @options(VERBOSITY)
-def compile_model(files: tuple[str, ...], output: str | None, quiet: bool, verbose: bool) -> None:
+def compile_model(files: tuple[str, ...], output: str | None, cells: str, quiet: bool, verbose: bool) -> None:
     """A readable Python module that fits MODEL and needs NumPy and nothing else: python FILE.py data.csv."""
     from emdsl.results.face import load
 
@@ -23,7 +24,7 @@ def compile_model(files: tuple[str, ...], output: str | None, quiet: bool, verbo
     if output is not None:
         _refuse_model(output)
         check_writable(output, "--output")
-    source = load(model_file).compile()
+    source = load(model_file).compile(open_names(cells))
     if output is None:
         give(source.rstrip("\n"))
     else:

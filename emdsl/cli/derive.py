@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from emdsl.cli.arguments import VERBOSITY, model_and_data, options
+from emdsl.cli.arguments import VERBOSITY, model_and_data, open_names, options
 from emdsl.cli.streams import give
 from emdsl.diagnostics.errors import EmmError
 
@@ -12,8 +12,9 @@ from emdsl.diagnostics.errors import EmmError
 @click.command(short_help="the derivation of the EM algorithm, to read")
 @click.argument("files", nargs=-1, metavar="MODEL")
 @click.option("--format", "form", metavar="text", default="text", help="How it is written (text).")
+@click.option("--open", "cells", metavar="NAME,…", default="", help="Observed numbers that have open cells.")
 @options(VERBOSITY)
-def derive(files: tuple[str, ...], form: str, quiet: bool, verbose: bool) -> None:
+def derive(files: tuple[str, ...], form: str, cells: str, quiet: bool, verbose: bool) -> None:
     """The derivation of EM for MODEL: complete-data log-likelihood, statistics, posterior, Q, each M-step."""
     from emdsl.results.face import load
     from emdsl.results.unavailable import DERIVATION_FORMATS, refuse
@@ -24,4 +25,4 @@ def derive(files: tuple[str, ...], form: str, quiet: bool, verbose: bool) -> Non
     if form != "text":
         known = ", ".join(("text", *DERIVATION_FORMATS))
         raise EmmError("bad-option", f"expected one of {known}, found `{form}`", place="--format")
-    give(str(load(model_file).derive()))
+    give(str(load(model_file).derive(open_names(cells))))

@@ -18,6 +18,7 @@ from emdsl.cli.standalone_options import CommandLine, read_command_line
 from emdsl.cli.streams import check_writable, flush, give, say, write_whole
 from emdsl.compiler import CompiledModel, FitRequest
 from emdsl.data.bound import Bound
+from emdsl.data.wording import plain
 from emdsl.diagnostics.errors import EmmError, FitError
 from emdsl.ir.codec import decode
 from emdsl.plan import program
@@ -41,6 +42,15 @@ class StandaloneModel(CompiledModel):
     program: ModuleType
     planned: str
     note: Callable[[str], None]
+
+    def opened(self, names: Sequence[str]) -> CompiledModel:
+        """Raises `not-in-file`: what these data need was not derived when the file was written."""
+        said = plain(names)
+        raise EmmError(
+            "not-in-file", f"{said} {'has' if len(names) == 1 else 'have'} open cells, other laws look at "
+            f"{'it' if len(names) == 1 else 'them'}, and this file was not compiled for that",
+            help=f"compile it again: emdsl compile MODEL --open {','.join(names)}",
+        )  # fmt: skip
 
     def problem(self, bound: Bound, request: FitRequest) -> BoundProblem:
         """Bound data to a program: the file's own wherever the planner comes to the same."""

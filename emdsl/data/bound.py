@@ -16,13 +16,34 @@ class Level:
     """The units of one plate, sorted so that the units of one parent are next to each other (a chain in its order).
 
     `parent` (n,) is the unit of the level above that each unit belongs to, never decreasing; `starts` (n_parent +
-    1,) are the offsets of each parent's first unit. Level 0 is the data set as a whole: plate None, one unit.
+    1,) are the offsets of each parent's first unit. Level 0 is the data set as a whole: plate None, one unit. Where a
+    stretch of a chain stands by itself, `before` (n_parent,) says how many units of the chain came before it.
     """
 
     plate: str | None
     size: int
     parent: NDArray[np.intp]
     starts: NDArray[np.intp]
+    before: NDArray[np.intp] | None = None
+
+    def position(self, units: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+        """The place of each unit (or of some) among those of its parent, from 0."""
+        chosen = np.arange(self.size) if units is None else units
+        parent = self.parent[chosen]
+        found = chosen - self.starts[parent]
+        return found if self.before is None else found + self.before[parent]
+
+
+@dataclass(frozen=True)
+class Share:
+    """Some units of a level, by themselves. `units` are those of the level; `owner` the unit around each, or, where
+    `starts` `(stretches + 1,)` cuts them into stretches of chains, around each stretch.
+    """
+
+    level: int
+    units: NDArray[np.intp]
+    owner: NDArray[np.intp]
+    starts: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,8 +102,9 @@ class Bound:
     index set. `source`: the name of the table. `nodes`: how many times the usual number of nodes integrals are taken
     with; `seed`: of the draws of those that are simulated. `counts`: the index sets of latent counts. `laid`: between
     which places the nodes of a hidden number lie (of a positive one its logarithms, of one in (0, 1) its logits), and
-    how many intervals there are between them. `chosen`: hidden variables that
-    stand for others. `regrouping`: where the planner has put a plate around the others.
+    how many intervals there are between them. `chosen`: hidden variables that stand for others. `regrouping`: where the
+    planner has put a plate around the others. `shares`: the units of those integrals that are over some units alone, by
+    their `group`.
     """
 
     indexes: Mapping[str, tuple[str, ...]]
@@ -105,6 +127,7 @@ class Bound:
     laid: Mapping[str, tuple[float, float, int]] = field(default_factory=dict)
     chosen: Mapping[str, Chosen] = field(default_factory=dict)
     regrouping: Regrouping | None = None
+    shares: Mapping[str, Share] = field(default_factory=dict)
 
     def labels_as_numbers(self, index_set: str) -> NDArray[np.float64] | None:
         """The labels of an index set as numbers, or None if one of them is none."""

@@ -10,6 +10,7 @@ from emdsl.derive.completion import ALONE, Completed, Completions, completed, wa
 from emdsl.derive.deadline import DeadlineExceeded, deadline
 from emdsl.derive.grids import on_grids, values_of, with_grids
 from emdsl.derive.integrals import integrals, on_nodes
+from emdsl.derive.opening import opening
 from emdsl.derive.pieces import Derived, factor_pieces, prior_pieces
 from emdsl.derive.steps import derivation_steps
 from emdsl.derive.updates import derive_updates
@@ -30,13 +31,18 @@ SECONDS_A_FACTOR = 10.0
 CutValues = Literal["auto", "expected", "observed"]
 
 
-def derive(model: Model, cut_values: CutValues = "auto", *, grids_wanted: bool = True) -> Derivation:
-    """Pieces, M-step and steps to read; without `grids_wanted` hidden numbers stay numbers, as draws need them, and are
-    not summed over grids of nodes. Raises EmmError where a log-density has no derivation yet.
+def derive(
+    model: Model, open_cells: tuple[str, ...] = (), *, cut_values: CutValues = "auto", grids_wanted: bool = True
+) -> Derivation:
+    """Pieces, M-step and steps to read. `open_cells` names observed numbers some of whose cells are open, while other
+    laws look at them; without `grids_wanted` hidden numbers stay numbers, as draws need them, and are not summed over
+    grids of nodes. Raises EmmError where a log-density has no derivation yet.
     """
     original = model
     grids = on_grids(model) if grids_wanted else ()
     model = with_grids(original, grids) if grids else original
+    opened = opening(model, open_cells) if open_cells else None
+    model = opened.whole if opened is not None else model
     pieces: list[Derived] = [piece for factor in model.factors for piece in _in_time(factor, model)]
     pieces += [piece for p in model.parameters if p.prior is not None for piece in prior_pieces(p, model)]
     names = distinct(piece.piece.name for piece in pieces)
@@ -45,9 +51,11 @@ def derive(model: Model, cut_values: CutValues = "auto", *, grids_wanted: bool =
     candidates, completions = _updates(densities, model, cut_values)
     pieces = [completions.stored(piece) for piece in pieces]
     densities = [completions.read(piece) for piece in densities]
+    own = integrals(model, densities) if opened is None else opened.integrals(densities)
+    written = [p for p in densities if p.piece.open is None or not p.piece.open.hidden]
     values = values_of(grids)
-    summed = (on_nodes(original, g.name, densities, g.placing, values.get(g.name)) for g in grids)
-    found = (*integrals(model, densities), *summed)
+    summed = (on_nodes(original, g.name, written, g.placing, values.get(g.name)) for g in grids)
+    found = (*own, *summed)
     return Derivation(
         model=original,
         pieces=tuple(piece.piece for piece in pieces),
@@ -55,7 +63,8 @@ def derive(model: Model, cut_values: CutValues = "auto", *, grids_wanted: bool =
         updates=tuple(candidate.update for candidate in candidates),
         steps=_steps(model, densities, candidates, found, completions),
         integrals=found,
-        gridded=model if grids else None,
+        gridded=model if grids or open_cells else None,
+        open=open_cells,
     )
 
 

@@ -35,6 +35,7 @@ METHODS = {
     "standard": "its own law is normal: it is its mean plus its standard deviation times e, and e, standard normal, is "
     "summed over one grid of nodes for all units",
     "laid": "summed over one grid of nodes for all units, laid where the posterior lies and again as the parameters move",
+    "sum": "summed over the whole numbers where it is probable",
     "quadrature": "integrated by adaptive Gauss-Hermite quadrature around the mode of each unit",
 }
 SIMULATED = "integrated by simulation: importance sampling around the mode"
@@ -69,6 +70,8 @@ def _step(integral: Integral, reading: Reading) -> Step:
                 after = f"{names} = {reference(value)}\nP(e = node) = exp(-node^2/2)/sqrt(2*pi)*weight"
                 notes.append(f"from here on {names} stands for e")
             notes.append(f"from here on {names} takes the values of the nodes, like any finite hidden variable")
+        case "sum":
+            after = f"P({names} = k) is proportional to the joint at k"
         case "quadrature" if simulated:
             after = f"E[t({names})] = sum over draws of share*t(draw), the shares those of the importance weights"
         case "quadrature":

@@ -19,7 +19,7 @@ from emdsl.derive.shares import shares
 from emdsl.ir.degrees import degree
 from emdsl.ir.derivation import INTERVAL, Integral, Placing
 from emdsl.ir.expressions import Apply, Expression, VariableRef, walk
-from emdsl.ir.latents import is_continuous, is_shares
+from emdsl.ir.latents import WHOLE, is_continuous, is_shares
 from emdsl.ir.model import Factor, Model
 
 #: The logarithms that a log-joint may be linear in, besides powers.
@@ -37,7 +37,7 @@ def integrals(model: Model, pieces: Sequence[Derived]) -> tuple[Integral, ...]:
         hidden = frozenset(names)
         # what separates holds no hidden number: it counts in each unit, whatever that is
         laws = [p for p in pieces if not p.piece.prior and p.piece.form != "separable"]
-        own = tuple(p.piece.name for p in laws if _looks_at(_factor(p, model), hidden))
+        own = tuple(p.piece.name for p in laws if looks_at(_factor(p, model), hidden))
         if any(is_shares(model.variable(name), model) for name in names):
             found.append(shares(names, own, model, pieces))
         else:
@@ -50,7 +50,7 @@ def on_nodes(
 ) -> Integral:
     """The integral over a hidden variable that is summed over a grid."""
     hidden = frozenset({name})
-    own = tuple(p.piece.name for p in pieces if not p.piece.prior and _looks_at(_factor(p, model), hidden))
+    own = tuple(p.piece.name for p in pieces if not p.piece.prior and looks_at(_factor(p, model), hidden))
     lags = (n.lag for f in model.factors for n in walk(f) if isinstance(n, VariableRef) and n.name == name)
     return Integral((name,), own, "grid", lag=max(lags), placing=placing, value=value)
 
@@ -59,7 +59,8 @@ def _factor(piece: Derived, model: Model) -> Factor:
     return next(factor for factor in model.factors if factor.name == piece.piece.factor)
 
 
-def _looks_at(factor: Factor, names: frozenset[str]) -> bool:
+def looks_at(factor: Factor, names: frozenset[str]) -> bool:
+    """Whether a factor looks at some of these variables, or draws one."""
     return any(isinstance(node, VariableRef) and node.name in names for node in walk((factor.target, factor.branches)))
 
 
@@ -68,7 +69,7 @@ def components(model: Model) -> Iterator[tuple[str, ...]]:
     names = [variable.name for variable in model.variables if is_continuous(variable)]
     group = {name: {name} for name in names}
     for factor in model.factors:
-        together = [name for name in names if _looks_at(factor, frozenset({name}))]
+        together = [name for name in names if looks_at(factor, frozenset({name}))]
         merged = set().union(*(group[name] for name in together)) if together else set()
         for name in merged:
             group[name] = merged
@@ -81,7 +82,7 @@ def components(model: Model) -> Iterator[tuple[str, ...]]:
 
 def _integral(names: tuple[str, ...], own: tuple[str, ...], model: Model, pieces: Sequence[Derived]) -> Integral:
     hidden = frozenset(names)
-    factors = [factor for factor in model.factors if _looks_at(factor, hidden)]
+    factors = [factor for factor in model.factors if looks_at(factor, hidden)]
     highest = max(degree(branch.log_density, hidden) for factor in factors for branch in factor.branches)
     lag = max(node.lag for f in factors for node in walk(f) if isinstance(node, VariableRef) and node.name in hidden)
     real = all(model.variable(name).domain.kind == "real" for name in names)
@@ -97,7 +98,8 @@ def _integral(names: tuple[str, ...], own: tuple[str, ...], model: Model, pieces
                 kernel, power = found
                 texts = tuple(sorted(map(_text, basis)))
                 return Integral(names, own, "kernel", kernel=kernel, basis=texts, power=power)
-    return Integral(names, own, "quadrature", lag=lag)
+    whole = all(model.variable(name).domain.kind in WHOLE for name in names)
+    return Integral(names, own, "sum" if whole else "quadrature", lag=lag)
 
 
 def _one_bounded(names: tuple[str, ...], model: Model) -> bool:

@@ -154,6 +154,7 @@ def derive_piece(part: Part, name: str, factor: Factor, model: Model, *, prior: 
         "name": name, "factor": factor.name, "plate": factor.plate, "elements": (*factor.elements, *part.binders),
         "guards": part.guards, "target": factor.target, "when": factor.when, "lag": factor.lag, "prior": prior,
         "continuous": _continuous(factor.target, model), "around": factor.around,
+        "open": factor.open,
     }  # fmt: skip
     vector = None if prior else gaussian_vector(part.expression, model)
     if vector is not None:

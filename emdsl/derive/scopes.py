@@ -28,7 +28,7 @@ from emdsl.ir.expressions import (
     walk,
 )
 from emdsl.ir.latents import is_continuous
-from emdsl.ir.model import Guard, Model
+from emdsl.ir.model import Guard, Model, Openness
 
 _ONE = number(1)
 
@@ -81,6 +81,8 @@ def scope_of(piece: Piece, model: Model) -> Scope:
             within[subject] = text if subject not in within else f"{within[subject]} and {text}"
         else:
             given.append(text)
+    if piece.open is not None:
+        given.append(_openness(piece.open))
     weights = () if piece.prior else weight_names(piece.plate, model)
     plates = {model.variable(node.name).plate for node in finite}
     held = max((len(weight_names(plate, model)) for plate in plates), default=0)
@@ -90,6 +92,15 @@ def scope_of(piece: Piece, model: Model) -> Scope:
         within=within, given=tuple(given), weights=weights, own_weights=weights[held:],
         averaged=tuple(dict.fromkeys(node.name for node in _ordered(every - finite, model))),
     )  # fmt: skip
+
+
+def _openness(where: Openness) -> str:
+    """In which rows a law counts that looks at data with open cells."""
+    if where.cells:
+        cells = [reference(cell) for cell in where.cells]
+        return f"{' or '.join(cells)} open" if where.hidden else f"{' and '.join(cells)} known"
+    unit = "" if where.plate is None else f" in the {where.plate}"
+    return f"{'some' if where.hidden else 'no'} {' or '.join(where.names)} open{unit}"
 
 
 def _units(piece: Piece, later: bool) -> str:
@@ -337,7 +348,8 @@ class Reading:
         """
         text = product(*factors)
         words = set(re.findall(r"[^\W\d]\w*", text))
-        if not words & {*scope.averaged, *(self._averaged if scope.averaged else ())}:
+        cells = any(" " in name and name in text for name in scope.averaged)  # an open cell's name is two words
+        if not cells and not words & {*scope.averaged, *(self._averaged if scope.averaged else ())}:
             return factors
         given = f" | {', '.join(scope.hidden)}" if scope.hidden else ""
         return (f"E[{unwrapped(text)}{given}]",)

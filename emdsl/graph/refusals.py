@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from emdsl.diagnostics.errors import EmmError
 from emdsl.graph.failures import failure
 from emdsl.graph.names import Names, VariableHead
-from emdsl.ir.expressions import VariableRef, walk
-from emdsl.ir.model import CELL_SUFFIX, Factor, Map
+from emdsl.ir.model import Factor, Map
 from emdsl.syntax import tree
 
 CODE = "not-supported-yet"
@@ -45,24 +44,7 @@ def _latent(condition: Callable[[VariableHead], bool]) -> Callable[[Site], tree.
 
 
 
-def _looked_at_bound(site: Site) -> tree.Node | None:
-    """A statement about a variable whose cells may hold bounds, where another law, or its own later, looks at it."""
-    if site.head is not None or not isinstance(site.node, tree.ObservedStmt):
-        return None
-    name = site.node.name
-    cells = f"{name}{CELL_SUFFIX}"
-    if not any(isinstance(item, VariableRef) and item.name == cells for f in site.factors for item in walk(f.branches)):
-        return None
-    statements: tuple[Factor | Map, ...] = (*site.factors, *site.maps)
-    for made in statements:
-        own = made.target is not None and made.target.name == name
-        if any(isinstance(n, VariableRef) and n.name == name and (n.lag or not own) for n in walk(made)):
-            return site.node
-    return None
-
-
 REFUSALS: tuple[Refusal, ...] = (
-    Refusal("a law that looks at a censored or grouped variable", _looked_at_bound),
 )
 
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Literal
 
 from emdsl.ir.expressions import Binder, Expression, ParameterRef, Stationary, VariableRef
-from emdsl.ir.model import Guard, Map, Model, When
+from emdsl.ir.model import Guard, Map, Model, Openness, When
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Piece:
     `prior` marks a log-prior: no data, weight 1. `quadratic` marks a piece with continuous hidden variables whose
     log-density is of degree two at most in its columns: what varies by row, each free of hidden variables or a number
     times one of them. `argument` marks one element of an argument of an `arrays` piece, which is no log-density by
-    itself.
+    itself. `open` says in which rows it counts, where it looks at data some of whose cells are open.
     """
 
     name: str
@@ -158,6 +158,7 @@ class Piece:
     multiplier: Expression | None = None
     law: NormalLaw | None = None
     completion: Completion | None = None
+    open: Openness | None = None
 
 
 @dataclass(frozen=True)
@@ -273,9 +274,12 @@ class Integral:
                 in closed form as that of the law `kernel`; of the kernel INTERVAL there may be others, jointly normal
     grid        smooth, one number: summed over one grid for all units, as a finite variable; `placing` says which
     quadrature  smooth otherwise: adaptive Gauss-Hermite quadrature
+    sum         they are counts: summed over the whole numbers
     monte-carlo only where the user asks for it: importance sampling around the joint mode
     `lag` is how far back laws look at them along a chain (0: they do not). The kernel is one in `u^power`. `closed`:
-    draws are asked for, and the log-joint is quadratic in them. `placing` of a grid:
+    draws are asked for, and the log-joint is quadratic in them. `open`: it is over the units that have (or do not have)
+    open cells, and no others; `group` names those units once data are bound. `cut`: it goes up to a bound, or begins at
+    one. `placing` of a grid:
     fixed       over the variable's own law, a normal without parameters
     standard    over a standard normal e: the variable is `value`, its mean plus its standard deviation times e (there
                 the variable's name stands for e)
@@ -284,7 +288,7 @@ class Integral:
 
     latents: tuple[str, ...]
     pieces: tuple[str, ...]
-    method: Literal["gaussian", "kernel", "grid", "quadrature", "monte-carlo"]
+    method: Literal["gaussian", "kernel", "grid", "quadrature", "sum", "monte-carlo"]
     kernel: str = ""
     basis: tuple[str, ...] = ()
     lag: int = 0
@@ -292,6 +296,9 @@ class Integral:
     placing: Placing = ""
     value: Expression | None = None
     closed: bool = False
+    open: Openness | None = None
+    group: str = ""
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -309,7 +316,8 @@ class Step:
 class Derivation:
     """A model graph with everything that could be derived before the data are known.
 
-    `gridded` is the model that the pieces speak of, where hidden numbers are summed over grids of nodes.
+    `gridded` is the model that the pieces speak of, where hidden numbers are summed over grids of nodes, or where the
+    observed numbers `open` are hidden in the rows in which their cells are open.
     """
 
     model: Model
@@ -319,6 +327,7 @@ class Derivation:
     steps: tuple[Step, ...]
     integrals: tuple[Integral, ...] = ()
     gridded: Model | None = None
+    open: tuple[str, ...] = ()
 
     def piece(self, name: str) -> Piece:
         """The piece of that name."""

@@ -8,12 +8,16 @@ from typing import Any
 from emdsl.ir.expressions import VariableRef, walk
 from emdsl.ir.model import Model, Variable
 
-#: Domains whose values are real numbers.
-CONTINUOUS = frozenset({"real", "positive", "unit", "interval", "simplex"})
+#: Domains whose values are whole numbers.
+WHOLE = frozenset({"natural", "integer"})
+#: Domains whose values are numbers.
+CONTINUOUS = frozenset({"real", "positive", "unit", "interval", "simplex"}) | WHOLE
 
 
 def is_continuous(variable: Variable) -> bool:
-    """Whether a variable is hidden and its values are real numbers."""
+    """Whether a variable is hidden and takes values at points: real numbers, and the counts of open cells, which are
+    summed around where they are probable. (A latent count of the text is a finite variable.)
+    """
     return variable.kind == "latent" and variable.values is None and variable.domain.kind in CONTINUOUS
 
 

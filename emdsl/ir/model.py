@@ -169,6 +169,7 @@ class Variable:
     has no column then: in the data an empty bound is -inf or inf, and the variable's own value is the bound where both
     are equal, NaN elsewhere. `cut`: this variable is no column, but says what the cells of another one hold, a label of
     `CELLS` for each. `truncated` are the bounds outside of which the data hold no value of an observed variable.
+    `cell_of`: this is the hidden value of the open cells of that observed variable.
     """
 
     name: str
@@ -185,6 +186,7 @@ class Variable:
     between: tuple[str, str] | None = None
     cut: Cut | None = None
     truncated: tuple[Expression, Expression] | None = None
+    cell_of: str = ""
 
 
 #: What is known of a value: itself, that it is greater or less than the bound in its cell, or that it lies between two.
@@ -242,6 +244,21 @@ When = Literal["always", "first", "after"]
 
 
 @dataclass(frozen=True)
+class Openness:
+    """Where a factor counts that looks at observed numbers some of whose cells are open.
+
+    With `cells`: in the rows in which all these cells are known, or (`hidden`) in which some is open. Without: in the
+    units of `plate` (None: in the whole data set) in which all cells of the variables `names` are known, or some is
+    open.
+    """
+
+    names: tuple[str, ...]
+    hidden: bool
+    cells: tuple[VariableRef, ...] = ()
+    plate: str | None = None
+
+
+@dataclass(frozen=True)
 class Factor:
     """A `~` or `factor` statement: its log-density counts once for each unit of `plate` and element of `elements`.
 
@@ -259,6 +276,7 @@ class Factor:
     lag: int = 0
     text: str = ""
     around: tuple[tuple[str, int], ...] = ()
+    open: Openness | None = None
 
 
 @dataclass(frozen=True)
@@ -379,6 +397,6 @@ class Model:
 __all__ = [
     "ABOVE", "Arm", "BELOW", "BETWEEN", "Binder", "Branch", "CELL_SET", "CELL_SUFFIX", "CELLS", "Columns", "Constant",
     "ConstantRef", "Counts", "Cut", "Domain", "EMPTY", "Fact", "Factor", "Given", "Guard", "IndexSet", "Labels",
-    "Levels", "Map", "Model", "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range", "Report", "Sampler",
-    "SEEN", "Variable", "VariableRef", "Weight",
+    "Levels", "Map", "Model", "Openness", "Order", "Parameter", "ParameterRef", "Plate", "Prior", "Range", "Report",
+    "Sampler", "SEEN", "Variable", "VariableRef", "Weight",
 ]  # fmt: skip

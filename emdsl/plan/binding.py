@@ -19,6 +19,7 @@ from emdsl.plan.evaluation import JOINT, Evaluator, axis_of, early_units
 from emdsl.plan.layout import Axes, BoundPiece, layout
 from emdsl.plan.limits import check_array, check_table
 from emdsl.plan.named import POINT, ROW, START, Named, union
+from emdsl.plan.openness import open_rows
 from emdsl.plan.supports import exclude_impossible, seen_whole
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.pieces import PieceData, Slots
@@ -329,6 +330,8 @@ class PieceBinder:
         if bound.by_position or (piece.when != "always" and self._looks_at_earlier_data(piece)):
             parts.append(Named((ROW,), self._position(level, piece)))
         parts += [Named((ROW,), ~early_units(plate, lag, self.bound, bound.level)) for plate, lag in piece.around]
+        if piece.open is not None:
+            parts.append(open_rows(piece, self.plain, bound.axes.elements))
         if piece.target is not None and bound.carrier != "coded" and self._is_data(piece.target):
             vector = self._is_vector(piece.target)
             seen = seen_whole(piece, self.plain, level) if vector else self._seen(piece.target)
@@ -413,7 +416,7 @@ class PieceBinder:
         return self._earlier
 
     def _position(self, level: Level, piece: Piece) -> Any:
-        position = np.arange(level.size) - level.starts[level.parent]
+        position = level.position()
         return position < piece.lag if piece.when == "first" else position >= piece.lag
 
     def _carrier(self, bound: BoundPiece, coded: frozenset[VariableRef | BinderRef], joint: JointCodes | None) -> None:

@@ -32,6 +32,7 @@ def degenerate(program: Program, statistics: dict[str, Any]) -> str | None:
         for item in program.pieces.values()
         if item.piece.continuous
         and item.axes.hidden
+        and not (item.piece.open is not None and item.piece.open.hidden)  # the rows that show all of it tell
         and not any(axis.partition("@")[0] in enumerated for axis in item.axes.hidden)
     ]
     for name, _, _ in program.drawn:

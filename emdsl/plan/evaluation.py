@@ -373,5 +373,4 @@ def early_units(plate: str | None, lag: int, bound: Bound, level: int) -> Any:
     units = np.arange(bound.levels[level].size)
     for number in range(level, own, -1):
         units = bound.levels[number].parent[units]
-    here = bound.levels[own]
-    return units - here.starts[here.parent[units]] < lag
+    return bound.levels[own].position(units) < lag

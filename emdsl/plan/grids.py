@@ -54,7 +54,7 @@ def with_nodes(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]
     """
     model = derivation.gridded
     grids = [integral for integral in derivation.integrals if integral.method == "grid"]
-    if model is None or not grids:
+    if model is None:
         return derivation, bound
     indexes, constants = dict(bound.indexes), dict(bound.constants)
     laid = {item.latents[0]: range_of(item.latents[0], bound) for item in grids if item.placing == "laid"}

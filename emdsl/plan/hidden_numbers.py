@@ -7,19 +7,26 @@ variance of the means between them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
+from emdsl.data.shares import units_of_share
 from emdsl.ir.expressions import Expression, VariableRef, walk
 from emdsl.ir.grids import index_set_of
 from emdsl.ir.model import Model, Variable
+from emdsl.ir.open_cells import mask_name
 from emdsl.plan.integrals import BoundIntegral, Evidence
 from emdsl.plan.named import Named
+from emdsl.plan.open_pieces import KNOWN
+from emdsl.plan.open_units import UnitCells
 from emdsl.runtime.problem import Array
+
+Codes = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,9 @@ def integrated_numbers(
     integral: BoundIntegral, evidence: Evidence, cells: Array, model: Model, bound: Bound
 ) -> Iterator[HiddenNumber]:
     """The numbers of one integral; `cells` `(*cells, units)` is proportional to the posterior of what is around it."""
+    if integral.inside is not None:
+        yield from _of_some_units(integral, integral.inside, evidence, cells, model, bound)
+        return
     mean, variance = mixed(*evidence.moments(), integral.by_step(_shares(integral, cells)))
     sd = np.sqrt(np.maximum(variance, 0.0))
     for name in integral.integral.latents:
@@ -52,6 +62,70 @@ def integrated_numbers(
         elements = tuple(product(*(bound.indexes[axis] for axis in variable.axes)))
         places = integral.places(name, bound.levels[level].size)
         yield HiddenNumber(name, level, elements, _finite(mean[places]), _finite(sd[places]))
+
+
+def _of_some_units(
+    integral: BoundIntegral, inside: BoundIntegral, evidence: Evidence, cells: Array, model: Model, bound: Bound
+) -> Iterator[HiddenNumber]:
+    """The numbers of an integral over some units alone; NaN in the others."""
+    share = integral.share
+    assert share is not None
+    kept = units_of_share(bound, share)
+    owner = np.zeros(1, dtype=np.intp) if inside.layout is not None else kept[inside.level]
+    shares = _shares(inside, cells[..., owner])
+    mean, variance = mixed(*evidence.moments(), shares if inside.cells is not None else inside.by_step(shares))
+    for name in integral.integral.latents:
+        variable = model.variable(name)
+        level = next(number for number, item in enumerate(bound.levels) if item.plate == variable.plate)
+        elements = tuple(product(*(bound.indexes[axis] for axis in variable.axes)))
+        found = np.full((2, len(elements), bound.levels[level].size), np.nan)
+        if inside.cells is None:
+            places = inside.places(name, len(kept[level]))
+            found[:, :, kept[level]] = mean[places], variance[places]
+        else:
+            _by_rank(found, mean, variance, name, inside.cells, kept, (level, inside.level))
+        yield HiddenNumber(name, level, elements, found[0], _finite(np.sqrt(np.maximum(found[1], 0.0))))
+
+
+def _by_rank(
+    found: Array, mean: Array, variance: Array, name: str, cells: UnitCells, kept: Mapping[int, Codes],
+    levels: tuple[int, int],
+) -> None:  # fmt: skip
+    """Fills in the numbers of units that have each its own; `levels` are those of the variable and of the units."""
+    level, home = levels
+    unit: Codes = np.arange(len(kept[level]))
+    for number in range(level, home, -1):
+        unit = cells.parents[number][unit]
+    own = [rank for (other, _), rank in cells.ranks.items() if other == name]
+    for element, rank in enumerate(own):
+        here = rank != KNOWN
+        place = kept[level][here]
+        found[0, element, place] = mean[rank[here], unit[here]]
+        found[1, element, place] = variance[rank[here], unit[here]]
+
+
+def with_known_cells(numbers: Iterable[HiddenNumber], model: Model, bound: Bound) -> Iterator[HiddenNumber]:
+    """The numbers of every variable once, put together from all integrals; of an observed one whose open cells are
+    hidden also the cells that are known, which have no spread.
+    """
+    together: dict[str, HiddenNumber] = {}
+    for item in numbers:
+        if item.name in together:
+            one = together[item.name]
+            nothing = np.isnan(one.mean)
+            item = replace(
+                one, mean=np.where(nothing, item.mean, one.mean), sd=np.where(nothing, item.sd, one.sd)
+            )  # fmt: skip
+        together[item.name] = item
+    for item in together.values():
+        observed = model.variable(item.name).cell_of
+        if observed:
+            value = np.asarray(bound.values[observed].array).reshape(item.mean.shape)
+            known = np.asarray(bound.values[mask_name(observed)].array).reshape(item.mean.shape) == 0
+            item = replace(
+                item, name=observed, mean=np.where(known, value, item.mean), sd=np.where(known, 0.0, item.sd)
+            )  # fmt: skip
+        yield item
 
 
 def mixed(mean: Array, variance: Array, shares: Array) -> tuple[Array, Array]:

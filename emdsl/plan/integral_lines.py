@@ -5,38 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from emdsl.data.bound import Bound
-from emdsl.data.wording import count_of
+from emdsl.data.wording import count_of, plain
 from emdsl.ir.derivation import Derivation, Integral
 from emdsl.ir.expressions import VariableRef, walk
 from emdsl.ir.grids import index_set_of
 from emdsl.ir.latents import home_plate
 from emdsl.ir.model import Model
+from emdsl.ir.open_cells import without_cells
 from emdsl.plan.integrals import BoundIntegral
 from emdsl.plan.monte_carlo import MonteCarlo
 from emdsl.plan.program import Program
-from emdsl.plan.unit_quadrature import FIRST_COUNT
+from emdsl.plan.unit_quadrature import FIRST_COUNT, WITH_TAILS
 
 
 def integral_lines(derivation: Derivation, program: Program | None) -> Iterator[str]:
     """One line for each integral; with data a second one about its cost."""
+    if program is None:
+        for integral in derivation.integrals:
+            how = _along_paths(integral, derivation) or _method(integral, derivation.model)
+            yield f"{', '.join(integral.latents)}: {how}"
+        return
+    for item in program.integrals.values():
+        how = _along_paths(item.integral, program.derivation) or _method(item.integral, program.derivation.model)
+        yield f"{_names(item.integral)}: {how}{_where(item)}"
+        yield f"  {_cost(item.inside or item, program.bound)}"
+        if item.name in program.pooled:
+            groups = count_of(program.pooled[item.name].groups, "group")
+            yield f"  {groups} of units with one precision: fitted from second moments, which are summed once"
     for integral in derivation.integrals:
-        switches = switched_by(integral, derivation)
-        if switches:
-            along = f"normal along each path of {', '.join(switches)}, in closed form"
-            yield f"{', '.join(integral.latents)}: {along}; paths are drawn where `--plan monte-carlo` asks for it"
-            continue
-        yield f"{', '.join(integral.latents)}: {_method(integral, derivation.model)}"
-        if program is None:
-            continue
         if integral.method == "grid":
             nodes = len(program.bound.indexes[index_set_of(integral.latents[0])])
+            yield f"{', '.join(integral.latents)}: {_method(integral, derivation.model)}"
             yield f"  {count_of(nodes, 'node')}{_refined(integral, nodes)}"
-        else:
-            bound = next(item for item in program.integrals.values() if item.integral.latents == integral.latents)
-            yield f"  {_cost(bound, program.bound)}"
-            if bound.name in program.pooled:
-                groups = count_of(program.pooled[bound.name].groups, "group")
-                yield f"  {groups} of units with one precision: fitted from second moments, which are summed once"
+
+
+def _along_paths(integral: Integral, derivation: Derivation) -> str:
+    """How numbers along a chain are taken whose laws finite variables switch; else nothing."""
+    switches = switched_by(integral, derivation)
+    if not switches:
+        return ""
+    along = f"normal along each path of {', '.join(switches)}, in closed form"
+    return f"{along}; paths are drawn where `--plan monte-carlo` asks for it"
 
 
 def switched_by(integral: Integral, derivation: Derivation) -> list[str]:
@@ -51,11 +60,34 @@ def switched_by(integral: Integral, derivation: Derivation) -> list[str]:
     return list(dict.fromkeys(v.name for v in found if v.kind == "latent" and v.values and v.plate in plates))
 
 
+def _names(integral: Integral) -> str:
+    """The hidden numbers, open cells as those of their variable."""
+    names = [without_cells(name) for name in integral.latents]
+    return ", ".join(names)
+
+
+def _where(item: BoundIntegral) -> str:
+    """Over which units an integral is, if not over all."""
+    where = item.integral.open
+    if where is None:
+        return ""
+    cells = f"open cells of {plain(where.names)}"
+    if not where.hidden:
+        return f", where there are no {cells}"
+    if item.share is None:
+        return f", {cells} among them"
+    if item.share.starts is not None:
+        return f", in the stretches of chains with {cells}"
+    return f", where there are {cells}"
+
+
 def _method(integral: Integral, model: Model) -> str:
     plates = {model.variable(name).plate for name in integral.latents}
     crossed = len(plates) > 1 or None in plates
     where = "across the whole data set" if crossed else f"in each {next(iter(plates))}"
     match integral.method:
+        case "gaussian" if integral.cut:
+            return f"normal up to a bound, integrated in closed form {where}"
         case "gaussian" if crossed:
             home = home_plate(integral.latents, integral.lag, model)
             first = "the largest group (or the chains)" if integral.lag else "the largest group"
@@ -72,6 +104,10 @@ def _method(integral: Integral, model: Model) -> str:
             return f"conjugate, integrated in closed form {where}; its posterior is a {integral.kernel} law{of}"
         case "grid":
             return f"no closed form; {_GRIDS[integral.placing]}"
+        case "sum":
+            return f"counts, summed over the whole numbers {where} where they are probable"
+        case "quadrature" if integral.open is not None and integral.open.hidden and not where.startswith("across"):
+            return f"no closed form; adaptive quadrature for any tails {where}"
         case "quadrature" if integral.lag or where.startswith("across"):
             return "no closed form; Monte Carlo: importance sampling around the mode"
         case "monte-carlo":
@@ -96,26 +132,27 @@ def _refined(integral: Integral, nodes: int) -> str:
 
 
 def _cost(integral: BoundIntegral, bound: Bound) -> str:
-    model_level = bound.levels[integral.level]
+    units = integral.units
     around = f" for each of {count_of(_cells(integral), 'cell')} of {', '.join(integral.axes)}" if integral.axes else ""
-    if isinstance(integral.method, MonteCarlo):
+    if isinstance(integral.taken, MonteCarlo):
         return "draws are doubled until the log-likelihood is known well enough"
     if integral.layout is not None:
         number = integral.layout.numbering
         rest = f"{number.rest} of them in dense systems of at most {number.parts.largest}"
         return f"{count_of(number.size, 'hidden number')}, {rest}{around}"
-    each = integral.size
+    each = integral.size if integral.cells is None else len(integral.cells.low)
     match integral.integral.method:
-        case "gaussian" if integral.integral.lag:
-            steps = bound.levels[integral.level + 1].size
+        case "gaussian" if integral.integral.lag and integral.cells is None:
+            steps = len(integral.pieces[0].rows.starts) - 1
             return f"{count_of(steps, 'step')} of {count_of(each, 'number')}{around}"
         case "quadrature":
-            nodes = (FIRST_COUNT * bound.nodes) ** each
+            usual = FIRST_COUNT if integral.cells is None else WITH_TAILS[each - 1]
+            nodes = (usual * bound.nodes) ** each
             return (
-                f"{count_of(nodes, 'node')} in each of {count_of(model_level.size, 'unit')}{around}, doubled until the "
+                f"{count_of(nodes, 'node')} in each of {count_of(units, 'unit')}{around}, doubled until the "
                 "log-likelihood stays as it is"
             )
-    return f"{count_of(each, 'number')} in each of {count_of(model_level.size, 'unit')}{around}"
+    return f"{count_of(each, 'number')} in each of {count_of(units, 'unit')}{around}"
 
 
 def _cells(integral: BoundIntegral) -> int:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
 
-from emdsl.data.bound import Bound
+from emdsl.data.bound import Bound, Share
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import INTERVAL, SHARES, Integral
 from emdsl.ir.latents import event_axes
 from emdsl.ir.model import Model
+from emdsl.ir.open_cells import without_cells
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.crossed import EACH, EachPiece, Place, crossed_sites, crossed_ties
 from emdsl.plan.crossed_layout import Layout, check_fits, check_weights, crossed_layouts, fits, home_of, tied
@@ -28,15 +29,27 @@ from emdsl.plan.monte_carlo import FIRST_PAIRS, MonteCarlo
 from emdsl.plan.named import POINT, ROW
 from emdsl.plan.normal_laws import bind_laws
 from emdsl.plan.on_line import KINDS, Codes, codes_of
+from emdsl.plan.open_pieces import with_cells
+from emdsl.plan.open_units import (
+    UnitCells,
+    cells_of_units,
+    known_anywhere,
+    known_numbers,
+    spare_numbers,
+    with_cells_anywhere,
+)
 from emdsl.plan.share_piece import share_piece
+from emdsl.plan.some_units import SomeUnits
 from emdsl.plan.switching import SwitchingChain
 from emdsl.plan.unit_kernel import KernelUnits
 from emdsl.plan.unit_quadrature import FIRST_COUNT, MOST_VARIABLES, QuadratureUnits
 from emdsl.plan.unit_shares import ShareUnits
+from emdsl.plan.unit_sum import SumUnits
 from emdsl.runtime.integrals.chain_ties import ChainTies
 from emdsl.runtime.integrals.interval_ties import IntervalTies
 from emdsl.runtime.integrals.kernels import kernel_of
 from emdsl.runtime.integrals.unit_ties import UnitTies
+from emdsl.runtime.integrals.whole_ties import CutTies, WholeTies
 from emdsl.runtime.problem import Array, Theta
 
 ZERO, ONE, INFINITY = np.asarray(0.0), np.asarray(1.0), np.asarray(np.inf)
@@ -73,7 +86,8 @@ class Method(Protocol):
 @dataclass(frozen=True)
 class BoundIntegral:
     """An integral with its axes: `level` of its units, `axes` of the finite hidden variables that its laws depend on,
-    their lengths `hidden`, and the number of units.
+    their lengths `hidden`, and the number of units. One that is over some units alone is `inside` over the units of
+    `share`, data by themselves. `cells` are its hidden numbers, where each unit has its own.
     """
 
     integral: Integral
@@ -84,11 +98,19 @@ class BoundIntegral:
     pieces: tuple[PlacedPiece, ...]
     method: Method
     layout: Layout | None = None
+    inside: BoundIntegral | None = None
+    share: Share | None = None
+    cells: UnitCells | None = None
 
     @property
     def name(self) -> str:
         """What its node and its statistics go by."""
-        return "integral:" + ",".join(self.integral.latents)
+        return "integral:" + (self.integral.group or ",".join(self.integral.latents))
+
+    @property
+    def taken(self) -> Method:
+        """The method, whatever the units that it is over."""
+        return self.method.method if isinstance(self.method, SomeUnits) else self.method
 
     @property
     def size(self) -> int:
@@ -119,12 +141,26 @@ def bind_integral(
     model, bound = binder.model, binder.bound
     own = [pieces[name] for name in integral.pieces]
     plates = {model.variable(name).plate for name in integral.latents}
-    if len(plates) > 1 or (None in plates and integral.method != "kernel"):
+    several = len(plates) > 1 or (None in plates and integral.method != "kernel")
+    ranked = has_open(integral) and bool(integral.group) and (
+        integral.method in ("quadrature", "sum") or integral.cut or (several and integral.method == "monte-carlo")
+    )  # fmt: skip
+    if several and not ranked:
         return _crossed(integral, own, binder, module, inner_weights)
     level = _home(integral, model, bound)
     first = own[0]
     axes = tuple(axis for axis in first.axes.hidden if axis != POINT)
     hidden = tuple(first.axes.sizes[axis] for axis in axes)
+    if ranked:
+        _check_axes(axes, level, integral, model, bound)
+        cells = cells_of_units(integral, model, bound, level)
+        rows = [_rows(item, level, level, bound, inner_weights) for item in own]
+        found = tuple(
+            with_cells(_piece(item, binder, module, hidden, where, plain=True), binder, cells.ranks)
+            for item, where in zip(own, rows, strict=True)
+        )
+        method: Method = _ranked(integral, found, cells, binder, hidden)
+        return BoundIntegral(integral, level, axes, hidden, bound.levels[level].size, found, method, cells=cells)
     steps = level + 1 if integral.lag else level
     rows = [_rows(item, steps, level, bound, inner_weights) for item in own]
     if integral.kernel == SHARES:
@@ -140,6 +176,20 @@ def bind_integral(
     _check_axes(axes, level, integral, model, bound)
     method = _method(integral, found, binder, (level, steps), hidden, module)
     return BoundIntegral(integral, level, axes, hidden, bound.levels[level].size, found, method)
+
+
+def has_open(integral: Integral) -> bool:
+    """Whether some of the hidden numbers are open cells."""
+    return integral.open is not None and integral.open.hidden
+
+
+def over_all(integral: BoundIntegral, units: int, share: Share) -> BoundIntegral:
+    """The integral over the units of a share as one over all `units` of its level."""
+    if integral.layout is not None:  # one system for all of them
+        owner, units = np.zeros(1, dtype=np.intp), 1
+    else:
+        owner = share.units if share.starts is None else share.owner
+    return replace(integral, units=units, method=SomeUnits(integral.method, owner, units), inside=integral, share=share)
 
 
 def _shares(
@@ -164,9 +214,10 @@ def _shares(
 
 
 def _home(integral: Integral, model: Model, bound: Bound) -> int:
-    """The level of the integral's units: of the plate of the hidden variables, around it if that is a chain."""
-    (plate,) = {model.variable(name).plate for name in integral.latents}
-    own = next(number for number, item in enumerate(bound.levels) if item.plate == plate)
+    """The level of the integral's units: of the outermost plate of the hidden variables, around it if that is a
+    chain."""
+    plates = {model.variable(name).plate for name in integral.latents}
+    own = next(number for number, item in enumerate(bound.levels) if item.plate in plates)
     return own - 1 if integral.lag else own
 
 
@@ -182,7 +233,7 @@ def _check_axes(axes: Sequence[str], level: int, integral: Integral, model: Mode
     for axis in axes:
         name = axis.partition("@")[0]
         if place[model.variable(name).plate] > level:
-            names = ", ".join(f"`{latent}`" for latent in integral.latents)
+            names = ", ".join(f"`{without_cells(latent)}`" for latent in integral.latents)
             raise EmmError(
                 "not-supported-yet",
                 f"`{name}` is hidden in a plate inside that of the continuous {names}, which has no plan yet",
@@ -197,8 +248,9 @@ def _crossed(
     whole data set.
     """
     model, bound = binder.model, binder.bound
-    drawn = integral.method != "gaussian"  # draws are weighed for all data at once
-    home = 0 if drawn else home_of(integral.latents, integral.lag, model, bound)
+    # Draws are weighed for all data at once, and open cells are looked for in all of them.
+    whole = integral.method != "gaussian" or has_open(integral)
+    home = 0 if whole else home_of(integral.latents, integral.lag, model, bound)
     axes = tuple(axis for axis in own[0].axes.hidden if axis != POINT)
     hidden = tuple(own[0].axes.sizes[axis] for axis in axes)
     _check_axes(axes, home, integral, model, bound)
@@ -207,9 +259,15 @@ def _crossed(
     found = tuple(_crossed_piece(item, binder, module, layout, hidden, inner_weights) for item in own)
     laws = tuple(_is_own_law(piece, integral) for piece in found)
     ties = crossed_ties(layout, hidden)
-    method = GaussianMethod(found, laws, ties) if integral.method == "gaussian" else _sampled(
-        integral, found, laws, ties, binder, layout
+    taken = found
+    if has_open(integral):
+        known = known_anywhere(integral, layout, binder)
+        taken, laws = (*found, *known), (*laws, *(True for _ in known))
+    method: Method = GaussianMethod(taken, laws, ties) if integral.method == "gaussian" else _sampled(
+        integral, taken, laws, ties, binder, layout
     )  # fmt: skip
+    if has_open(integral) and not integral.group:
+        method = SomeUnits(method, np.zeros(1, dtype=np.intp), 1)
     return BoundIntegral(integral, home, axes, hidden, layout.units, found, method, layout)
 
 
@@ -241,7 +299,8 @@ def _sampled(
         if kind not in KINDS:
             raise EmmError(
                 "not-supported-yet",
-                f"the hidden `{name}` is neither real nor positive nor a share, and draws are made of these alone",
+                f"the hidden `{without_cells(name)}` is neither real nor positive nor a share, and draws are made of "
+                "these alone",
             )
     everything, codes = _everything(ties, kinds, layout, binder)
     return MonteCarlo(
@@ -253,6 +312,15 @@ def _everything(
     ties: Ties, kinds: Mapping[str, str], layout: Layout | None, binder: PieceBinder
 ) -> tuple[tuple[Any, ...], Codes]:
     """Sites with all hidden numbers, once each, and the codes of their domains."""
+    if isinstance(ties, WholeTies):
+        if any(kind != "real" for kind in kinds.values()):
+            names = ", ".join(f"`{without_cells(name)}`" for name in kinds)
+            raise EmmError(
+                "not-supported-yet", f"draws of {names}, whose open cells differ from unit to unit, are made of real "
+                "numbers alone",
+                place="--plan", help="--plan auto",
+            )  # fmt: skip
+        return (), np.zeros((ties.shape[0], 1), dtype=np.intp)
     if layout is None:
         sites = tuple(ties.order)  # type: ignore[attr-defined]
         return sites, codes_of([kinds[name] for name, _, _ in sites])
@@ -291,7 +359,9 @@ def _crossed_piece(
     density = _density(item, module)
     if each:
         return EachPiece(name, item, binder, density, sites, hidden, rows)
-    return moment_piece(LatentPiece(name, item, binder, density, sites, hidden, rows))
+    piece = LatentPiece(name, item, binder, density, sites, hidden, rows)
+    opened = with_cells_anywhere(piece, layout, binder)
+    return moment_piece(piece) if opened is piece else opened
 
 
 def _rows(item: BoundPiece, level: int, home: int, bound: Bound, inner_weights: Any) -> Rows:
@@ -304,15 +374,22 @@ def _rows(item: BoundPiece, level: int, home: int, bound: Bound, inner_weights: 
     return Rows(np.ascontiguousarray(starts), unit, inner_weights(level, item.level), whole)
 
 
-def _piece(item: BoundPiece, binder: PieceBinder, module: Any, hidden: tuple[int, ...], rows: Rows) -> AnyPiece:
+def _piece(
+    item: BoundPiece, binder: PieceBinder, module: Any, hidden: tuple[int, ...], rows: Rows, *, plain: bool = False
+) -> AnyPiece:
+    """A piece of an integral; `plain`: as it is, by row."""
     sites = sites_of(item, binder)
     name = item.piece.name
     if item.piece.form == "gaussian":
         data = vector_data(len(sites), hidden, 0.0)
         law = bind_hidden_gaussian(item.piece, item.axes, binder, data)
-        return VectorPiece(name, item, law, sites, hidden, rows, binder.layout.offsets)
-    density = _density(item, module)
-    return moment_piece(LatentPiece(name, item, binder, density, sites, hidden, rows))
+        vector = VectorPiece(name, item, law, sites, hidden, rows, binder.layout.offsets)
+        return vector if plain else with_cells(vector, binder, None)
+    piece = LatentPiece(name, item, binder, _density(item, module), sites, hidden, rows)
+    if plain:
+        return piece
+    opened = with_cells(piece, binder, None)
+    return moment_piece(piece) if opened is piece else opened
 
 
 def _method(
@@ -328,6 +405,9 @@ def _method(
         return GaussianMethod(pieces, own_laws, _interval_ties(order, shape, pieces[0].bound, binder))
     if integral.method == "kernel":
         return KernelUnits(pieces, shape, own_laws, kernel_of(integral.kernel, float(integral.power)))
+    if has_open(integral):
+        known = known_numbers(integral, order, binder.model, bound, pieces[0].rows)
+        pieces, own_laws = (*pieces, *known), (*own_laws, *(True for _ in known))
     ties: Ties = UnitTies(order, shape)
     if integral.lag:
         ties = ChainTies(order, shape, np.ascontiguousarray(bound.levels[steps].starts), integral.lag)
@@ -339,6 +419,30 @@ def _method(
     slots = tuple(tuple(order[site] for site in piece.sites) for piece in pieces)
     ends = tuple(_interval(name, pieces[0].bound, binder) for name, _, _ in order)
     return QuadratureUnits(pieces, slots, shape, own_laws, ends, integral.latents, FIRST_COUNT * bound.nodes)
+
+
+def _ranked(
+    integral: Integral, pieces: tuple[AnyPiece, ...], cells: UnitCells, binder: PieceBinder, hidden: tuple[int, ...]
+) -> Method:  # fmt: skip
+    """Open cells, and what else is hidden with them: the numbers of each unit in its own order."""
+    own_laws = tuple(_is_own_law(piece, integral) for piece in pieces)
+    count, nodes = len(cells.low), binder.bound.nodes
+    shape = (count, *hidden, cells.low.shape[-1])
+    match integral.method:
+        case "gaussian":
+            return GaussianMethod(pieces, own_laws, CutTies(shape, cells.low[0], cells.high[0]))
+        case "sum":
+            name = binder.model.variable(integral.latents[0]).cell_of
+            return SumUnits(pieces, shape, own_laws, cells.low[0], cells.high[0], name, nodes)
+        case "monte-carlo":
+            spare = spare_numbers(cells)
+            laws = (*own_laws, *(True for _ in spare))
+            return _sampled(integral, (*pieces, *spare), laws, WholeTies(shape), binder)
+    every = (tuple(range(count)),) * len(pieces)
+    return QuadratureUnits(
+        pieces, every, shape, own_laws, tuple(zip(cells.low, cells.high, strict=True)), integral.latents,
+        FIRST_COUNT * nodes, tails=True,
+    )  # fmt: skip
 
 
 def _interval(name: str, item: BoundPiece, binder: PieceBinder) -> tuple[Array, Array]:

@@ -8,9 +8,10 @@ from fractions import Fraction
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import SHARES, Derivation, Integral
 from emdsl.ir.model import Model
+from emdsl.ir.open_cells import without_cells
 
 #: Methods that are exact but for rounding.
-CLOSED = ("gaussian", "kernel")
+CLOSED = ("gaussian", "kernel", "sum")
 
 
 def with_plan(derivation: Derivation, plan: str) -> Derivation:
@@ -22,14 +23,19 @@ def with_plan(derivation: Derivation, plan: str) -> Derivation:
     """
     match plan:
         case "exact":
-            for integral in derivation.integrals:
-                _check_closed(integral)
+            check_exact(derivation)
         case "quadrature":
-            model = derivation.model
+            model = derivation.gridded or derivation.model
             return replace(derivation, integrals=tuple(_by_quadrature(item, model) for item in derivation.integrals))
         case "monte-carlo":
             return replace(derivation, integrals=tuple(map(_by_draws, derivation.integrals)))
     return derivation
+
+
+def check_exact(derivation: Derivation) -> None:
+    """Raise `not-exact` where some integral has no closed form."""
+    for integral in derivation.integrals:
+        _check_closed(integral)
 
 
 def _by_draws(integral: Integral) -> Integral:
@@ -78,4 +84,4 @@ def _by_quadrature(integral: Integral, model: Model) -> Integral:
 
 
 def _names(integral: Integral) -> str:
-    return ", ".join(f"`{name}`" for name in integral.latents)
+    return ", ".join(f"`{without_cells(name)}`" for name in integral.latents)

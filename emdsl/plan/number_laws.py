@@ -27,7 +27,7 @@ from emdsl.plan.latent_pieces import drawn
 from emdsl.plan.monte_carlo import MonteCarlo, SampledEvidence
 from emdsl.plan.named import POINT, ROW, Named
 from emdsl.plan.unit_kernel import KernelEvidence
-from emdsl.plan.unit_quadrature import QuadratureEvidence, QuadratureUnits
+from emdsl.plan.unit_quadrature import PointEvidence, QuadratureUnits
 from emdsl.runtime.problem import Array, Theta
 
 Codes = NDArray[np.intp]
@@ -98,10 +98,10 @@ def _law(
         case KernelEvidence():
             values, shares = evidence.line(LINE_POINTS * bound.nodes)
             return NumberLaw(sites, (), points=values[None], shares=shares)
-        case QuadratureEvidence(units=units) if len(evidence.points) == 1:
+        case PointEvidence(units=QuadratureUnits() as units) if len(evidence.points) == 1:
             values, shares = units.line(*given, LINE_POINTS * bound.nodes)
             return NumberLaw(sites, (), points=values[None], shares=shares)
-        case QuadratureEvidence(points=points, share=share):
+        case PointEvidence(points=points, share=share):
             order = {site: slot for slot, site in enumerate(order_of(integral.pieces))}
             return NumberLaw(sites, (), points=points[[order[site] for site in sites]], shares=share)
     raise AssertionError("random starts have no posterior")

@@ -70,7 +70,7 @@ def _constraint(item: Map) -> Map:
 def undecided(derivation: Derivation, bound: Bound) -> frozenset[str]:
     """The finite observed variables that have cells which must be hidden variables."""
     model = derivation.model
-    looked_at = _looked_at(derivation)
+    seen = looked_at(derivation)
     found = set()
     for variable in model.variables:
         if variable.kind != "observed" or variable.values is None or variable.genotype or variable.components:
@@ -78,7 +78,7 @@ def undecided(derivation: Derivation, bound: Bound) -> frozenset[str]:
         if variable.name not in bound.values:
             continue
         missing, coarse = _open_cells(variable, bound)
-        seen_elsewhere = (missing or coarse) and (variable.name in looked_at or variable.joint)
+        seen_elsewhere = (missing or coarse) and (variable.name in seen or variable.joint)
         if seen_elsewhere or (coarse and not _by_code_alone(variable.name, derivation, bound)):
             found.add(variable.name)
     # the variables of a joint draw have one law, which looks at all of them
@@ -96,7 +96,7 @@ def _open_cells(variable: Variable, bound: Bound) -> tuple[bool, bool]:
     return bool((codes < 0).any() or whole.any()), bool((~whole).any())
 
 
-def _looked_at(derivation: Derivation) -> set[str]:
+def looked_at(derivation: Derivation) -> set[str]:
     """Variables that something other than their own law looks at."""
     model = derivation.model
     found: set[str] = set()

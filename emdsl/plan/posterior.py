@@ -30,6 +30,7 @@ from emdsl.plan.hidden_numbers import (
     is_on_grid,
     standard_joint,
     standardised_number,
+    with_known_cells,
 )
 from emdsl.plan.integrals import Evidence
 from emdsl.plan.loading import load_module
@@ -231,9 +232,9 @@ class PosteriorProgram(Program):
     def _simulated(self) -> Iterator[str]:
         """A note for each integral whose posterior is known but for the error of a simulation."""
         for integral in self.integrals.values():
-            if isinstance(integral.method, MonteCarlo):
+            if isinstance(integral.taken, MonteCarlo):
                 names = ", ".join(integral.integral.latents)
-                yield f"the posterior of {names} is simulated, by {2 * integral.method.pairs} weighted draws"
+                yield f"the posterior of {names} is simulated, by {2 * integral.taken.pairs} weighted draws"
 
     def _numbers(self, theta: Theta, shares: Mapping[str, Array]) -> dict[str, HiddenNumber]:
         """The continuous hidden variables, integrated or summed over nodes."""
@@ -282,7 +283,8 @@ class PosteriorProgram(Program):
             if isinstance(node, Potential):
                 total = sums[node.number].sum(axis=tuple(range(len(node.axes))))
                 found[node.latent] = sums[node.number] / total
-        self.hidden_numbers = tuple(self._integrated(theta, v, tables, sums))
+        numbers = self._integrated(theta, v, tables, sums)
+        self.hidden_numbers = tuple(with_known_cells(numbers, self.derivation.model, self.bound))
         return found
 
     def _integrated(

@@ -18,6 +18,7 @@ from emdsl.plan.copies import at_value, with_pieces
 from emdsl.plan.elements_apart import with_elements_apart
 from emdsl.plan.grids import with_nodes
 from emdsl.plan.open_cells import undecided, with_hidden_cells
+from emdsl.plan.open_numbers import with_open_numbers
 from emdsl.plan.regrouping import regrouped
 from emdsl.plan.unrolling import by_element, latent_arrays, unrolled
 from emdsl.plan.unseen import chosen_by, with_unseen
@@ -32,7 +33,7 @@ def prepared(derivation: Derivation, bound: Bound, *, regroup: bool = True) -> t
     derivation = with_elements_apart(derivation, bound)
     derivation, bound = with_unseen(derivation, bound)
     derivation, bound = with_hidden_cells(derivation, bound, undecided(derivation, bound))
-    return _cut(derivation, bound), bound
+    return with_open_numbers(_cut(derivation, bound), bound)
 
 
 def taken_apart(derivation: Derivation, bound: Bound) -> frozenset[str]:

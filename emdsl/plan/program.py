@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from emdsl.data.bound import Bound
-from emdsl.ir.derivation import Derivation
+from emdsl.data.shares import share_of
+from emdsl.ir.derivation import Derivation, Integral
 from emdsl.ir.identifiers import identifier
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.blocks import make_blocks
@@ -19,7 +21,7 @@ from emdsl.plan.counts import counted_variables
 from emdsl.plan.crossing import crossed_sum
 from emdsl.plan.elimination import Eliminator, Passes
 from emdsl.plan.gaussian_method import GaussianMethod
-from emdsl.plan.integrals import bind_integral
+from emdsl.plan.integrals import BoundIntegral, bind_integral, over_all
 from emdsl.plan.latent_pieces import VectorPiece
 from emdsl.plan.leaves import coded_table, codes_of, leaf_statistics, static_table
 from emdsl.plan.limits import check_array
@@ -92,9 +94,18 @@ class Program:
         }
         binder = PieceBinder(derivation.model, bound, batch, together)
         self._binder = binder
+        #: Integrals over some units alone see these as all the data.
+        binders = {
+            group: PieceBinder(derivation.model, share_of(derivation.model, bound, share), batch, together)
+            for group, share in bound.shares.items()
+        }
+        own = {name: item.group for item in derivation.integrals for name in item.pieces}
         self._row_data: dict[str, Any] = {}
         self.layout = binder.layout
-        self.pieces = {piece.name: binder.bind(piece, derivation.pieces) for piece in derivation.pieces}
+        self.pieces = {
+            piece.name: binders.get(own.get(piece.name, ""), binder).bind(piece, derivation.pieces)
+            for piece in derivation.pieces
+        }
         #: How the vector that formulas see differs from the parameters: intercepts at the centres of inputs.
         self.centring = None if batch else centred(self.pieces.values(), derivation.model, self.layout, held or {})
         statements = (*derivation.maps, *observed_pairs(derivation.model))
@@ -110,8 +121,7 @@ class Program:
         self.integrals = {
             integral.name: integral
             for integral in (
-                bind_integral(item, self.pieces, binder, formulas, self._weights_between)
-                for item in derivation.integrals
+                self._integral(item, binders.get(item.group, binder), formulas) for item in derivation.integrals
             )
         }
         #: Of integrals whose units share precisions, those over a few units in place of all, for sums over all units.
@@ -175,7 +185,7 @@ class Program:
         cells = max((self.cells(node) for node in self.nodes if node.rows), default=1)
         #: Densities by row and element that one look at all continuous hidden variables takes.
         self.evaluations = sum(
-            int(np.prod(piece.bound.data.elements)) * bound.levels[piece.bound.level].size
+            int(np.prod(piece.bound.data.elements)) * piece.bound.data.rows
             for item in self.integrals.values()
             for piece in item.pieces
         )
@@ -194,6 +204,12 @@ class Program:
         self.largest = cells * bound.levels[-1].size
 
     # --- binding ------------------------------------------------------------------------------------------------------
+
+    def _integral(self, integral: Integral, binder: PieceBinder, formulas: Any) -> BoundIntegral:
+        found = bind_integral(integral, self.pieces, binder, formulas, partial(_weights_between, binder.bound))
+        if not integral.group:
+            return found
+        return over_all(found, self.bound.levels[found.level].size, self.bound.shares[integral.group])
 
     def _bind_statistics(self) -> None:
         bound = self.bound
@@ -226,31 +242,7 @@ class Program:
 
     def _unit_weights(self, level: int) -> Any:
         """The weight of each unit of a level: the product over the plates around it."""
-        total: Any = None
-        for number in range(1, len(self.bound.levels)):
-            plate = self.bound.levels[number].plate
-            if number > level:
-                break
-            if total is not None:
-                total = total[self.bound.levels[number].parent]
-            own = self.bound.weights.get(plate) if plate is not None else None
-            if own is not None:
-                total = own if total is None else total * own
-        return total
-
-    def _weights_between(self, outer: int, inner: int) -> Any:
-        """The weight of each unit of level `inner` within its unit of level `outer`: the product over the plates
-        between them.
-        """
-        total: Any = None
-        for number in range(outer + 1, inner + 1):
-            plate = self.bound.levels[number].plate
-            if total is not None:
-                total = total[self.bound.levels[number].parent]
-            own = self.bound.weights.get(plate) if plate is not None else None
-            if own is not None:
-                total = own if total is None else total * own
-        return total
+        return _weights_between(self.bound, 0, level)
 
     def _chained(self) -> frozenset[str]:
         """Hidden variables that are summed out along a chain: something looks back at them, or a law of its first
@@ -495,3 +487,18 @@ class Program:
 
 def _pieces_of(node: Node) -> set[str]:
     return {*getattr(node, "pieces", ()), getattr(node, "piece", "")}
+
+
+def _weights_between(bound: Bound, outer: int, inner: int) -> Any:
+    """The weight of each unit of level `inner` within its unit of level `outer`: the product over the plates between
+    them.
+    """
+    total: Any = None
+    for number in range(outer + 1, inner + 1):
+        plate = bound.levels[number].plate
+        if total is not None:
+            total = total[bound.levels[number].parent]
+        own = bound.weights.get(plate) if plate is not None else None
+        if own is not None:
+            total = own if total is None else total * own
+    return total

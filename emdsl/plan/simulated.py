@@ -129,7 +129,7 @@ class Maker:
 
 def samplers(problem: BoundProblem) -> list[MonteCarlo]:
     """The integrals of a problem that are simulated."""
-    return [item.method for item in problem.program.integrals.values() if isinstance(item.method, MonteCarlo)]
+    return [item.taken for item in problem.program.integrals.values() if isinstance(item.taken, MonteCarlo)]
 
 
 def effective(item: MonteCarlo) -> float:

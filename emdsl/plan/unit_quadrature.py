@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.open_cells import without_cells
 from emdsl.plan.gaussian_method import DrawnEvidence
 from emdsl.plan.latent_pieces import AnyPiece
 from emdsl.runtime.functions import logistic
 from emdsl.runtime.integrals.gaussian import UnitGaussian
 from emdsl.runtime.integrals.lines import line
-from emdsl.runtime.integrals.quadrature import nodes, placed
+from emdsl.runtime.integrals.quadrature import nodes, placed, sinh_nodes
 from emdsl.runtime.integrals.stencil import quadratic, stencil
 from emdsl.runtime.kernels import log_sum_exp
 from emdsl.runtime.problem import Array, Theta
@@ -22,6 +23,8 @@ from emdsl.runtime.problem import Array, Theta
 MOST_VARIABLES = 3
 #: Nodes a variable, to begin with.
 FIRST_COUNT = 15
+#: Nodes of a rule for any tails, for one variable, two, three, and how far they reach, in spreads.
+WITH_TAILS, REACH = (41, 25, 19), (50.0, 20.0, 20.0)
 #: Newton steps towards the mode.
 MOST_STEPS = 50
 #: A step this share of the spread has arrived: where exactly the nodes lie makes no difference to the integral.
@@ -31,7 +34,8 @@ ARRIVED = 1e-7
 @dataclass
 class QuadratureUnits:
     """`slots`, `shape`, `own_laws` as for Gaussian units; `ends` are those of the interval that each of the d
-    variables lies in, infinite or `(*cells, units)`.
+    variables lies in, infinite or `(*cells, units)`. `count` nodes are laid out for each; with `tails` those of a rule for
+    laws that need not fall off as a normal one does, as many times more than usual.
     """
 
     pieces: tuple[AnyPiece, ...]
@@ -41,29 +45,37 @@ class QuadratureUnits:
     ends: tuple[tuple[Array, Array], ...]
     latents: tuple[str, ...]
     count: int = FIRST_COUNT
+    tails: bool = False
     around: tuple[Array, Array] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.shape[0] > MOST_VARIABLES:
-            names = ", ".join(f"`{name}`" for name in self.latents)
+            names = ", ".join(f"`{without_cells(name)}`" for name in self.latents)
             raise EmmError(
                 "not-supported-yet",
                 f"the {self.shape[0]} hidden numbers {names} of one unit have no closed integral, and a grid of nodes "
                 f"is for at most {MOST_VARIABLES}",
             )
 
-    def evidence(self, theta: Theta, v: Array) -> QuadratureEvidence:
+    def evidence(self, theta: Theta, v: Array) -> PointEvidence:
         """The integral at theta."""
         every = (True,) * len(self.pieces)
         mean, covariance = self._mode(theta, v, every)
         root = _roots(covariance)
-        grid, logs = nodes(self.shape[0], self.count)
+        grid, logs = self._nodes()
         points = placed(mean, root, grid)
         logdet = np.log(np.stack([root[i, i] for i in range(len(root))])).sum(axis=0)
         joint = self._joint(theta, v, points, every) + logs[:, None] + logdet[..., None, :]
         value, _ = log_sum_exp(np.moveaxis(joint, -2, 0).copy(), (0,))
         share = np.exp(joint - value[..., None, :])
-        return QuadratureEvidence(self, value, self._values(points), share)
+        return PointEvidence(self, value, self._values(points), share)
+
+    def _nodes(self) -> tuple[Array, Array]:
+        d = self.shape[0]
+        if not self.tails:
+            return nodes(d, self.count)
+        times = self.count // FIRST_COUNT
+        return sinh_nodes(d, WITH_TAILS[d - 1] * times, REACH[d - 1] * times)
 
     def drawn(self, theta: Theta, v: Array, rng: np.random.Generator) -> DrawnEvidence:
         """Draws around the mode of the hidden variables' own laws."""
@@ -134,10 +146,12 @@ class QuadratureUnits:
 
 
 @dataclass(frozen=True)
-class QuadratureEvidence:
-    """The evidence `(*cells, units)`, the values at the nodes `(d, *cells, points, units)` and their shares."""
+class PointEvidence:
+    """The evidence `(*cells, units)`, the values at the points `(d, *cells, points, units)` and their shares; `units`
+    says which pieces look at which.
+    """
 
-    units: QuadratureUnits
+    units: Any
     value: Array
     points: Array
     share: Array

@@ -102,11 +102,11 @@ class Model:
         except FitError as error:
             raise _carrying_fit(error) from error
 
-    def derive(self) -> DerivationText:
-        """The derivation, to print."""
+    def derive(self, open: Sequence[str] = ()) -> DerivationText:
+        """The derivation, to print; `open` names observed numbers with open cells that other laws look at."""
         from emdsl.results.derivation_text import DerivationText
 
-        return DerivationText(self.compiled.derivation)
+        return DerivationText(self.compiled.with_open(open).derivation)
 
     def check(self, data: Any = None, **given: Any) -> str:
         """The model graph, the plan and its cost, the rules of the M-step; with data, how the columns bind."""
@@ -190,9 +190,9 @@ class Model:
         known = known_parameters(params, self.compiled.model, spell("params"))
         return simulation(self.compiled, n, known, request, chosen, spell)
 
-    def compile(self) -> str:
-        """A Python module that fits the model and needs NumPy alone, as text."""
-        return self.compiled.compile_source()
+    def compile(self, open: Sequence[str] = ()) -> str:
+        """A Python module that fits the model and needs NumPy alone, as text; `open` as for `derive`."""
+        return self.compiled.with_open(open).compile_source()
 
     def __repr__(self) -> str:
         return f"<Model {self.name}{f': {self.description}' if self.description else ''}>"

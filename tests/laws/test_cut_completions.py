@@ -70,7 +70,7 @@ each_law = pytest.mark.parametrize("name", LAWS)
 
 
 def _derived(text: str, cut_values: Literal["auto", "expected", "observed"]) -> CompiledModel:
-    return CompiledModel(text, None, derive(resolve(parse(text), name="Model"), cut_values))
+    return CompiledModel(text, None, derive(resolve(parse(text), name="Model"), cut_values=cut_values))
 
 
 def _taken(name: str) -> Taken:

@@ -1,0 +1,491 @@
+"""Small models in which laws look at observed numbers with open cells, each with its likelihood coded by another way.
+
+Normal models are one dense normal vector of everything observed, of which the empty cells are left out; others are sums
+over fine grids of the values that an open cell may have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from tests.laws.bound_models import Array
+from tests.laws.hidden_number_models import IntegralCase, Table, Theta, column
+
+NAN = None
+
+
+def dense(values: Array, mean: Array, covariance: Array) -> float:
+    """The log-density of what is seen of a normal vector."""
+    seen = ~np.isnan(values)
+    root = np.linalg.cholesky(covariance[np.ix_(seen, seen)])
+    z = np.linalg.solve(root, (values - mean)[seen])
+    return float(-0.5 * z @ z - np.log(np.diagonal(root)).sum() - 0.5 * seen.sum() * np.log(2 * np.pi))
+
+
+def line(start: float, stop: float, count: int = 4001) -> tuple[Array, float]:
+    """An even grid and the logarithm of its step."""
+    grid = np.linspace(start, stop, count)
+    return grid, float(np.log(grid[1] - grid[0]))
+
+
+def added(logs: Array) -> float:
+    """The logarithm of a sum."""
+    return float(np.logaddexp.reduce(np.ravel(logs)))
+
+
+# --- one covariate ----------------------------------------------------------------------------------------------------
+
+X = [0.3, NAN, 1.2, NAN, -0.7, 2.0, NAN, 0.4]
+Y = [0.1, 1.9, 1.5, NAN, -0.2, 2.2, 0.4, NAN]
+REGRESSION = """
+param m : real
+param t : positive
+param b : real
+param c : real
+param s : positive
+for each row:
+    observed x ~ Normal(m, t)
+    observed y ~ Normal(b + c*x, s)
+"""
+
+
+def regression(p: Theta, table: Table) -> float:
+    """Two columns, jointly normal."""
+    m, t, b, c, s = (float(p[name]) for name in ("m", "t", "b", "c", "s"))
+    mean, covariance = np.array([m, b + c * m]), np.array([[t * t, c * t * t], [c * t * t, c * c * t * t + s * s]])
+    pairs = np.column_stack([column(table, "x"), column(table, "y")])
+    return sum(dense(pair, mean, covariance) for pair in pairs)
+
+
+LOGISTIC = REGRESSION.replace("param s : positive\n", "").replace("Normal(b + c*x, s)", "Bernoulli(logistic(b + c*x))")
+
+
+def logistic(p: Theta, table: Table) -> float:
+    """By a fine sum over the covariate."""
+    m, t, b, c = (float(p[name]) for name in ("m", "t", "b", "c"))
+    grid, step = line(m - 12 * t, m + 12 * t)
+    total = 0.0
+    for x, y in zip(column(table, "x"), column(table, "y"), strict=True):
+        values, shift = (grid, step) if np.isnan(x) else (np.array([x]), 0.0)
+        chance = np.zeros(len(values)) if np.isnan(y) else -np.logaddexp(0.0, -(2 * y - 1) * (b + c * values))
+        total += added(stats.norm(m, t).logpdf(values) + chance + shift)
+    return total
+
+
+COUNT = REGRESSION.replace("param m : real\nparam t", "param t").replace("Normal(m, t)", "Poisson(t)")
+
+
+def count(p: Theta, table: Table) -> float:
+    """A count as covariate."""
+    t, b, c, s = (float(p[name]) for name in ("t", "b", "c", "s"))
+    total = 0.0
+    for x, y in zip(column(table, "x"), column(table, "y"), strict=True):
+        values = np.arange(400.0) if np.isnan(x) else np.array([x])
+        density = 0.0 if np.isnan(y) else stats.norm(b + c * values, s).logpdf(y)
+        total += added(stats.poisson(t).logpmf(values) + density)
+    return total
+
+
+GAMMA = """
+param a : positive
+param r : positive
+param c : positive
+for each row:
+    observed x ~ Gamma(a, r)
+    observed y ~ Poisson(c*x)
+"""
+
+
+def gamma(p: Theta, table: Table) -> float:
+    """Where the rate is not seen, the count is negative binomial."""
+    a, r, c = (float(p[name]) for name in ("a", "r", "c"))
+    total = 0.0
+    for x, y in zip(column(table, "x"), column(table, "y"), strict=True):
+        if np.isnan(x):
+            total += stats.nbinom(a, r / (r + c)).logpmf(y)
+        else:
+            total += stats.gamma(a, scale=1 / r).logpdf(x) + stats.poisson(c * x).logpmf(y)
+    return total
+
+
+MIXTURE = """
+index k = {u, v}
+param q : simplex[k]
+param m[k] : real
+param t : positive
+param b[k] : real
+param c : real
+param s : positive
+for each row:
+    latent   z ~ Categorical(q)
+    observed x ~ Normal(m[z], t)
+    observed y ~ Normal(b[z] + c*x, s)
+"""
+
+
+def mixture(p: Theta, table: Table) -> float:
+    """The two columns of each class, jointly normal."""
+    t, c, s = float(p["t"]), float(p["c"]), float(p["s"])
+    covariance = np.array([[t * t, c * t * t], [c * t * t, c * c * t * t + s * s]])
+    total = 0.0
+    for pair in np.column_stack([column(table, "x"), column(table, "y")]):
+        classes = [
+            np.log(p["q"][k]) + dense(pair, np.array([p["m"][k], p["b"][k] + c * p["m"][k]]), covariance)
+            for k in range(2)
+        ]
+        total += added(np.array(classes))
+    return total
+
+
+# --- several ----------------------------------------------------------------------------------------------------------
+
+VECTOR = """
+index k = {x1, x2}
+param mu[k] : real
+param V : covariance[k]
+param b : real
+param c[k] : real
+param s : positive
+for each row:
+    observed x[k] ~ MVNormal(mu, V)
+    observed y ~ Normal(b + dot(c, x), s)
+"""
+ARRAY = VECTOR.replace("param V : covariance[k]", "param t[k] : positive").replace("MVNormal(mu, V)", "Normal(mu[k], t[k])")
+TWO: Table = {
+    "x1": [0.3, NAN, 1.2, NAN, -0.7, 2.0, NAN, 0.4],
+    "x2": [NAN, 0.5, 0.1, NAN, 0.9, NAN, -1.1, 0.2],
+    "y": [0.1, 1.9, 1.5, 0.4, -0.2, 2.2, NAN, 0.3],
+}
+
+
+def two(p: Theta, table: Table) -> float:
+    """Three columns, jointly normal."""
+    inner = np.diag(p["t"] ** 2) if "t" in p else np.asarray(p["V"])
+    load = np.vstack([np.eye(2), p["c"]])
+    mean = load @ p["mu"] + np.array([0.0, 0.0, float(p["b"])])
+    covariance = load @ inner @ load.T + np.diag([0.0, 0.0, float(p["s"]) ** 2])
+    return sum(dense(row, mean, covariance) for row in np.column_stack([column(table, n) for n in ("x1", "x2", "y")]))
+
+
+FACTOR = """
+param m : real
+param t : positive
+param w : positive
+param c : real
+param l : positive
+param s : positive
+for each row:
+    latent   h ~ Normal(0, 1)
+    observed v ~ Normal(h, w)
+    observed x ~ Normal(m, t)
+    observed y ~ Normal(c*x + l*h, s)
+"""
+
+
+def factor(p: Theta, table: Table) -> float:
+    """A hidden number of the row beside an open cell."""
+    m, t, w, c, l, s = (float(p[name]) for name in ("m", "t", "w", "c", "l", "s"))
+    covariance = np.array([
+        [1 + w * w, 0, l], [0, t * t, c * t * t], [l, c * t * t, c * c * t * t + l * l + s * s]
+    ])  # fmt: skip
+    rows = np.column_stack([column(table, name) for name in ("v", "x", "y")])
+    return sum(dense(row, np.array([0, m, c * m]), covariance) for row in rows)
+
+
+# --- plates and chains ------------------------------------------------------------------------------------------------
+
+GROUPS = ["a", "a", "b", "b", "c", "c", "d", "d"]
+INTERCEPTS = """
+param m : real
+param t : positive
+param b : real
+param c : real
+param tau : positive
+param s : positive
+for each g:
+    latent u ~ Normal(0, tau)
+    for each row:
+        observed x ~ Normal(m, t)
+        observed y ~ Normal(b + u + c*x, s)
+"""
+
+
+def intercepts(p: Theta, table: Table) -> float:
+    """The two columns of each group, jointly normal."""
+    m, t, b, c, tau, s = (float(p[name]) for name in ("m", "t", "b", "c", "tau", "s"))
+    total = 0.0
+    for label in dict.fromkeys(table["g"]):
+        rows = [row for row, other in enumerate(table["g"]) if other == label]
+        n, one = len(rows), np.eye(len(rows))
+        values = np.concatenate([column(table, "x", rows), column(table, "y", rows)])
+        mean = np.concatenate([np.full(n, m), np.full(n, b + c * m)])
+        across = c * c * t * t * one + s * s * one + tau * tau
+        covariance = np.block([[t * t * one, c * t * t * one], [c * t * t * one, across]])
+        total += dense(values, mean, covariance)
+    return total
+
+
+MIXED = INTERCEPTS.replace("param s : positive\n", "").replace("Normal(b + u + c*x, s)", "Bernoulli(logistic(b + u + c*x))")
+
+
+def mixed(p: Theta, table: Table) -> float:
+    """By fine sums over the effect of the group and, for each row, its covariate."""
+    m, t, b, c, tau = (float(p[name]) for name in ("m", "t", "b", "c", "tau"))
+    grid, step = line(-9.0, 9.0, 601)
+    u, law = tau * grid, stats.norm.logpdf(grid) + step
+    total = 0.0
+    for label in dict.fromkeys(table["g"]):
+        logs = law.copy()
+        for row in [row for row, other in enumerate(table["g"]) if other == label]:
+            x, y = column(table, "x", [row])[0], column(table, "y", [row])[0]
+            values = m + t * grid if np.isnan(x) else np.array([x])
+            own = law if np.isnan(x) else stats.norm(m, t).logpdf(values)
+            logs = logs + np.logaddexp.reduce(
+                own - np.logaddexp(0.0, -(2 * y - 1) * (b + u[:, None] + c * values)), axis=1
+            )
+        total += added(logs)
+    return total
+
+
+OUTER = """
+param m : real
+param t : positive
+param b : real
+param c : real
+param s : positive
+for each g:
+    observed x ~ Normal(m, t)
+    for each row:
+        observed y ~ Normal(b + c*x, s)
+"""
+
+
+def outer(p: Theta, table: Table) -> float:
+    """A covariate of the group."""
+    m, t, b, c, s = (float(p[name]) for name in ("m", "t", "b", "c", "s"))
+    total = 0.0
+    for label in dict.fromkeys(table["g"]):
+        rows = [row for row, other in enumerate(table["g"]) if other == label]
+        n = len(rows)
+        values = np.concatenate([column(table, "x", rows[:1]), column(table, "y", rows)])
+        load = np.concatenate([[1.0], np.full(n, c)])
+        covariance = t * t * np.outer(load, load) + np.diag([0.0, *[s * s] * n])
+        total += dense(values, np.concatenate([[m], np.full(n, b + c * m)]), covariance)
+    return total
+
+
+LEVEL = """
+param q : positive
+param r : positive
+param m : real
+param t : positive
+param c : real
+for each row in sequence:
+    latent   l ~ Normal(0, 2) first, Normal(prev(l), q) after
+    observed x ~ Normal(m, t)
+    observed y ~ Normal(l + c*x, r)
+"""
+
+
+def level(p: Theta, table: Table) -> float:
+    """A hidden level and a covariate with gaps: one normal vector."""
+    q, r, m, t, c = (float(p[name]) for name in ("q", "r", "m", "t", "c"))
+    n = len(table["x"])
+    one, walk = np.eye(n), 4.0 + q * q * np.minimum.outer(np.arange(n), np.arange(n))
+    covariance = np.block([[t * t * one, c * t * t * one], [c * t * t * one, (c * c * t * t + r * r) * one + walk]])
+    values = np.concatenate([column(table, "x"), column(table, "y")])
+    return dense(values, np.concatenate([np.full(n, m), np.full(n, c * m)]), covariance)
+
+
+SERIES = [0.5, 0.9, NAN, 0.2, NAN, NAN, 1.1, 0.4, 0.3, NAN, 0.6, NAN]
+AUTOREGRESSION = """
+param a : real
+param f : real
+param s : positive
+for each t in sequence:
+    observed y ~ Normal(a, 1) first, Normal(a + f*prev(y), s) after
+"""
+
+
+def autoregression(p: Theta, table: Table) -> float:
+    """The whole series as one normal vector."""
+    a, f, s = (float(p[name]) for name in ("a", "f", "s"))
+    n = len(table["y"])
+    root = np.linalg.inv(np.eye(n) - f * np.eye(n, k=-1))
+    noise = np.diag([1.0, *[s * s] * (n - 1)])
+    return dense(column(table, "y"), root @ np.full(n, a), root @ noise @ root.T)
+
+
+HEAVY = AUTOREGRESSION.replace("Normal(a + f", "StudentT(5, a + f")
+CUT_SERIES = AUTOREGRESSION.replace(" first", " censored below unless seen first").replace(
+    " after", " censored below unless seen after"
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Values that a number may have, and the logarithms of their weights in an integral."""
+
+    values: Array
+    weights: Array
+
+
+def even(start: float, stop: float, count: int) -> Rule:
+    """The trapezoidal rule, for what is next to nothing at both ends."""
+    grid, step = line(start, stop, count)
+    return Rule(grid, np.full(count, step))
+
+
+def legendre(start: float, stop: float, count: int) -> Rule:
+    """The Gauss-Legendre rule, for what breaks off at an end."""
+    x, w = np.polynomial.legendre.leggauss(count)
+    return Rule(0.5 * (start + stop) + 0.5 * (stop - start) * x, np.log(0.5 * (stop - start) * w))
+
+
+def stepped(law: Callable[[Array, Array], Array], p: Theta, table: Table, empty: Rule, cut: Rule) -> float:
+    """A first-order series by its law of a step, `law(y, before)`, forward over the values that a cell may have: by the
+    rule `empty` where there is none, by `cut` where `seen` is 0."""
+    values = column(table, "y")
+    seen = table.get("seen", [1] * len(values))
+    states, logs = np.zeros(1), np.zeros(1)
+    for t, y in enumerate(values):
+        now = empty if np.isnan(y) else cut if not seen[t] else Rule(np.array([y]), np.zeros(1))
+        own = stats.norm(float(p["a"]), 1).logpdf(now.values)[None] if t == 0 else law(now.values[None], states[:, None])
+        logs = np.logaddexp.reduce(logs[:, None] + own, axis=0) + now.weights
+        states = now.values
+    return added(logs)
+
+
+def heavy(p: Theta, table: Table) -> float:
+    """Student's law of each step."""
+    a, f, s = (float(p[name]) for name in ("a", "f", "s"))
+    rule = even(-60.0, 60.0, 1201)
+    return stepped(lambda y, before: stats.t.logpdf(y, 5, a + f * before, s), p, table, rule, rule)
+
+
+#: The limit of detection of every cell of the series that is below it.
+LIMIT = 0.3
+
+
+def cut_series(p: Theta, table: Table) -> float:
+    """Values below a limit of detection."""
+    a, f, s = (float(p[name]) for name in ("a", "f", "s"))
+    rules = even(-20.0, 20.0, 801), legendre(LIMIT - 20.0, LIMIT, 400)
+    return stepped(lambda y, before: stats.norm.logpdf(y, a + f * before, s), p, table, *rules)
+
+
+COUNTS = """
+param a : real
+param f : real
+for each t in sequence:
+    observed y ~ Poisson(exp(a + f*log1p(prev(y))))
+"""
+
+
+def counts(p: Theta, table: Table) -> float:
+    """Counts that look back, the first conditioned on: forward over all counts where one is not seen."""
+    a, f = float(p["a"]), float(p["f"])
+    values = column(table, "y")
+    states, logs = values[:1], np.zeros(1)
+    for y in values[1:]:
+        now = np.arange(3000.0) if np.isnan(y) else np.array([y])
+        own = stats.poisson.logpmf(now[None, :], np.exp(a + f * np.log1p(states[:, None])))
+        logs, states = np.logaddexp.reduce(logs[:, None] + own, axis=0), now
+    return added(logs)
+
+
+# --- bounds -----------------------------------------------------------------------------------------------------------
+
+DETECTED = REGRESSION.replace("Normal(m, t)", "Normal(m, t) censored below unless seen")
+LIMITS: Table = {
+    "x": [0.3, NAN, 1.2, 0.1, 0.1, 2.0, 0.1, 0.4],
+    "seen": [1, 1, 1, 0, 0, 1, 0, 1],
+    "y": [0.1, 1.9, 1.5, NAN, -0.2, 2.2, 0.9, NAN],
+}
+
+
+def detected(p: Theta, table: Table) -> float:
+    """Given y, an undetected x is normal below the limit."""
+    m, t, b, c, s = (float(p[name]) for name in ("m", "t", "b", "c", "s"))
+    whole = {**table, "x": [x if seen else NAN for x, seen in zip(table["x"], table["seen"], strict=True)]}
+    total = regression(p, whole)
+    for limit, y, seen in zip(column(table, "x"), column(table, "y"), table["seen"], strict=True):
+        if seen:
+            continue
+        precision = 1 / t**2 + (0.0 if np.isnan(y) else c * c / s**2)
+        slope = m / t**2 + (0.0 if np.isnan(y) else c * (y - b) / s**2)
+        total += float(stats.norm.logcdf((limit - slope / precision) * np.sqrt(precision)))
+    return total
+
+
+GROUPED = GAMMA.replace("observed x ~", "observed x between lo and hi ~")
+BETWEEN: Table = {
+    "lo": [0.3, 0.5, 1.0, NAN, 1.5, 0.7],
+    "hi": [0.3, 1.0, NAN, 0.5, 2.0, 0.7],
+    "y": [1, 2, 5, 0, 3, 2],
+}
+
+
+def grouped(p: Theta, table: Table) -> float:
+    """Given y, x is gamma between its bounds."""
+    a, r, c = (float(p[name]) for name in ("a", "r", "c"))
+    total = 0.0
+    for low, high, y in zip(column(table, "lo"), column(table, "hi"), column(table, "y"), strict=True):
+        if low == high:
+            total += stats.gamma(a, scale=1 / r).logpdf(low) + stats.poisson(c * low).logpmf(y)
+            continue
+        given = stats.gamma(a + y, scale=1 / (r + c))
+        share = given.cdf(np.inf if np.isnan(high) else high) - given.cdf(0.0 if np.isnan(low) else low)
+        total += stats.nbinom(a, r / (r + c)).logpmf(y) + np.log(share)
+    return total
+
+
+#: Sums over nodes.
+NODES = 1e-6
+
+OPEN_NUMBERS = (
+    IntegralCase("a covariate", REGRESSION, {"x": X, "y": Y}, regression, "gaussian"),
+    IntegralCase(
+        "a covariate of a logistic regression", LOGISTIC, {"x": X, "y": [0, 1, 1, None, 0, 1, 0, None]}, logistic,
+        "quadrature", NODES,
+    ),
+    IntegralCase(
+        "a count", COUNT, {"x": [3, None, 5, None, 0, 2], "y": [1.1, 2.0, 1.7, None, 0.2, 0.4]}, count, "sum"
+    ),
+    IntegralCase("a gamma rate", GAMMA, {"x": [0.3, None, 1.2, None], "y": [1, 4, 2, 0]}, gamma, "kernel"),
+    IntegralCase("a covariate in classes", MIXTURE, {"x": X, "y": Y}, mixture, "gaussian"),
+    IntegralCase("a vector", VECTOR, TWO, two, "gaussian"),
+    IntegralCase("an array", ARRAY, TWO, two, "gaussian"),
+    IntegralCase(
+        "beside a factor", FACTOR, {"x": X, "y": Y, "v": [0.2, 0.4, None, -1.0, 0.3, 0.9, -0.4, 0.1]}, factor,
+        "gaussian",
+    ),
+    IntegralCase("beside an effect of the group", INTERCEPTS, {"g": GROUPS, "x": X, "y": Y}, intercepts, "gaussian"),
+    IntegralCase(
+        "beside an effect of the group in a logistic regression", MIXED,
+        {"g": GROUPS, "x": [0.3, None, 1.2, 0.4, -0.7, 2.0, None, None], "y": [0, 1, 1, 0, 0, 1, 0, 1]}, mixed,
+        "quadrature", 1e-5,
+    ),
+    IntegralCase(
+        "of the group", OUTER,
+        {"g": GROUPS, "x": [0.3, 0.3, None, None, -0.7, -0.7, None, None], "y": Y}, outer, "gaussian",
+    ),
+    IntegralCase("beside a hidden level", LEVEL, {"x": X, "y": Y}, level, "gaussian"),
+    IntegralCase("an autoregression", AUTOREGRESSION, {"y": SERIES}, autoregression, "gaussian"),
+    IntegralCase(
+        "an autoregression with heavy tails", HEAVY, {"y": [0.5, 0.9, None, 0.2, None, None, 1.1, None]}, heavy,
+        "quadrature", NODES,
+    ),
+    IntegralCase("counts that look back", COUNTS, {"y": [4, 3, None, 6, 2, None, 5, None]}, counts, "sum"),
+    IntegralCase("below a limit of detection", DETECTED, LIMITS, detected, "gaussian"),
+    IntegralCase("between bounds", GROUPED, BETWEEN, grouped, "quadrature", NODES),
+    IntegralCase(
+        "a series with a limit of detection", CUT_SERIES,
+        {"y": [0.5, 0.9, LIMIT, 0.7, LIMIT, LIMIT, 1.1, None, 0.8], "seen": [1, 1, 0, 1, 0, 0, 1, 1, 1]}, cut_series,
+        "quadrature", 1e-5,
+    ),
+)  # fmt: skip
