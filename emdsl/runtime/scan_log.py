@@ -19,7 +19,6 @@ from emdsl.runtime.chains import ChainLayout, Lanes
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE, segment_sum, segment_sum_reverse
 from emdsl.runtime.problem import Array
 
-
 #: Numbers up to which one ufunc that adds in logarithms is faster than six passes.
 SMALL_TABLE = 512
 
