@@ -244,7 +244,10 @@ class PieceBinder:
         if self.batch is not None:
             codes.insert(0, Named((START,), np.arange(self.batch)))
         axes = union(*(code.axes for code in codes))
-        if any(isinstance(node, Position) or (isinstance(node, VariableRef) and node.lag) for node in walk(reference.indices)):
+        if any(
+            isinstance(node, Position) or (isinstance(node, VariableRef) and node.lag)
+            for node in walk(reference.indices)
+        ):
             # Cut points below the first and above the last level do not exist, nor do labels before a chain began;
             # guards keep these cells out, and masks these rows.
             codes = [Named(c.axes, np.clip(c.array, 0, size - 1)) for c, size in zip(codes, shape, strict=True)]

@@ -70,6 +70,8 @@ def fit_request(model: Model, given: Mapping[str, Any], spell: Spell = str) -> F
     values["na"] = _words(spell("na"), values["na"])
     if values["weight"] is not None and not isinstance(values["weight"], str):
         raise _bad(spell("weight"), "the name of a column", values["weight"])
+    if values["progress"] is not None and not callable(values["progress"]):
+        raise _bad(spell("progress"), "a function of the stage, the iteration and the iterate", values["progress"])
     for name in ("init", "fix"):
         values[name] = read_values(values[name], model, spell(name))
     served = {field.name for field in fields(FitRequest)}

@@ -188,7 +188,7 @@ def test_a_group_without_failures_runs_off_and_leaves_the_others_their_errors() 
 
 
 def test_a_group_that_counts_nothing_runs_off_and_leaves_the_others_their_errors() -> None:
-    text = "model M\nindex g = levels\nparam b[g] : real\nfor each row:\n    input g : g\n    observed y ~ Poisson(exp(b[g]))\n"
+    text = "index g = levels\nparam b[g] : real\nfor each row:\n    input g : g\n    observed y ~ Poisson(exp(b[g]))\n"
     fit: Any = emdsl.loads(text).fit({"g": ["u"] * 5 + ["v"] * 5, "y": [0, 1, 0, 2, 1] + [0] * 5})
     assert not fit.converged and "b.v is running off to infinity" in said(fit)
     assert fit.se["b"] == {"u": pytest.approx(0.5, rel=1e-6), "v": None}

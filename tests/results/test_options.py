@@ -51,6 +51,7 @@ def test_options_reach_the_request() -> None:
         ("set", [1], "expected a dict by name, found `[1]`"),
         ("na", 9, "expected words, found `9`"),
         ("columns", {"dim": 1}, "expected words, found `1`"),
+        ("progress", True, "expected a function of the stage, the iteration and the iterate, found `True`"),
     ],
 )
 def test_values_out_of_range(option: str, value: Any, text: str) -> None:
