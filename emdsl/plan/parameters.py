@@ -62,7 +62,8 @@ def _outside(space: Space, value: Array) -> str:
         return "0 where the model says so"
     match space.kind:
         case "positive":
-            return "positive" if (value <= 0).any() else ""
+            # 0 is where a fit leaves what is at the boundary
+            return "positive" if (value < 0).any() else ""
         case "unit" | "interval":
             low, high = (0.0, 1.0) if space.kind == "unit" else (space.low, space.high)
             return f"between {low:g} and {high:g}" if ((value < low) | (value > high)).any() else ""
@@ -84,4 +85,6 @@ def _not_a_covariance(kind: str, value: Array) -> str:
         return "symmetric"
     if kind == "correlation" and not np.allclose(np.diagonal(value, axis1=-2, axis2=-1), 1.0, rtol=0.0, atol=1e-9):
         return "a matrix of correlations, with 1 on the diagonal"
-    return "a positive definite matrix" if (np.linalg.eigvalsh(value) <= 0).any() else ""
+    least, most = np.linalg.eigvalsh(value)[..., 0], np.linalg.eigvalsh(value)[..., -1]
+    # … as is a matrix that is singular
+    return "a positive definite matrix" if (least < -1e-9 * np.abs(most)).any() else ""

@@ -105,7 +105,7 @@ def _declared(parameter: Parameter, space: Space, evaluator: Evaluator) -> Array
 
 def _check(parameter: Parameter, space: Space, value: Array, option: str) -> None:
     bad = ""
-    if space.kind == "positive" and (value <= 0).any():
+    if space.kind == "positive" and (value < 0).any():  # 0 is where a fit leaves what is at the boundary
         bad = "positive"
     elif space.kind == "unit" and ((value < 0) | (value > 1)).any():
         bad = "between 0 and 1"

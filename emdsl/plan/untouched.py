@@ -30,7 +30,10 @@ def untouched(problem: BoundProblem) -> Masks:
     Told from the shapes of an E-step at the starting values: where these make the data impossible nothing is told.
     """
     theta = problem.initial()
-    expectation = problem.expect(theta)
+    try:
+        expectation = problem.expect(theta)
+    except np.linalg.LinAlgError:
+        return {}
     if not np.isfinite(expectation.loglik):
         return {}
     layout = problem.program.layout

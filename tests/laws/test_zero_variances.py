@@ -356,3 +356,20 @@ for each row:
     for one, other in (("mu", "mu"), ("su", "tau"), ("sigma", "sigma")):
         assert fit.params[one] == pytest.approx(without.params[other], rel=1e-5)
         assert fit.se[one] == pytest.approx(without.se[other], rel=1e-2)
+
+
+def test_what_a_fit_prints_can_be_read_again() -> None:
+    """A standard deviation of 0 as a value to score rows with, to hold, and to start from."""
+    import emdsl
+
+    model = emdsl.loads("model M\n" + _intercept("Normal(mu, tau)", "u"))
+    table = {key: FLAT[key] for key in ("g", "y")}
+    posterior = model.posterior(table, {"mu": 0.3, "tau": 0.0, "sigma": 1.0})
+    assert np.allclose(posterior["mean(u)"], 0.3) and not np.any(posterior["sd(u)"])
+    held = model.fit(table, starts=1, fix={"tau": 0.0})
+    y = np.array(table["y"])
+    assert held.params["mu"] == pytest.approx(y.mean(), abs=1e-6)
+    assert held.params["sigma"] == pytest.approx(y.std(), rel=1e-6)
+    shifted = {**table, "y": (y + 3.0 * np.repeat(np.arange(5), 4)).tolist()}
+    left = model.fit(shifted, starts=1, init={"tau": 0.0})
+    assert left.params["tau"] > 1.0 and left.loglik == pytest.approx(model.fit(shifted, starts=1).loglik, abs=1e-6)

@@ -140,7 +140,7 @@ def test_parameters_must_be_whole_and_inside_their_domains() -> None:
 @pytest.mark.parametrize(
     ("domain", "value", "what"),
     [
-        ("positive", 0, "positive"),
+        ("positive", -1, "positive"),
         ("unit", 1.5, "between 0 and 1"),
         ("interval(-1, 2)", 3, "between -1 and 2"),
         ("ordered[k]", [1, 1], "increasing"),
