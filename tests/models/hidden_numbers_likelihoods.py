@@ -305,13 +305,13 @@ def orange_trees() -> Optimum:
     age, y = numbers("orange_trees.csv", "age", "circumference")
 
     def log_likelihood(p: Point) -> float:
-        share = 1 / (1 + np.exp(-(age - p["middle"]) / p["scale"]))
+        share = 1 / (1 + np.exp(-p["shift"] - p["speed"] * age))
         covariance = p["spread"] ** 2 * same(tree) * np.outer(share, share) + p["sigma"] ** 2 * np.eye(len(y))
         return dense_normal(y, p["asymptote"] * share, covariance)
 
-    names = ("asymptote", "middle", "scale", "spread", "sigma")
-    start = {"asymptote": 190, "middle": 700, "scale": 350, "spread": 30, "sigma": 8}
-    return maximise(log_likelihood, scalars(dict.fromkeys(names, POSITIVE)), [start])
+    domains = {"asymptote": POSITIVE, "shift": REAL, "speed": POSITIVE, "spread": POSITIVE, "sigma": POSITIVE}
+    start = {"asymptote": 190, "shift": -2, "speed": 0.003, "spread": 30, "sigma": 8}
+    return maximise(log_likelihood, scalars(domains), [start])
 
 
 HIDDEN_NUMBERS: dict[str, Callable[[], Optimum]] = {
