@@ -176,3 +176,33 @@ def test_arguments_outside_a_law() -> None:
     text = "param t : real\nfor each r:\n    observed y ~ Poisson(t)\n"
     wrong = error(simulated, text, 5, {"t": -1})
     assert wrong.code == "cannot-simulate" and "`y ~ Poisson(t)`" in wrong.message
+
+
+CHOSEN = """
+index two = {u, v}
+index three = {a, b, c}
+param A[two] : simplex[two]
+param e[two] : simplex[three]
+for each person:
+    for each t in sequence:
+        input    x : real
+        latent   s ~ Markov(softmax(k in two: 0), A)
+        observed y ~ Categorical(e[s])
+        given y != c
+"""
+
+
+def test_chains_that_do_not_meet_a_condition_are_drawn_anew() -> None:
+    """The pairs that chains of two show have their probabilities, given that no unit fails."""
+    transition, emit = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[0.6, 0.3, 0.1], [0.2, 0.3, 0.5]])
+    params = {"A": transition.tolist(), "e": emit.tolist()}
+    n = 6_000
+    design = {"person": np.repeat(np.arange(n), 2).tolist(), "x": [0.0] * (2 * n)}
+    found = simulated(CHOSEN, None, params, design=design, seed=3)
+    seen = Counter(zip(found["y"][::2], found["y"][1::2], strict=True))
+    joint = 0.5 * np.einsum("ia,ij,jb->ab", emit, transition, emit)[:2, :2]
+    expected = joint / joint.sum()
+    for i, first in enumerate("ab"):
+        for j, second in enumerate("ab"):
+            error = np.sqrt(expected[i, j] * (1 - expected[i, j]) / n)
+            assert abs(seen[first, second] / n - expected[i, j]) < 4 * error
