@@ -198,7 +198,8 @@ class CompiledModel:
             return problem
 
     def without_nodes(self) -> Derivation:
-        """The derivation in which hidden numbers stay numbers, as draws of them want it, but those whose law is fixed."""
+        """The derivation in which hidden numbers stay numbers, as draws of them want it; those whose law is fixed
+        do not."""
         if all(integral.placing in ("", "fixed") for integral in self.derivation.integrals):
             return self.derivation
         try:

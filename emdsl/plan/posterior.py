@@ -346,7 +346,9 @@ class PosteriorProgram(Program):
             numbers = [name for name in node.states if is_on_grid(self.derivation.model.variable(name))]
             if numbers and len(numbers) < len(node.states):
                 others = ", ".join(name for name in node.states if name not in numbers)
-                notes.append(f"the most probable path of {others} is the one with the most probable {', '.join(numbers)}")
+                notes.append(
+                    f"the most probable path of {others} is the one with the most probable {', '.join(numbers)}"
+                )
             if node.axes:
                 around = ", ".join(dict.fromkeys(name.partition(".")[0] for name in node.axes))
                 notes.append(f"the most probable path of {names} is the one given the most probable {around}")
