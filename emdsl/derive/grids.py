@@ -182,7 +182,9 @@ def _weighted(factor: Factor, grids: dict[str, OnGrid], values: dict[str, Expres
         normal = Apply("-", (Apply("neg", (square,)), Apply("/", (_log_two_pi(), number(2)))))
         branches = tuple(replace(b, log_density=_times_weight(normal, e)) for b in factor.branches)
         return replace(factor, branches=branches)
-    branches = rewrite(factor.branches, lambda n: values[n.name] if isinstance(n, VariableRef) and n.name in values else n)
+    branches = rewrite(
+        factor.branches, lambda n: values[n.name] if isinstance(n, VariableRef) and n.name in values else n
+    )
     if own is not None:
         assert factor.target is not None
         branches = tuple(replace(b, log_density=_times_weight(b.log_density, factor.target)) for b in branches)

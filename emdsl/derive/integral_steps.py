@@ -34,7 +34,7 @@ METHODS = {
     "fixed": "summed over one grid of nodes for all units, laid over its own law",
     "standard": "its own law is normal: it is its mean plus its standard deviation times e, and e, standard normal, is "
     "summed over one grid of nodes for all units",
-    "laid": "summed over one grid of nodes for all units, laid where the posterior lies and again as the parameters move",
+    "laid": "summed over one grid of nodes for all units, laid where the posterior lies, again as the parameters move",
     "sum": "summed over the whole numbers where it is probable",
     "quadrature": "integrated by adaptive Gauss-Hermite quadrature around the mode of each unit",
 }

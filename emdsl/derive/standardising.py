@@ -61,7 +61,9 @@ class _Reader:
             return self.u
         match expression:
             case Number(value):
-                return sp.Rational(value.numerator, value.denominator) if isinstance(value, Fraction) else sp.Float(value)
+                return (
+                    sp.Rational(value.numerator, value.denominator) if isinstance(value, Fraction) else sp.Float(value)
+                )
             case Apply("+", (left, right)):
                 return self.read(left) + self.read(right)
             case Apply("-", (left, right)):
@@ -78,7 +80,9 @@ class _Reader:
                 return _FUNCTIONS[op](self.read(inner))
         if any(node == self.reference for node in walk(expression)):
             raise _Unread
-        return self.symbols.setdefault(expression, sp.Dummy("c", real=True, positive=self._positive(expression) or None))
+        return self.symbols.setdefault(
+            expression, sp.Dummy("c", real=True, positive=self._positive(expression) or None)
+        )
 
     def _positive(self, expression: Expression) -> bool:
         match expression:

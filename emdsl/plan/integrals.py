@@ -237,7 +237,8 @@ def _check_axes(axes: Sequence[str], level: int, integral: Integral, model: Mode
             raise EmmError(
                 "not-supported-yet",
                 f"`{name}` is hidden in a plate inside that of the continuous {names}, which has no plan yet",
-                help="--plan monte-carlo" if integral.method == "gaussian" and integral.lag == 1 else "",
+                help="--plan monte-carlo" if integral.method == "gaussian" and integral.lag == 1 else "write its numbers "
+                "one by one: latent u1 ~ Normal(0, s1), latent u2 ~ Normal(b*u1, s2)",
             )
 
 

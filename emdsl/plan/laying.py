@@ -159,8 +159,8 @@ def _fine_enough(derivation: Derivation, bound: Bound, theta: Theta) -> Bound:
     for name, units in found.units.items():
         if _occupied(units[:1]) or _occupied(units[-1:]):
             raise EmmError(
-                "beyond-nodes", f"the posterior of `{name}` reaches beyond all nodes: it comes closer to the end of its "
-                "domain than numbers can be told apart",
+                "beyond-nodes", f"the posterior of `{name}` reaches beyond all nodes: it comes closer to the end of "
+                "its domain than numbers can be told apart",
                 help="give starting values nearer to the estimates (--init), or another law",
             )  # fmt: skip
     while True:

@@ -40,9 +40,7 @@ def too_narrow(program: Program, tables: Mapping[int, Any]) -> NDArray[np.bool_]
     return found
 
 
-def _own_tables(
-    name: str, program: Program, tables: Mapping[int, Any]
-) -> list[tuple[tuple[str, ...], Array]]:
+def _own_tables(name: str, program: Program, tables: Mapping[int, Any]) -> list[tuple[tuple[str, ...], Array]]:
     """The tables of the laws of a number, one for each law whose parts are all free of data by row."""
     parts: dict[str, list[Table]] = {}
     for node in program.nodes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from scipy.special import expit
 from scipy.stats import beta, gamma, norm, poisson
 
 import emdsl
+from emdsl.diagnostics.errors import EmmError
 
 Table = dict[str, Any]
 Array = NDArray[np.float64]
@@ -37,15 +38,14 @@ def moments(text: str, data: Table, params: Table, plate: str, name: str) -> tup
 
 def by_quad(density: Callable[[float], float], low: float, high: float) -> tuple[float, float, float]:
     """Log-integral, mean and standard deviation of a density known up to its integral."""
-    found = [
-        quad(lambda u: u**k * density(u), low, high, epsabs=0.0, epsrel=1e-11, limit=500, points=[0.5 * (low + high)])[0]
-        for k in range(3)
-    ]
+    middle = [0.5 * (low + high)]
+    powers: list[Callable[[float], float]] = [density, lambda u: u * density(u), lambda u: u * u * density(u)]
+    found = [quad(f, low, high, epsabs=0.0, epsrel=1e-11, limit=500, points=middle)[0] for f in powers]
     mean = found[1] / found[0]
     return float(np.log(found[0])), float(mean), float(np.sqrt(found[2] / found[0] - mean**2))
 
 
-# --- numbers of a unit, with something finite hidden inside ------------------------------------------------------------
+# --- numbers of a unit, with something finite hidden inside -----------------------------------------------------------
 
 SITE = np.repeat(np.arange(4), 3)
 Y = np.array([0.2, 2.6, 3.1, -0.4, 0.3, 1.9, 2.2, 2.8, 3.3, -1.0, 0.1, 0.2])
@@ -157,7 +157,9 @@ for each school:
     total = (outer * first * second).sum()
     assert loglik(text, data, params) == pytest.approx(np.log(total * (FINE[1] - FINE[0])), abs=CLOSE)
     mean, _ = moments(text, data, params, "room", "v")
-    assert mean[0] == pytest.approx((outer * second * (law * v * high * (1 - high)).sum(axis=1)).sum() / total, abs=CLOSE)
+    assert mean[0] == pytest.approx(
+        (outer * second * (law * v * high * (1 - high)).sum(axis=1)).sum() / total, abs=CLOSE
+    )
 
 
 def test_a_mean_chosen_by_something_finite() -> None:
@@ -191,7 +193,7 @@ for each site:
     assert sd == pytest.approx([e[2] for e in expected], abs=CLOSE)
 
 
-# --- chains -------------------------------------------------------------------------------------------------------------
+# --- chains -----------------------------------------------------------------------------------------------------------
 
 VOLATILITY = """
 param mu : real
@@ -203,9 +205,7 @@ for each day in sequence:
 """
 
 
-def filtered(
-    nodes: Array, first: Array, step: Array, emitted: Array
-) -> tuple[float, Array]:
+def filtered(nodes: Array, first: Array, step: Array, emitted: Array) -> tuple[float, Array]:
     """Kitagawa's filter on given nodes: log-likelihood, and the smoothed densities `(rows, nodes)` times the step."""
     apart = nodes[1] - nodes[0]
     rows, total = len(emitted), 0.0
@@ -291,7 +291,7 @@ def test_a_switching_local_level_is_the_mixture_over_all_paths_of_regimes() -> N
     q, r = (0.4, 1.5), (0.5, 0.9)
     total, states, means = 0.0, np.zeros((len(y), 2)), np.zeros(len(y))
     for path in product((0, 1), repeat=len(y)):
-        chance = start[path[0]] * np.prod([matrix[one, two] for one, two in zip(path, path[1:], strict=False)])
+        chance = start[path[0]] * np.prod([matrix[one, two] for one, two in pairwise(path)])
         density, level = kalman(y, [q[s] for s in path], [r[s] for s in path])
         total += chance * density
         means += chance * density * level
@@ -316,7 +316,7 @@ def kalman(y: Array, q: list[float], r: list[float]) -> tuple[float, Array]:
     return float(np.exp(-0.5 * (rows * np.log(2 * np.pi) + logdet + y @ solved))), level @ solved
 
 
-# --- fits ---------------------------------------------------------------------------------------------------------------
+# --- fits -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_fit_of_a_chain_is_the_maximum_of_a_filter_by_hand() -> None:
@@ -374,3 +374,62 @@ def test_a_fit_with_a_number_above_something_finite_is_where_its_likelihood_is_f
     assert found.loglik == pytest.approx(at(b, tau), abs=CLOSE)
     assert (at(b + 1e-4, tau) - at(b - 1e-4, tau)) / 2e-4 == pytest.approx(0.0, abs=1e-4)
     assert (at(b, tau + 1e-4) - at(b, tau - 1e-4)) / 2e-4 == pytest.approx(0.0, abs=1e-4)
+
+
+# --- what cannot be had -----------------------------------------------------------------------------------------------
+
+
+def test_a_law_too_narrow_for_any_nodes_is_refused() -> None:
+    text = """
+param q : positive
+for each row in sequence:
+    latent h ~ Normal(0, 0.0005) first, Normal(prev(h), q) after
+    observed y ~ Poisson(exp(h))
+"""
+    with pytest.raises(EmmError) as caught:
+        emdsl.loads(text).fit({"y": [1, 0, 4]}, init={"q": 1.0}, max_iter=0)
+    assert caught.value.code == "too-fine"
+    assert caught.value.message.startswith("more than 1,500 nodes of `h` would be needed")
+
+
+def test_a_law_with_mass_at_the_ends_of_its_domain_is_refused() -> None:
+    text, _, _, _, _ = UNITS["beta"]
+    data = {"site": SITE, "survey": np.tile(np.arange(3), 4), "y": Y}
+    with pytest.raises(EmmError) as caught:
+        emdsl.loads(text).fit(data, init={"a": 0.01, "b": 0.01, **EMISSION}, max_iter=0)
+    assert caught.value.code == "beyond-nodes"
+
+
+def test_a_number_inside_an_array_is_refused_by_name() -> None:
+    text = """
+index part = {one, two}
+param T : covariance[part]
+for each site:
+    latent u[part] ~ MVNormal(0, T)
+    for each survey:
+        latent z ~ Bernoulli(logistic(u[one]))
+        observed y ~ Normal(z, 1)
+"""
+    with pytest.raises(EmmError, match="`z` is hidden in a plate inside that of the continuous `u`") as caught:
+        emdsl.loads(text).fit({"site": SITE, "survey": np.tile(np.arange(3), 4), "y": Y})
+    assert caught.value.help == "write its numbers one by one: latent u1 ~ Normal(0, s1), latent u2 ~ Normal(b*u1, s2)"
+
+
+def test_what_is_summed_over_what_is_said() -> None:
+    text, _, _, _, _ = UNITS["estimated normal"]
+    lines = emdsl.loads(text).check({"site": SITE, "survey": np.tile(np.arange(3), 4), "y": Y}).splitlines()
+    at = lines.index("posterior (E-step)")
+    assert [line.strip() for line in lines[at + 1 : at + 5]] == [
+        "u: no closed form; its own law is normal: mean plus sd times e, and e summed over one grid of nodes for all "
+        "units",
+        "57 nodes, doubled until the log-likelihood stays as it is",
+        "1. z: summed out in each survey, a table over u, z (114 cells)",
+        "2. u: summed out in each site, a table over u (57 cells)",
+    ]
+    lines = emdsl.loads(SWITCHING).check({"y": [0.1, 0.2]}).splitlines()
+    at = lines.index("posterior (E-step)")
+    assert [line.strip() for line in lines[at + 1 : at + 3]] == [
+        "level: no closed form; summed over one grid of nodes for all units, laid where the posterior lies",
+        "49 nodes to begin with, laid again as the parameters move, and more until the log-likelihood stays as it is; "
+        "each step of the chain takes 49^2 of them",
+    ]
