@@ -16,7 +16,9 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.expressions import VariableRef
 from emdsl.ir.model import Factor, Map, Model, Variable
+from emdsl.ir.open_cells import mask_name
 from emdsl.plan.evaluation import early_units
+from emdsl.plan.hidden_numbers import HiddenNumber
 from emdsl.plan.maps import observed_pairs
 from emdsl.plan.open_cells import shown_name
 from emdsl.plan.posterior import PosteriorProgram, check_finite, reported, unordered_pairs
@@ -62,6 +64,7 @@ def predict(
     chain is known from its units up to this one alone."""
     declared = derivation.model
     check_finite(declared, "predictions with")
+    opened = derivation.open
     derivation, bound = prepared(derivation, bound)
     _check_statements(declared, derivation.model)
     predictor = Predictor(derivation.model, bound, theta, level)
@@ -71,9 +74,11 @@ def predict(
         for number, statement in enumerate(statements)
         if scope_of(statement, derivation.model)
     )
-    shares = {}
+    shares, numbers = {}, {}
     if joint or reported(derivation.model):
-        shares = PosteriorProgram(derivation, bound, joint).shares(theta, filtered=filtered)
+        program = PosteriorProgram(derivation, bound, joint)
+        shares = program.shares(theta, filtered=filtered)
+        numbers = {item.name: item for item in program.hidden_numbers if item.name in opened}
     found: list[Predicted] = []
     for variable in declared.variables:
         own = [
@@ -82,7 +87,7 @@ def predict(
             if statement.target is not None and statement.target.name == variable.name
         ]
         if own:
-            found += predictor.variable(variable, own, shares.get(variable.name))
+            found += predictor.variable(variable, own, shares.get(variable.name), numbers.get(variable.name))
     return Prediction(tuple(found), tuple(dict.fromkeys(predictor.notes)))
 
 
@@ -123,10 +128,12 @@ class Predictor:
         self.notes: list[str] = []
 
     def variable(
-        self, variable: Variable, statements: list[tuple[Factor | Map, Array | None]], cells: Array | None = None
-    ) -> list[Predicted]:
+        self, variable: Variable, statements: list[tuple[Factor | Map, Array | None]], cells: Array | None = None,
+        hidden: HiddenNumber | None = None,
+    ) -> list[Predicted]:  # fmt: skip
         """All elements of a variable; of a chain each unit by the statement that is about it. `cells` `(labels,
-        units)`: the posterior of a variable whose open cells other laws look at, which tell of them too."""
+        units)`, or for a number `hidden`: the posterior of a variable whose open cells other laws look at, which tell
+        of them too."""
         number = level_of(self.bound, variable.plate)
         names, labels = self._names(variable), self._labels(variable)
         size = self.bound.levels[number].size
@@ -155,6 +162,14 @@ class Predictor:
         if cells is not None:
             seen = np.asarray(self.bound.values[shown_name(variable.name)].array)
             shares = np.where((seen < 0) | (seen >= len(labels)), cells[:, None], shares)
+        if hidden is not None:
+            where = np.asarray(self.bound.values[mask_name(variable.name)].array).reshape(numbers.shape[1:]) != 0
+            numbers[0] = np.where(where, hidden.mean, numbers[0])
+            numbers[1:] = np.where(where, np.nan, numbers[1:])
+            self.notes.append(
+                f"where a cell of {variable.name} is open, what is expected of it is what all data say, without an "
+                "interval: emdsl posterior gives its standard deviation"
+            )
         return [
             self._predicted(name, number, variable, labels, shares[:, k], numbers[:, k]) for k, name in enumerate(names)
         ]
