@@ -21,6 +21,7 @@ from emdsl.plan.posterior import reported
 from emdsl.plan.posterior_laws import PosteriorLaws
 from emdsl.plan.preparation import prepared, taken_apart
 from emdsl.plan.unrolling import Unroller
+from emdsl.predict.open_cells import with_open_cells
 from emdsl.predict.predictor import Codes, Predicted, Predictor
 from emdsl.predict.statements import Statement, statements_of
 from emdsl.runtime.problem import Theta
@@ -136,11 +137,15 @@ class _Asked:
         shares = program.shares(self.theta, filtered=filtered) if hidden else {}
         predictor = Predictor(program, self.theta, self.level, only)
         found: list[Predicted] = []
+        notes: list[str] = []
         for variable in self.derivation.model.variables:
             own = [(item, shares.get(item.looked.name)) for item in statements if variable.name in item.draws]
             if own:
-                found += predictor.variable(variable, own, shares)
+                made = predictor.variable(variable, own, shares)
+                if variable.name in self.derivation.open and hidden:
+                    notes.append(with_open_cells(variable.name, made, program))
+                found += made
         by_points = predictor.by_points or any(map(is_on_grid, model.variables))
         simulated = any(isinstance(item.method, MonteCarlo) for item in integrals)
-        notes = (*predictor.notes, *program.simulated_numbers())
+        notes = [*predictor.notes, *notes, *program.simulated_numbers()]
         return _Run(Prediction(tuple(found), tuple(dict.fromkeys(notes))), by_points, simulated)

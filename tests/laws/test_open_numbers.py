@@ -133,6 +133,15 @@ def test_the_posterior_of_an_open_cell() -> None:
         assert found["sd(x)"][row] == pytest.approx(sd, abs=1e-9)
 
 
+def test_what_is_expected_of_an_open_cell_is_what_all_data_say() -> None:
+    p = {"m": 0.5, "t": 1.3, "b": 0.2, "c": 0.8, "s": 0.7}
+    model, table = emdsl.loads(REGRESSION), {"x": X, "y": Y}
+    predicted, known = model.predict(table, params=p), model.posterior(table, params=p)
+    for row, x in enumerate(X):
+        expected = known["mean(x)"][row] if x is None else p["m"]
+        assert predicted["x"][row] == pytest.approx(expected, abs=1e-9)
+
+
 def test_rows_that_show_anything_count_in_bic() -> None:
     table: Table = {"x": [*X, None], "y": [*Y, None]}
     fit = emdsl.loads(REGRESSION).fit(table)

@@ -314,11 +314,56 @@ def orange_trees() -> Optimum:
     return maximise(log_likelihood, scalars(domains), [start])
 
 
+def _with_gaps(file: str, name: str) -> Array:
+    """A column, NaN where a cell is empty."""
+    return np.array([float(cell) if cell not in ("", "NA") else np.nan for cell in columns(file)[name]])
+
+
+def presidents() -> Optimum:
+    """A stationary autoregression: one normal vector, of which the quarters without a poll are left out."""
+    approval = _with_gaps("presidents.csv", "approval")
+    seen = ~np.isnan(approval)
+    apart = np.abs(np.subtract.outer(np.arange(len(approval)), np.arange(len(approval))))[np.ix_(seen, seen)]
+
+    def log_likelihood(p: Point) -> float:
+        covariance = p["s"] ** 2 / (1 - p["phi"] ** 2) * p["phi"] ** apart
+        return dense_normal(approval[seen], np.full(seen.sum(), p["m"]), covariance)
+
+    return maximise(
+        log_likelihood, scalars({"m": REAL, "phi": "unit", "s": POSITIVE}), [{"m": 56, "phi": 0.8, "s": 9}]
+    )  # fmt: skip
+
+
+def ozone_regression() -> Optimum:
+    """Sun and log ozone given wind and temperature: jointly normal, day by day what is there of the two."""
+    ozone, sun, wind, warmth = (
+        _with_gaps("airquality.csv", name) for name in ("logOzone", "SolarR", "Wind", "Temp")
+    )  # fmt: skip
+
+    def log_likelihood(p: Point) -> float:
+        first = p["a0"] + p["a1"] * wind + p["a2"] * warmth
+        second = p["b0"] + p["sun"] * first + p["wind"] * wind + p["warmth"] * warmth
+        spread = np.hypot(p["sun"] * p["tau"], p["sigma"])
+        given = p["b0"] + p["sun"] * sun + p["wind"] * wind + p["warmth"] * warmth
+        law_of_sun = np.where(np.isnan(sun), 0.0, log_normal(sun, first, p["tau"]))
+        law_of_ozone = np.where(
+            np.isnan(sun), log_normal(ozone, second, spread), log_normal(ozone, given, p["sigma"])
+        )  # fmt: skip
+        return float(law_of_sun.sum() + np.nansum(law_of_ozone))
+
+    domains = dict.fromkeys(("a0", "a1", "a2", "b0", "sun", "wind", "warmth"), REAL)
+    start = {
+        "a0": -80, "a1": 2.5, "a2": 3.1, "tau": 86, "b0": -0.4, "sun": 0.0026, "wind": -0.056, "warmth": 0.05,
+        "sigma": 0.5,
+    }  # fmt: skip
+    return maximise(log_likelihood, scalars({**domains, "tau": POSITIVE, "sigma": POSITIVE}), [start])
+
+
 HIDDEN_NUMBERS: dict[str, Callable[[], Optimum]] = {
     function.__name__: function
     for function in (
         local_level, local_trend, dynamic_factor, crossed_effects, nested_effects, meta_analysis, errors_in_variables,
         growth_curve, mixture_of_factor_analysers, gamma_poisson, beta_binomial, frailty, poisson_lognormal,
-        two_parameter_logistic, graded_response, orange_trees,
+        two_parameter_logistic, graded_response, orange_trees, presidents, ozone_regression,
     )
 }  # fmt: skip

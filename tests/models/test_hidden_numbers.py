@@ -87,3 +87,18 @@ def test_growth_as_a_vector() -> None:
     assert vector["params"]["b"] == pytest.approx({"level": p["b0"], "growth": p["b1"]}, rel=1e-5)
     for name, other in (("level", "b0"), ("growth", "b1")):
         assert vector["se"]["b"][name] == pytest.approx(scalar["se"][other], rel=1e-4)
+
+
+def test_a_regression_with_gaps_is_the_joint_normal_law_given_its_inputs() -> None:
+    """Sun and ozone with gaps, given wind and temperature, which have none: the joint law of all four has as many
+    parameters more as that of these two, and its log-likelihood the log-likelihood of these two more."""
+    joint, given = (
+        fit(ROOT / "models" / f"{name}.emm", ROOT / "models" / "data" / "airquality.csv", starts=1)
+        for name in ("airquality", "ozone_regression")
+    )
+    lines = (ROOT / "models" / "data" / "airquality.csv").read_text(encoding="utf-8").splitlines()[1:]
+    inputs = np.array([[float(cell) for cell in line.split(",")[2:]] for line in lines])
+    n, covariance = len(inputs), np.cov(inputs.T, bias=True)
+    alone = -0.5 * n * (2 * math.log(2 * math.pi) + float(np.linalg.slogdet(covariance)[1]) + 2)
+    assert joint["loglik"] == pytest.approx(given["loglik"] + alone, abs=1e-8)
+    assert joint["parameters"] == given["parameters"] + 5
