@@ -55,6 +55,11 @@ from emdsl.runtime.problem import Array, Theta
 ZERO, ONE, INFINITY = np.asarray(0.0), np.asarray(1.0), np.asarray(np.inf)
 
 
+#: What helps where something finite is hidden below hidden numbers that no grid takes.
+BY_DRAWS = "--plan monte-carlo"
+ONE_BY_ONE = "write its numbers one by one: latent u1 ~ Normal(0, s1), latent u2 ~ Normal(b*u1, s2)"
+
+
 class Evidence(Protocol):
     """An integral at one theta."""
 
@@ -237,8 +242,7 @@ def _check_axes(axes: Sequence[str], level: int, integral: Integral, model: Mode
             raise EmmError(
                 "not-supported-yet",
                 f"`{name}` is hidden in a plate inside that of the continuous {names}, which has no plan yet",
-                help="--plan monte-carlo" if integral.method == "gaussian" and integral.lag == 1 else "write its numbers "
-                "one by one: latent u1 ~ Normal(0, s1), latent u2 ~ Normal(b*u1, s2)",
+                help=BY_DRAWS if integral.method == "gaussian" and integral.lag == 1 else ONE_BY_ONE,
             )
 
 

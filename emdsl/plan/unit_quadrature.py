@@ -34,8 +34,8 @@ ARRIVED = 1e-7
 @dataclass
 class QuadratureUnits:
     """`slots`, `shape`, `own_laws` as for Gaussian units; `ends` are those of the interval that each of the d
-    variables lies in, infinite or `(*cells, units)`. `count` nodes are laid out for each; with `tails` those of a rule for
-    laws that need not fall off as a normal one does, as many times more than usual.
+    variables lies in, infinite or `(*cells, units)`. `count` nodes are laid out for each; with `tails` those of a rule
+    for laws that need not fall off as a normal one does, as many times more than usual.
     """
 
     pieces: tuple[AnyPiece, ...]
