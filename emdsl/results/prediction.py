@@ -24,7 +24,8 @@ from emdsl.results.posterior import Columns, cells, first_rows, free_name, ident
 
 if TYPE_CHECKING:
     from emdsl.compiler import CompiledModel, FitRequest
-    from emdsl.predict.prediction import Predicted, Prediction
+    from emdsl.predict.prediction import Prediction
+    from emdsl.predict.predictor import Predicted
     from emdsl.results.params import KnownParameters
     from emdsl.results.result import Fit
 
