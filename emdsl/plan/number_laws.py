@@ -17,22 +17,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
+from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.expressions import VariableRef
 from emdsl.ir.model import Model
-from emdsl.plan.crossed import Layout, Place
+from emdsl.plan.crossed import Place
+from emdsl.plan.crossed_layout import Layout
 from emdsl.plan.evaluation import Evaluator
-from emdsl.plan.gaussian_method import GaussianEvidence
+from emdsl.plan.gaussian_method import GaussianEvidence, GaussianMethod
 from emdsl.plan.integrals import BoundIntegral, Evidence, order_of
 from emdsl.plan.latent_pieces import drawn
 from emdsl.plan.monte_carlo import MonteCarlo, SampledEvidence
 from emdsl.plan.named import POINT, ROW, Named
 from emdsl.plan.unit_kernel import KernelEvidence
 from emdsl.plan.unit_quadrature import PointEvidence, QuadratureUnits
+from emdsl.plan.unit_shares import ShareEvidence
+from emdsl.runtime.integrals.gaussian import covariance_root
+from emdsl.runtime.integrals.interval_ties import IntervalLaw, IntervalTies
 from emdsl.runtime.problem import Array, Theta
 
 Codes = NDArray[np.intp]
 #: Points of a line over the posterior of one number, times `Bound.nodes`.
 LINE_POINTS = 48
+#: Half the width of a grid over numbers beside one on an interval, in standard deviations, and its points along each,
+#: times `Bound.nodes`; and the most numbers that all points may come to.
+GRID_REACH, GRID_POINTS, MOST_POINTS = 8.5, 12, 1 << 26
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,8 @@ class NumberLaw:
 
     `sites` say which number each slot is. A normal law has `mean` `(slots, *cells, units)` and `covariance` `(slots,
     slots, *cells, units)`; any other `points` `(slots, *cells, points, units)` with `shares` `(*cells, points, units)`
-    that sum to 1. `simulated`: the points are random draws.
+    that sum to 1. `simulated`: the points are random draws. `apart`: they are right for every number by itself, not for
+    functions of several.
     """
 
     sites: tuple[Any, ...]
@@ -51,6 +60,7 @@ class NumberLaw:
     points: Array | None = None
     shares: Array | None = None
     simulated: bool = False
+    apart: bool = False
 
     def of(self, units: Codes) -> NumberLaw:
         """The law for some units."""
@@ -86,6 +96,8 @@ def _law(
     integral: BoundIntegral, evidence: Evidence, sites: tuple[Any, ...], bound: Bound, given: tuple[Theta, Array]
 ) -> NumberLaw:  # fmt: skip
     match evidence:
+        case GaussianEvidence(law=IntervalLaw() as law):
+            return _on_interval(law, sites, bound.nodes)
         case GaussianEvidence(law=law):
             mean, covariance = law.marginal(sites)
             return NumberLaw(sites, (), mean, covariance)
@@ -95,6 +107,12 @@ def _law(
             return NumberLaw(
                 sites, (), points=points, shares=np.broadcast_to(shares, points.shape[1:]), simulated=True
             )  # fmt: skip
+        case ShareEvidence(units=group, law=law):
+            count = LINE_POINTS * bound.nodes + 1
+            found, share = law.quantiles(count)
+            points = found.reshape(*group.shape[:-1], count, group.shape[-1])
+            shares = np.broadcast_to(share[:, None], points.shape[1:])
+            return NumberLaw(sites, (), points=points, shares=shares, apart=group.size > 2)
         case KernelEvidence():
             values, shares = evidence.line(LINE_POINTS * bound.nodes)
             return NumberLaw(sites, (), points=values[None], shares=shares)
@@ -105,6 +123,37 @@ def _law(
             order = {site: slot for slot, site in enumerate(order_of(integral.pieces))}
             return NumberLaw(sites, (), points=points[[order[site] for site in sites]], shares=share)
     raise AssertionError("random starts have no posterior")
+
+
+def _on_interval(law: IntervalLaw, sites: tuple[Any, ...], nodes: int) -> NumberLaw:
+    """Points over the number on the interval and, at each of them, over the others, which are normal given it."""
+    slots = [law.order[site] for site in sites]
+    others = [slot for slot in dict.fromkeys(slots) if slot != law.bounded]
+    values, shares = law.line(LINE_POINTS * nodes)
+    z, weight = _grid(len(others), nodes)
+    size = len(z) * values.size * len(sites)
+    if size > MOST_POINTS:
+        raise EmmError(
+            "too-large", f"what is known of {len(sites)} hidden numbers, one of them on an interval, takes {size:,} "
+            f"points; at most {MOST_POINTS:,} are allowed", help="predict fewer units at a time",
+        )  # fmt: skip
+    shape = (*values.shape[:-2], len(z) * values.shape[-2], values.shape[-1])
+    found = {law.bounded: np.repeat(values, len(z), axis=-2)}
+    if others:
+        mean, covariance = law.others(others, values)
+        moved = np.einsum("ij...u,pj->i...pu", covariance_root(covariance), z)
+        both = mean[..., :, None, :] + moved[..., None, :, :]
+        found |= {slot: both[place].reshape(shape) for place, slot in enumerate(others)}
+    share = (shares[..., :, None, :] * weight[:, None]).reshape(shape)
+    return NumberLaw(sites, (), points=np.stack([found[slot] for slot in slots]), shares=share)
+
+
+def _grid(count: int, nodes: int) -> tuple[Array, Array]:
+    """Points `(points, count)` over independent standard normal numbers, and their shares."""
+    line = np.linspace(-GRID_REACH, GRID_REACH, GRID_POINTS * nodes + 1)
+    z = np.array(list(product(line, repeat=count))).reshape(len(line) ** count, count)
+    share = np.exp(-0.5 * (z**2).sum(axis=1))
+    return z, share / share.sum()
 
 
 def _sites(names: Iterable[VariableRef], model: Model, bound: Bound) -> Iterable[Any]:
@@ -147,6 +196,8 @@ def _units_above(bound: Bound, plate: str | None, above: int) -> Codes:
 def points_of(integral: BoundIntegral, nodes: int) -> int:
     """How many points the law of one unit's numbers may come to, roughly."""
     match integral.method:
+        case GaussianMethod(ties=IntervalTies(order=order)):
+            return LINE_POINTS * nodes * int((GRID_POINTS * nodes + 1) ** (len(order) - 1))
         case MonteCarlo(pairs=pairs):
             return 2 * pairs
         case QuadratureUnits(shape=shape, count=count) if shape[0] > 1:

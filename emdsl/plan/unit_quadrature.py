@@ -11,8 +11,8 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.open_cells import without_cells
 from emdsl.plan.gaussian_method import DrawnEvidence
 from emdsl.plan.latent_pieces import AnyPiece
-from emdsl.runtime.functions import logistic
 from emdsl.runtime.integrals.gaussian import UnitGaussian
+from emdsl.runtime.integrals.interval_line import interval_log_slope, interval_value
 from emdsl.runtime.integrals.lines import line
 from emdsl.runtime.integrals.quadrature import nodes, placed, sinh_nodes
 from emdsl.runtime.integrals.stencil import quadratic, stencil
@@ -97,12 +97,12 @@ class QuadratureUnits:
 
     def _values(self, x: Array) -> Array:
         """Hidden values of coordinates on the line, `(d, ...)`."""
-        return np.stack([_value(row, *ends) for row, ends in zip(x, self.ends, strict=True)])
+        return np.stack([interval_value(row, *ends) for row, ends in zip(x, self.ends, strict=True)])
 
     def _joint(self, theta: Theta, v: Array, x: Array, used: tuple[bool, ...]) -> Array:
         """The log-joint in coordinates `(d, *cells, points, units)`: `(*cells, points, units)`."""
         values = self._values(x)
-        total = sum((_log_slope(row, *ends) for row, ends in zip(x, self.ends, strict=True)), np.zeros(x.shape[1:]))
+        total = sum((interval_log_slope(row, *ends) for row, ends in zip(x, self.ends, strict=True)), np.zeros(x.shape[1:]))
         for piece, slots, wanted in zip(self.pieces, self.slots, used, strict=True):
             if wanted:
                 total = total + piece.summed(theta, v, values[list(slots)])
@@ -170,38 +170,6 @@ class PointEvidence:
         """Posterior means and variances, `(d, *cells, units)`, from the shares of the nodes."""
         mean = (self.points * self.share).sum(axis=-2)
         return mean, ((self.points - mean[..., None, :]) ** 2 * self.share).sum(axis=-2)
-
-
-def _value(x: Array, low: Array, high: Array) -> Array:
-    """A number on the line as one between `low` and `high`."""
-    if _unbounded(low, high):
-        return x
-    below, above = _by_point(low), _by_point(high)
-    with np.errstate(all="ignore"):
-        inside = below + (above - below) * logistic(x)
-        one_end = np.where(np.isfinite(below), below + np.exp(x), above - np.exp(x))
-    ends = np.isfinite(below).astype(int) + np.isfinite(above)
-    return np.asarray(np.where(ends == 2, inside, np.where(ends == 1, one_end, x)))
-
-
-def _log_slope(x: Array, low: Array, high: Array) -> Array:
-    """The logarithm of the derivative of `_value`."""
-    if _unbounded(low, high):
-        return np.zeros(x.shape)
-    below, above = _by_point(low), _by_point(high)
-    with np.errstate(all="ignore"):
-        inside = np.log(above - below) - np.logaddexp(0.0, x) - np.logaddexp(0.0, -x)
-    ends = np.isfinite(below).astype(int) + np.isfinite(above)
-    return np.asarray(np.where(ends == 2, inside, np.where(ends == 1, x, 0.0)))
-
-
-def _unbounded(low: Array, high: Array) -> bool:
-    return bool(np.isneginf(low).all() and np.isposinf(high).all())
-
-
-def _by_point(end: Array) -> Array:
-    """An end `(*cells, units)` with an axis of points."""
-    return end[..., None, :] if end.ndim else end
 
 
 def _inverse(precision: Array, spread: Array) -> Array:

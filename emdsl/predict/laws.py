@@ -232,6 +232,12 @@ class Law:
         fact = self.fact(branch, "mean")
         return None if fact is None else self.aligned(self.evaluator().value(self._put_in(fact, branch)))
 
+    def stated(self, branch: Branch, definition: str) -> Expression:
+        """What the family says of one element, over the arguments of the branch."""
+        fact = self.fact(branch, definition)
+        assert fact is not None
+        return self._put_in(fact, branch)
+
     def cdf(self, branch: Branch, at: Named) -> Array:
         """The declared distribution function at values by element and unit."""
         fact = self.fact(branch, "cdf")

@@ -13,6 +13,7 @@ import numpy as np
 
 from emdsl.data.bound import Bound
 from emdsl.data.past import pasts
+from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation
 from emdsl.plan.grids import with_nodes
 from emdsl.plan.hidden_numbers import is_on_grid
@@ -55,7 +56,13 @@ def predict(
     nodes = bound.nodes
     while found.by_points and nodes < MOST_NODES:
         nodes *= 2
-        more = asked.run(replace(bound, nodes=nodes))
+        try:
+            more = asked.run(replace(bound, nodes=nodes))
+        except EmmError as error:
+            if error.code != "too-large":
+                raise
+            said = f"predictions are from {nodes // 2} times the usual points: more do not fit ({error.message})"
+            return replace(found.prediction, notes=(*found.prediction.notes, said))
         moved, found = _moved(found.prediction, more.prediction), more
         if moved <= SETTLED:
             return found.prediction
@@ -124,8 +131,9 @@ class _Asked:
         derivation = self.derivation
         on_nodes, with_values = with_nodes(derivation, bound)
         unroller = Unroller(on_nodes.model, with_values, taken_apart(on_nodes, with_values))
-        planned, bound = prepared(derivation, bound)
-        statements = statements_of(derivation.model, unroller, planned.model)
+        # laws say which element of a hidden array they look at: its units are not put around theirs
+        planned, bound = prepared(derivation, bound, regroup=False)
+        statements = statements_of(on_nodes.model, unroller, planned.model)
         return PosteriorLaws(planned, bound, [item.looked for item in statements]), statements
 
     def _run(

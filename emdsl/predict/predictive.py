@@ -18,7 +18,7 @@ import numpy as np
 
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.degrees import degree
-from emdsl.ir.expressions import Expression, VariableRef
+from emdsl.ir.expressions import BinderRef, Expression, VariableRef, walk
 from emdsl.ir.model import CELL_SUFFIX, SEEN, Branch, Factor, Guard, Variable
 from emdsl.plan.named import POINT, ROW, Named
 from emdsl.plan.number_laws import NumberLaw
@@ -78,6 +78,13 @@ class Predictive:
         law = self.law
         if known.mean is None:
             assert known.points is not None and known.shares is not None
+            if known.apart and not _look_at_one(law, branch, names):
+                said = ", ".join(f"`{name}`" for name in sorted(names))
+                raise EmmError(
+                    "not-supported-yet",
+                    f"the law of `{self.variable.name}` looks at several of the hidden shares {said} at once; it is "
+                    "predicted where each of its values, or elements, looks at one share",
+                )  # fmt: skip
             moved = law.at_points(known.named(known.points), known.points.shape[-2])
             full = self._times(weight, known.shares, known.axes)
             if law.event and is_normal(law, branch):
@@ -180,6 +187,24 @@ def _is_about_cell(guard: object) -> bool:
     if not isinstance(guard, Guard) or not isinstance(guard.variable, VariableRef):
         return False
     return guard.variable.name.endswith(CELL_SUFFIX)
+
+
+def _look_at_one(law: Law, branch: Branch, names: frozenset[str]) -> bool:
+    """Whether each value of what a branch says, of vectors each element, looks at one element of hidden arrays."""
+    if law.event:  # of these only what the family says of an element is used
+        parts = [law.stated(branch, name) for name in ("mean", "cdf") if law.fact(branch, name) is not None]
+    else:
+        parts = [branch.log_density]
+    own = {BinderRef(binder) for binder in law.elements}
+    for part in parts:
+        nodes = {node for node in walk(part) if isinstance(node, VariableRef) and node.name in names}
+        if len(nodes) > 1:
+            return False
+        for node in nodes:
+            bound = {item for item in walk(node.indices) if isinstance(item, BinderRef)}
+            if len(node.indices) < len(law.model.variable(node.name).axes) or not bound <= own:
+                return False
+    return True
 
 
 def _one_argument(branch: Branch, law: Law, names: frozenset[str]) -> Expression | None:

@@ -6,11 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emdsl.runtime.functions import digamma, lgamma
+from emdsl.runtime.functions import digamma, lgamma, logistic
 from emdsl.runtime.problem import Array
 
 #: A point whose logarithms are below this would be lost to underflow.
 LOWEST = 500.0
+#: How far nodes for the probability below a share reach: but for 1e-18 of it.
+NODES_REACH = 3.27
+#: A share below this counts as this one, as its logarithm has to be a number.
+TINY = 1e-300
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,28 @@ class SharesLaw:
         total = c.sum(axis=1, keepdims=True)
         mean = c / total
         return mean, mean * (1.0 - mean) / (total + 1.0)
+
+    def quantiles(self, count: int) -> tuple[Array, Array]:
+        """Points `(groups, shares, *cells, count, units)` and their shares `(count,)`: each share by itself has its own
+        law, a beta law, over them. Two shares sum to 1 at every point, more do not: their points go up together.
+
+        The nodes are those of the double exponential rule for the probability below (Takahasi and Mori 1974).
+        """
+        from scipy.special import betainccinv, betaincinv
+
+        t = np.linspace(-NODES_REACH, NODES_REACH, count)
+        below, above = logistic(np.pi * np.sinh(t)), logistic(-np.pi * np.sinh(t))
+        c = np.where(self.concentration > 0, self.concentration, np.nan)[..., None, :]
+        rest = c.sum(axis=1, keepdims=True) - c
+        low = np.repeat(below[None], c.shape[1], axis=0)
+        high = np.repeat(above[None], c.shape[1], axis=0)
+        if len(low) == 2:
+            low[1], high[1] = above, below
+        shape = (c.shape[1], *(1,) * (c.ndim - 4), count, 1)
+        low, high = low.reshape(shape), high.reshape(shape)
+        found = np.where(low <= high, betaincinv(c, rest, low), betainccinv(c, rest, high))
+        weights = np.cosh(t) * below * above
+        return np.clip(found, TINY, 1.0), weights / weights.sum()
 
     def draw(self, rng: np.random.Generator) -> Array:
         """One draw of each, no share so small that its logarithm is lost."""
