@@ -102,7 +102,7 @@ def _law(
             mean, covariance = law.marginal(sites)
             return NumberLaw(sites, (), mean, covariance)
         case SampledEvidence(method=method, draws=draws, share=share):
-            points = method.ties.gather(draws, sites)
+            points = method.ties.gather(method.values(draws), sites)
             shares = share if share.shape[-1] == 1 else method.pieces[0].rows.of_integral(share)
             return NumberLaw(
                 sites, (), points=points, shares=np.broadcast_to(shares, points.shape[1:]), simulated=True

@@ -65,7 +65,10 @@ def test_help_is_the_text_at_the_top(moths: Path, numpy_alone: Path) -> None:
         (["--seeds", "3"], "error[unknown-option]: there is no option `--seeds`\nhelp: did you mean `--seed`?\n"),
         (["data.csv", "--seed"], "error[bad-option]: the option `--seed` needs a value\nhelp: --seed S\n"),
         (["data.csv", "--json=1"], "error[bad-option]: the option `--json` takes no value\n"),
-        (["data.csv", "--format", "yaml"], "error[bad-option]: expected one of table, json, found `yaml`\n --> --format\n"),
+        (
+            ["data.csv", "--format", "yaml"],
+            "error[bad-option]: expected one of table, json, found `yaml`\n --> --format\n",
+        ),
         (["data.csv", "--seed", "x"], "error[bad-option]: expected a whole number, 0 or more, found `x`\n --> --seed"),
         (["data.csv", "--tol", "-1"], "error[bad-option]: expected a number 0 or more, found `-1`\n --> --tol\n"),
         (["data.csv", "--set", "K"], "error[bad-assignment]: expected NAME=VALUE, found `K`\n --> --set\n"),
