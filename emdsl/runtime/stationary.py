@@ -58,7 +58,8 @@ def stationary_curvature(matrix: Array, weights: Array) -> Array:
 def _law_and_fundamental(matrix: Array) -> tuple[Array, Array]:
     law = stationary_law(matrix)
     size = matrix.shape[-1]
-    return law, np.linalg.inv(np.eye(size) - matrix + np.ones((size, 1)) * law[..., None, :])
+    regular = np.eye(size) - matrix + np.ones((size, 1)) * law[..., None, :]
+    return law, np.asarray(np.linalg.inv(regular), dtype=np.float64)
 
 
 def _ratio(weights: Array, law: Array) -> Array:
@@ -108,7 +109,8 @@ class StationaryPart:
         """Adds second derivatives, those of entries that several cells share once for each."""
         base = np.asarray(theta[self.matrix.parameter], dtype=float)
         rows = local[self.offset : self.offset + base.size]
-        entries = np.broadcast_to(self.matrix.gather(np.arange(base.size).reshape(base.shape)), self.matrix.cells)
+        numbered = self.matrix.gather(np.arange(float(base.size)).reshape(base.shape)).astype(np.intp)
+        entries = np.broadcast_to(numbered, self.matrix.cells)
         places = rows[entries.reshape(-1, entries.shape[-1] ** 2)]
         matrix = np.broadcast_to(self.matrix.gather(base), self.matrix.cells)
         curvature = stationary_curvature(matrix, statistics[..., 0]).reshape(*places.shape, places.shape[-1])

@@ -120,7 +120,7 @@ def subject_classes() -> Optimum:
     return maximise(log_likelihood, blocks, [{"share": [0.35, 0.65], "b0": [10, 9], "b1": [0.8, 2], "sigma": 1.5}])
 
 
-def log_normal(x: Array, mean: Array, sd: Array) -> Array:
+def log_normal(x: Array, mean: Array | float, sd: Array | float) -> Array:
     """The log-density of Normal(mean, sd) at x."""
     log_density: Array = -0.5 * np.log(2 * np.pi) - np.log(sd) - ((x - mean) / sd) ** 2 / 2
     return log_density
