@@ -14,6 +14,7 @@ from scipy import integrate, stats
 
 import emdsl
 from emdsl.diagnostics.errors import EmmError
+from emdsl.runtime.integrals.shares import SharesLaw
 from tests.predict.references import one, predicted, quantile
 
 
@@ -114,20 +115,30 @@ def test_counts_over_hidden_shares_have_their_means() -> None:
         assert one(prediction, f"y[{kind}]").expected == pytest.approx(wanted, rel=1e-9)
 
 
-@pytest.mark.parametrize("element", ["up", "down"])
-def test_successes_over_one_of_two_shares_are_beta_binomial(element: str) -> None:
-    text = f"""
-    index side = {{up, down}}
-    param alpha[side] : positive
-    for each litter:
-        latent p[side] ~ Dirichlet(alpha)
-        observed y ~ Binomial(9, p[{element}])
+@pytest.mark.parametrize("alpha", [(0.4, 1.5), (0.02, 30.0), (0.4, 1.0, 2.0)])
+def test_points_over_shares_hold_the_law_of_each(alpha: tuple[float, ...]) -> None:
+    law = SharesLaw(np.array(alpha)[None, :, None])
+    points, weights = law.quantiles(97)
+    for place, a in enumerate(alpha):
+        own, rest = points[0, place, :, 0], sum(alpha) - a
+        found = [weights @ stats.binom(9, own).pmf(k) for k in range(10)]
+        assert found == pytest.approx(stats.betabinom(9, a, rest).pmf(np.arange(10)), rel=1e-6, abs=1e-9)
+    if len(alpha) == 2:
+        assert points.sum(axis=1) == pytest.approx(np.ones(points.shape[2:])[None], abs=1e-12)
+
+
+def test_laws_of_several_shares_at_once_are_refused() -> None:
+    text = """
+    family Both(a : unit, b : unit) for x : natural:
+        logpmf = x*log(a) + 3*log(b)
+    index kind = {a, b, c}
+    param alpha[kind] : positive
+    for each sample:
+        latent p[kind] ~ Dirichlet(alpha)
+        observed y ~ Both(p[a], p[b])
     """
-    found = one(predicted(text, {"y": [3, np.nan]}, {"alpha": [0.4, 1.5]}), "y")
-    a, b = (0.4, 1.5) if element == "up" else (1.5, 0.4)
-    for unit, law in enumerate((stats.betabinom(9, a + 3, b + 6), stats.betabinom(9, a, b))):
-        assert found.expected[unit] == pytest.approx(law.mean(), rel=1e-8)
-        assert (found.low[unit], found.high[unit]) == (law.ppf(0.025), law.ppf(0.975))
+    with pytest.raises(EmmError, match="looks at several of the hidden shares `p` at once"):
+        predicted(text, {"y": [3, 1]}, {"alpha": ALPHA})
 
 
 # --- kernels in powers ------------------------------------------------------------------------------------------------
