@@ -90,7 +90,8 @@ class QuadratureUnits:
     def _joint(self, theta: Theta, v: Array, x: Array, used: tuple[bool, ...]) -> Array:
         """The log-joint in coordinates `(d, *cells, points, units)`: `(*cells, points, units)`."""
         values = self._values(x)
-        total = sum((interval_log_slope(row, *ends) for row, ends in zip(x, self.ends, strict=True)), np.zeros(x.shape[1:]))
+        slopes = (interval_log_slope(row, *ends) for row, ends in zip(x, self.ends, strict=True))
+        total = sum(slopes, np.zeros(x.shape[1:]))
         for piece, slots, wanted in zip(self.pieces, self.slots, used, strict=True):
             if wanted:
                 total = total + piece.summed(theta, v, values[list(slots)])

@@ -54,7 +54,8 @@ def test_empty_elements_of_a_vector_are_told_by_the_others() -> None:
             own = one(found, f"x[{label}]")
             assert own.expected[row] == pytest.approx(sum(w * law.mean() for w, law in zip(weight, laws, strict=True)))
             for end, tail in ((own.low[row], 0.05), (own.high[row], 0.95)):
-                assert sum(w * law.cdf(end) for w, law in zip(weight, laws, strict=True)) == pytest.approx(tail, abs=1e-8)
+                reached = sum(w * law.cdf(end) for w, law in zip(weight, laws, strict=True))
+                assert reached == pytest.approx(tail, abs=1e-8)
 
 
 def test_a_vector_around_a_hidden_one() -> None:

@@ -4,7 +4,7 @@ standardised nodes, and finite variables that rows of different units look at; a
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 from textwrap import dedent
 from typing import Any
 
@@ -93,7 +93,7 @@ def test_labels_drawn_from_hidden_shares() -> None:
     found = one(predicted(text, data, {"alpha": alpha, "w": w}), "y")
     means = alpha / alpha.sum(axis=1, keepdims=True)
     told = w * means[:, 0] / (w @ means[:, 0])
-    after = (alpha + [1, 0, 0]) / (alpha.sum(axis=1, keepdims=True) + 1)
+    after = (alpha + np.array([1, 0, 0])) / (alpha.sum(axis=1, keepdims=True) + 1)
     assert found.probabilities[:, 1] == pytest.approx(told @ after, rel=1e-9)
     assert found.probabilities[:, 2] == pytest.approx(w @ means, rel=1e-9)
 
@@ -109,7 +109,7 @@ def test_counts_over_hidden_shares_have_their_means() -> None:
     """
     data = {"n": [10, 8], "y_a": [3, np.nan], "y_b": [3, np.nan], "y_c": [4, np.nan]}
     prediction = predicted(text, data, {"alpha": ALPHA})
-    after = ALPHA + [3, 3, 4]
+    after = ALPHA + np.array([3, 3, 4])
     for place, kind in enumerate("abc"):
         wanted = [10 * after[place] / after.sum(), 8 * ALPHA[place] / ALPHA.sum()]
         assert one(prediction, f"y[{kind}]").expected == pytest.approx(wanted, rel=1e-9)
@@ -308,7 +308,7 @@ def test_a_condition_along_a_chain() -> None:
     found = one(predicted(text, {"seen": [1, 1, None], "k": [2, np.nan, np.nan]}, {"s": 0.2}), "k")
     total, mean = 0.0, np.zeros(3)
     for x in product((0, 1), repeat=3):
-        steps = [0.2 + 0.6 * one if two else 0.8 - 0.6 * one for one, two in zip(x, x[1:], strict=False)]
+        steps = [0.2 + 0.6 * one if two else 0.8 - 0.6 * one for one, two in pairwise(x)]
         weight = np.prod(steps) * np.prod([0.1 + 0.6 * k for k in x]) * stats.poisson.pmf(2, 1 + 3 * x[0])
         total, mean = total + weight, mean + weight * (1 + 3 * np.array(x))
     assert found.expected == pytest.approx(mean / total, rel=1e-9)
