@@ -34,7 +34,7 @@ def check_lines(derivation: Derivation, bound: Bound | None) -> list[str]:
     lines += _section("parameters", _parameters(model, sizes))
     lines += _section("plates", _plates(model))
     posterior = list(planned(program)) if program is not None else eliminations(derivation)
-    hidden = model if program is None else program.derivation.model
+    hidden = (derivation.gridded or model) if program is None else program.derivation.model
     # Without data an array is one variable for each of an unknown number of elements.
     by_axis = {v.name: None if v.axes else sizes.get(v.values) for v in hidden.variables if v.values is not None}
     axes = {axis for item in posterior for axis in item.axes if "@" in axis}

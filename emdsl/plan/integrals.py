@@ -57,7 +57,7 @@ ZERO, ONE, INFINITY = np.asarray(0.0), np.asarray(1.0), np.asarray(np.inf)
 
 #: What helps where something finite is hidden below hidden numbers that no grid takes.
 BY_DRAWS = "--plan monte-carlo"
-ONE_BY_ONE = "write its numbers one by one: latent u1 ~ Normal(0, s1), latent u2 ~ Normal(b*u1, s2)"
+ONE_BY_ONE = "write its numbers one by one, each with a law of its own, which may look at those before"
 
 
 class Evidence(Protocol):

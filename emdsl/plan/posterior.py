@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
 from emdsl.data.past import pasts
+from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.model import Model, Variable
 from emdsl.plan.block_source import block_function
@@ -173,6 +174,13 @@ class PosteriorProgram(Program):
         self, derivation: Derivation, bound: Bound, joint: tuple[Joint, ...] = (), prune: Choice = "auto"
     ) -> None:
         super().__init__(derivation, bound, prune=prune)
+        if self.switching:
+            names = ", ".join(f"`{name}`" for item in self.switching for name in item.names)
+            states = ", ".join(f"`{name}`" for item in self.switching for name in item.states)
+            raise EmmError(
+                "not-supported-yet", f"what the data say of {names} is not told: paths of {states}, which switch their "
+                "laws, are drawn for the likelihood alone",
+            )  # fmt: skip
         self.declared = derivation.model
         #: What a standardised number is, where its name stands for e.
         self.standard = {i.latents[0]: i.value for i in derivation.integrals if i.value is not None}

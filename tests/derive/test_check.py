@@ -14,8 +14,9 @@ from tests.derive.models import ROOT, SHIPPED, data_of, derived, shipped
 
 def with_data(name: str, **request) -> list[str]:
     path = ROOT / "models" / f"{name}.emm"
-    compiled = CompiledModel("", None, shipped(name))
-    return check_lines(compiled.derivation, compiled.bind(str(data_of(path)), FitRequest(**request)))
+    compiled = CompiledModel(path.read_text(encoding="utf-8"), str(path), shipped(name))
+    bound = compiled.bind(str(data_of(path)), FitRequest(**request))
+    return check_lines(compiled.on(bound).derivation, bound)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -30,6 +31,10 @@ def test_the_plan_is_the_same_with_and_without_data(path) -> None:
         assert "affected[first] unseen: summed out" in lines and "affected[first]: summed out" in lines
         return
     without, given = plan(check_lines(shipped(path.stem), None)), plan(with_data(path.stem))
+    if any(variable.kind == "latent" and variable.plate is None for variable in shipped(path.stem).model.variables):
+        # What rows tie together only the data tell.
+        assert bool(without) == bool(given)
+        return
     assert [step for step, _ in without] == [step for step, _ in given]
     for (_, before), (_, after) in zip(without, given, strict=True):
         # The size of a set of levels is known with the data alone.

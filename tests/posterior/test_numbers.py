@@ -257,18 +257,20 @@ def test_positive_numbers_by_quadrature() -> None:
 def test_what_is_simulated_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, data, params = tmp_path / "m.emm", tmp_path / "d.csv", tmp_path / "p.json"
     text = "param q : positive\nfor each t in sequence:\n    latent x ~ Normal(0, 1) first, Normal(prev(x), q) after\n"
-    model.write_text(text + "    observed y ~ Poisson(exp(x))\n", encoding="utf-8")
+    text += "    latent w ~ Normal(0, 0.3) first, Normal(prev(w), 0.3) after\n"
+    model.write_text(text + "    observed y ~ Poisson(exp(x + w))\n", encoding="utf-8")
     data.write_text("y\n1\n2\n4\n", encoding="utf-8")
     params.write_text(json.dumps({"q": 0.5}), encoding="utf-8")
     arguments = ["posterior", str(model), str(data), "--params", str(params)]
     assert main(arguments) == 0
     out, err = capsys.readouterr()
-    assert err == "note: the posterior of x is simulated, by 200 weighted draws\n"
+    assert err == "note: the posterior of x, w is simulated, by 200 weighted draws\n"
     found = np.array([line.split(",")[1:] for line in out.splitlines()[1:]], dtype=float)
     rng = np.random.default_rng(0)
     steps = rng.normal(0, 1, (400_000, 3)) * [1.0, 0.5, 0.5]
     x = np.cumsum(steps, axis=1)
-    weight = np.exp(x @ np.array([1, 2, 4]) - np.exp(x).sum(axis=1))
+    both = x + np.cumsum(rng.normal(0, 0.3, x.shape), axis=1)
+    weight = np.exp(both @ np.array([1, 2, 4]) - np.exp(both).sum(axis=1))
     mean = weight @ x / weight.sum()
     # 200 draws: the error of a mean is about sd/sqrt(200) = 0.03
     assert np.abs(found[:, 0] - mean).max() < 0.12
@@ -277,7 +279,7 @@ def test_what_is_simulated_says_so(tmp_path: Path, capsys: pytest.CaptureFixture
     filtered = np.array([line.split(",")[1:] for line in out.splitlines()[1:]], dtype=float)
     assert filtered[-1] == pytest.approx(found[-1])
     for end in (1, 2):
-        weight = np.exp(x[:, :end] @ np.array([1, 2, 4])[:end] - np.exp(x[:, :end]).sum(axis=1))
+        weight = np.exp(both[:, :end] @ np.array([1, 2, 4])[:end] - np.exp(both[:, :end]).sum(axis=1))
         assert abs(filtered[end - 1, 0] - weight @ x[:, end - 1] / weight.sum()) < 0.12
 
 

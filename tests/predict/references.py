@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
+from emdsl.plan.laying import with_laid_nodes
 from emdsl.predict.prediction import Prediction, predict
 from tests.laws.bound_models import take
 
@@ -16,7 +17,8 @@ def predicted(text: str, columns: Any, theta: Any, **chosen: Any) -> Prediction:
     """A model's prediction at known parameters, for a table without the cache."""
     taken = take(dedent(text), columns)
     values = {name: np.asarray(value, dtype=float) for name, value in theta.items()}
-    return predict(taken.compiled.derivation, taken.bound, values, **chosen)
+    derivation = taken.compiled.derivation
+    return predict(derivation, with_laid_nodes(derivation, taken.bound, values), values, **chosen)
 
 
 def one(prediction: Prediction, name: str) -> Any:
