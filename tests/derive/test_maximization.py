@@ -26,7 +26,8 @@ Theta = dict[str, Array]
 def problem_of(text: str, data: Any) -> BoundProblem:
     compiled = CompiledModel(text, None, derived(text))
     request = FitRequest()
-    return compiled.problem(compiled.bind(data, request), request)
+    bound = compiled.bind(data, request)
+    return compiled.on(bound).problem(bound, request)
 
 
 def q(problem: BoundProblem, theta: Mapping[str, Array], statistics: Any) -> float:

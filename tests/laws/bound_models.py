@@ -50,7 +50,8 @@ def take(text: str | CompiledModel, data: Columns | str, **options: Any) -> Take
     model = compiled(text) if isinstance(text, str) else text
     request = FitRequest(**options)
     bound = model.bind(data, request)
-    return Taken(model, bound, model.problem(bound, request))
+    here = model.on(bound)
+    return Taken(here, bound, here.problem(bound, request))
 
 
 def take_if_planned(text: str, data: Columns) -> Taken | None:

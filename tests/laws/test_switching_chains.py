@@ -110,7 +110,7 @@ def by_all_paths(y: Any, p: Theta, law: Callable[[Any, Theta], tuple[float, Any,
 
 
 def problem(text: str, data: dict[str, Any], seed: int = 0) -> BoundProblem:
-    compiled = emdsl.loads(text).compiled
+    compiled = emdsl.loads(text).compiled.for_draws()
     bound = replace(compiled.bind(data, FitRequest()), seed=seed)
     return BoundProblem(with_plan(compiled.derivation, "monte-carlo"), bound)
 
@@ -177,7 +177,7 @@ def test_held_paths_make_a_likelihood_whose_slope_is_known() -> None:
 
 def test_a_switching_chain_is_drawn_only_where_that_is_asked_for() -> None:
     with pytest.raises(EmmError) as caught:
-        emdsl.loads(LEVEL).fit({"y": [1.0, 2.0, 3.0]})
+        emdsl.loads(TREND).fit({"series": ["a"] * 3, "y": [1.0, 2.0, 3.0]})
     assert caught.value.code == "not-supported-yet"
     assert caught.value.help == "--plan monte-carlo"
 

@@ -79,3 +79,7 @@ def switching_level() -> Optimum:
     blocks = (Block("A", "simplex", (regimes, regimes)), Block("q", POSITIVE, (regimes,)), Block("r", POSITIVE))
     start = {"A": [[0.98, 0.02], [0.1, 0.9]], "q": [0.4, 2.7], "r": 0.5}
     return maximise(log_likelihood, blocks, [start])
+
+
+#: Models whose hidden numbers are summed over nodes, by name.
+ON_GRIDS = {found.__name__: found for found in (site_occupancy, stochastic_volatility, switching_level)}

@@ -6,19 +6,16 @@ import pytest
 
 from tests.models.cases import ROOT
 from tests.models.comparison import disagreements
-from tests.models.grid_likelihoods import site_occupancy, stochastic_volatility, switching_level
+from tests.models.grid_likelihoods import ON_GRIDS
 from tests.models.test_shipped_models import fit, named_data
 
-
-def test_site_occupancy() -> None:
-    model = ROOT / "models" / "site_occupancy.emm"
-    assert disagreements(fit(model, named_data(model), starts=2), site_occupancy()) == []
+#: Along a chain each look at the data takes the square of the nodes a step.
+SLOW = ("stochastic_volatility", "switching_level")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("reference", [stochastic_volatility, switching_level])
-def test_chains(reference: object) -> None:
-    name = getattr(reference, "__name__", "")
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in ON_GRIDS]
+)
+def test_fit_agrees_with_direct_maximisation(name: str) -> None:
     model = ROOT / "models" / f"{name}.emm"
-    assert callable(reference)
-    assert disagreements(fit(model, named_data(model), starts=2), reference()) == []
+    assert disagreements(fit(model, named_data(model), starts=2), ON_GRIDS[name]()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -154,6 +155,10 @@ class CompiledStub:
     @property
     def derivation(self) -> Derivation:
         return Derivation(model(), (), (), (), self.steps)
+
+    def with_open(self, names: Sequence[str]) -> CompiledStub:
+        assert not names
+        return self
 
     def fit(self, data: Any, request: FitRequest) -> FitOutcome:
         self.asked.append((data, request))
