@@ -30,6 +30,8 @@ MOST_ROUNDS = 60
 STILL = 2e-8
 #: The most intervals between nodes.
 MOST_INTERVALS = 1500
+#: … and while starts are run.
+MOST_SEARCHED = 200
 #: The ends of a range and the intervals between its nodes.
 Laid = tuple[float, float, int]
 
@@ -184,10 +186,10 @@ def _finer(derivation: Derivation, bound: Bound) -> Bound | None:
 
 
 def doubled(derivation: Derivation, bound: Bound) -> Bound | None:
-    """Twice as many intervals, None where that is more than can be had."""
+    """Twice as many intervals, None where that is more than starts are run on."""
     ranges = {name: range_of(name, bound) for name in laid_names(derivation)}
     more = {name: (low, high, 2 * intervals) for name, (low, high, intervals) in ranges.items()}
-    return replace(bound, laid=more) if max(i for _, _, i in more.values()) <= MOST_INTERVALS else None
+    return replace(bound, laid=more) if max(i for _, _, i in more.values()) <= MOST_SEARCHED else None
 
 
 def as_fine(derivation: Derivation, bound: Bound, theta: Theta) -> Bound:
