@@ -130,7 +130,7 @@ def _check_axes(axes: Sequence[str], level: int, integral: Integral, model: Mode
             raise EmmError(
                 "not-supported-yet",
                 f"`{name}` is hidden in a plate inside that of the continuous {names}, which has no plan yet",
-                help="write its numbers one by one: latent u1 ~ Normal(0, s1), latent u2 ~ Normal(b*u1, s2)",
+                help="write its numbers one by one, as scalars: the law of the second may look at the first",
             )
 
 

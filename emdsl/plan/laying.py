@@ -37,7 +37,7 @@ Laid = tuple[float, float, int]
 
 
 @dataclass(frozen=True)
-class Occupancy:
+class Held:
     """The log-likelihood and, for each laid number, the expected units at its nodes."""
 
     loglik: float
@@ -68,15 +68,15 @@ def stand(derivation: Derivation, bound: Bound, theta: Theta) -> bool:
     finer = _finer(derivation, bound)
     if finer is None:
         return False
-    moved = occupancy(derivation, finer, theta).loglik - occupancy(derivation, bound, theta).loglik
+    moved = held_at(derivation, finer, theta).loglik - held_at(derivation, bound, theta).loglik
     return bool(abs(moved) <= STILL)
 
 
-def occupancy(derivation: Derivation, bound: Bound, theta: Theta) -> Occupancy:
+def held_at(derivation: Derivation, bound: Bound, theta: Theta) -> Held:
     """How the posterior is spread over the nodes."""
     program = Program(derivation, bound)
     loglik, statistics = program.expect(theta)
-    return Occupancy(float(loglik), {name: _units(name, program, statistics) for name in laid_names(derivation)})
+    return Held(float(loglik), {name: _units(name, program, statistics) for name in laid_names(derivation)})
 
 
 def _units(name: str, program: Program, statistics: Mapping[str, Any]) -> Array:
@@ -106,7 +106,7 @@ def _in_place(derivation: Derivation, bound: Bound, theta: Theta) -> Bound:
     widened: set[str] = set()
     for _ in range(MOST_ROUNDS):
         bound = replace(bound, laid=dict(ranges))
-        found = occupancy(derivation, bound, theta)
+        found = held_at(derivation, bound, theta)
         moved = {
             name: _wider(ranges[name], found.units[name], scales[name])
             or _narrower(ranges[name], found.units[name], name in widened)
@@ -157,7 +157,7 @@ def _narrower(item: Laid, units: Array, widened: bool) -> Laid:
 
 
 def _fine_enough(derivation: Derivation, bound: Bound, theta: Theta) -> Bound:
-    found = occupancy(derivation, bound, theta)
+    found = held_at(derivation, bound, theta)
     for name, units in found.units.items():
         if _occupied(units[:1]) or _occupied(units[-1:]):
             raise EmmError(
@@ -169,7 +169,7 @@ def _fine_enough(derivation: Derivation, bound: Bound, theta: Theta) -> Bound:
         finer = _finer(derivation, bound)
         if finer is None:
             raise _too_fine(derivation, bound)
-        after = occupancy(derivation, finer, theta)
+        after = held_at(derivation, finer, theta)
         if abs(after.loglik - found.loglik) <= STILL:
             # The time of a chain goes with the square of its nodes, that of anything else with the nodes.
             return bound if any(integral.lag for integral in derivation.integrals) else finer

@@ -211,7 +211,8 @@ for each g:
 
 @pytest.mark.parametrize("law", ["Normal(0, 1)", "Normal(0, tau)"])
 def test_grids_and_quadrature(law: str) -> None:
-    text = f"""
+    text = (
+        f"""
 param b : real
 param tau : positive
 for each herd:
@@ -219,7 +220,9 @@ for each herd:
     for each row:
         input size : natural
         observed y ~ Binomial(size, logistic(b + tau*u))
-    """ if "1)" in law else f"""
+    """
+        if "1)" in law
+        else f"""
 param b : real
 param tau : positive
 for each herd:
@@ -228,6 +231,7 @@ for each herd:
         input size : natural
         observed y ~ Binomial(size, logistic(b + u))
 """
+    )
     size, y = np.array([14.0, 12.0, 9.0, 5.0]), np.array([2.0, 3.0, 4.0, 0.0])
     item = numbers(text, {"herd": [1, 1, 1, 2], "size": size, "y": y}, {"b": -1.0, "tau": 0.8})["u"]
     scale = 1.0 if "1)" in law else 0.8
@@ -257,13 +261,14 @@ def test_positive_numbers_by_quadrature() -> None:
 def test_what_is_simulated_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, data, params = tmp_path / "m.emm", tmp_path / "d.csv", tmp_path / "p.json"
     text = "param q : positive\nfor each t in sequence:\n    latent x ~ Normal(0, 1) first, Normal(prev(x), q) after\n"
+    text += "    latent w ~ Normal(x, 1)\n"  # two numbers along a chain: no grid
     model.write_text(text + "    observed y ~ Poisson(exp(x))\n", encoding="utf-8")
     data.write_text("y\n1\n2\n4\n", encoding="utf-8")
     params.write_text(json.dumps({"q": 0.5}), encoding="utf-8")
     arguments = ["posterior", str(model), str(data), "--params", str(params)]
     assert main(arguments) == 0
     out, err = capsys.readouterr()
-    assert err == "note: the posterior of x is simulated, by 200 weighted draws\n"
+    assert err == "note: the posterior of x, w is simulated, by 200 weighted draws\n"
     found = np.array([line.split(",")[1:] for line in out.splitlines()[1:]], dtype=float)
     rng = np.random.default_rng(0)
     steps = rng.normal(0, 1, (400_000, 3)) * [1.0, 0.5, 0.5]
@@ -273,7 +278,7 @@ def test_what_is_simulated_says_so(tmp_path: Path, capsys: pytest.CaptureFixture
     # 200 draws: the error of a mean is about sd/sqrt(200) = 0.03
     assert np.abs(found[:, 0] - mean).max() < 0.12
     assert main([*arguments, "--filtered"]) == 2
-    assert "filters of continuous hidden variables (x) cannot be made yet" in capsys.readouterr().err
+    assert "filters of continuous hidden variables (x, w) cannot be made yet" in capsys.readouterr().err
 
 
 def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
