@@ -71,10 +71,12 @@ def _found(bound: Bound, make: LaidFit) -> tuple[dict[str, Array], StartsReport,
             break
         bound, problem = finer, make.problem(finer)
     dropped = tuple((start.number, start.reason) for start in found.starts if start.reason is not None)
-    if found.best is None or found.best.iterate is None:
+    # Where nodes were never fine enough for all, the highest point that any start came to: from there on nodes follow.
+    ends = [start.iterate for start in found.starts if start.iterate is not None and start.iterate.usable]
+    if not ends:
         reasons = "; ".join(sorted({reason for _, reason in dropped}))
         raise fit_failure(f"no start came to an end, however many nodes there are ({reasons})")
-    best = found.best.iterate
+    best = max(ends, key=lambda iterate: iterate.value)
     report = StartsReport(len(found.starts), max(1, found.at_best(best.value)), found.logliks, dropped)
     return best.theta, report, bound
 

@@ -30,12 +30,14 @@ MOST_ROUNDS = 60
 STILL = 2e-8
 #: The most intervals between nodes.
 MOST_INTERVALS = 1500
+#: … and while starts are run.
+MOST_SEARCHED = 200
 #: The ends of a range and the intervals between its nodes.
 Laid = tuple[float, float, int]
 
 
 @dataclass(frozen=True)
-class Occupied:
+class Held:
     """The log-likelihood and, for each laid number, the expected units at its nodes."""
 
     loglik: float
@@ -66,15 +68,15 @@ def stand(derivation: Derivation, bound: Bound, theta: Theta) -> bool:
     finer = _finer(derivation, bound)
     if finer is None:
         return False
-    moved = occupied(derivation, finer, theta).loglik - occupied(derivation, bound, theta).loglik
+    moved = held_at(derivation, finer, theta).loglik - held_at(derivation, bound, theta).loglik
     return bool(abs(moved) <= STILL)
 
 
-def occupied(derivation: Derivation, bound: Bound, theta: Theta) -> Occupied:
+def held_at(derivation: Derivation, bound: Bound, theta: Theta) -> Held:
     """How the posterior is spread over the nodes."""
     program = Program(derivation, bound)
     loglik, statistics = program.expect(theta)
-    return Occupied(float(loglik), {name: _units(name, program, statistics) for name in laid_names(derivation)})
+    return Held(float(loglik), {name: _units(name, program, statistics) for name in laid_names(derivation)})
 
 
 def _units(name: str, program: Program, statistics: Mapping[str, Any]) -> Array:
@@ -104,7 +106,7 @@ def _in_place(derivation: Derivation, bound: Bound, theta: Theta) -> Bound:
     widened: set[str] = set()
     for _ in range(MOST_ROUNDS):
         bound = replace(bound, laid=dict(ranges))
-        found = occupied(derivation, bound, theta)
+        found = held_at(derivation, bound, theta)
         moved = {
             name: _wider(ranges[name], found.units[name], scales[name])
             or _narrower(ranges[name], found.units[name], name in widened)
@@ -155,7 +157,7 @@ def _narrower(item: Laid, units: Array, widened: bool) -> Laid:
 
 
 def _fine_enough(derivation: Derivation, bound: Bound, theta: Theta) -> Bound:
-    found = occupied(derivation, bound, theta)
+    found = held_at(derivation, bound, theta)
     for name, units in found.units.items():
         if _occupied(units[:1]) or _occupied(units[-1:]):
             raise EmmError(
@@ -167,7 +169,7 @@ def _fine_enough(derivation: Derivation, bound: Bound, theta: Theta) -> Bound:
         finer = _finer(derivation, bound)
         if finer is None:
             raise _too_fine(derivation, bound)
-        after = occupied(derivation, finer, theta)
+        after = held_at(derivation, finer, theta)
         if abs(after.loglik - found.loglik) <= STILL:
             # The time of a chain goes with the square of its nodes, that of anything else with the nodes.
             return bound if any(integral.lag for integral in derivation.integrals) else finer
@@ -184,10 +186,10 @@ def _finer(derivation: Derivation, bound: Bound) -> Bound | None:
 
 
 def doubled(derivation: Derivation, bound: Bound) -> Bound | None:
-    """Twice as many intervals, None where that is more than can be had."""
+    """Twice as many intervals, None where that is more than starts are run on."""
     ranges = {name: range_of(name, bound) for name in laid_names(derivation)}
     more = {name: (low, high, 2 * intervals) for name, (low, high, intervals) in ranges.items()}
-    return replace(bound, laid=more) if max(i for _, _, i in more.values()) <= MOST_INTERVALS else None
+    return replace(bound, laid=more) if max(i for _, _, i in more.values()) <= MOST_SEARCHED else None
 
 
 def as_fine(derivation: Derivation, bound: Bound, theta: Theta) -> Bound:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from emdsl.plan.program import Program
 
 #: The sum of a law over its nodes beyond which it is too narrow for them. For a normal law it is at most
-#: 1 + 2*exp(-2*pi^2*(sd/step)^2): this says that nodes are more than two standard deviations apart.
-MOST_MASS = 1.02
+#: 1 + 2*exp(-2*pi^2*(sd/step)^2): this says that nodes are more than 1.6 standard deviations apart.
+MOST_MASS = 1.001
 
 
 def too_narrow(program: Program, tables: Mapping[int, Any]) -> NDArray[np.bool_]:

@@ -412,7 +412,7 @@ for each site:
 """
     with pytest.raises(EmmError, match="`z` is hidden in a plate inside that of the continuous `u`") as caught:
         emdsl.loads(text).fit({"site": SITE, "survey": np.tile(np.arange(3), 4), "y": Y})
-    assert caught.value.help == "write its numbers one by one: latent u1 ~ Normal(0, s1), latent u2 ~ Normal(b*u1, s2)"
+    assert caught.value.help == "write its numbers one by one, as scalars: the law of the second may look at the first"
 
 
 def test_what_is_summed_over_what_is_said() -> None:

@@ -211,7 +211,8 @@ for each g:
 
 @pytest.mark.parametrize("law", ["Normal(0, 1)", "Normal(0, tau)"])
 def test_grids_and_quadrature(law: str) -> None:
-    text = f"""
+    text = (
+        f"""
 param b : real
 param tau : positive
 for each herd:
@@ -219,7 +220,9 @@ for each herd:
     for each row:
         input size : natural
         observed y ~ Binomial(size, logistic(b + tau*u))
-    """ if "1)" in law else f"""
+    """
+        if "1)" in law
+        else f"""
 param b : real
 param tau : positive
 for each herd:
@@ -228,6 +231,7 @@ for each herd:
         input size : natural
         observed y ~ Binomial(size, logistic(b + u))
 """
+    )
     size, y = np.array([14.0, 12.0, 9.0, 5.0]), np.array([2.0, 3.0, 4.0, 0.0])
     item = numbers(text, {"herd": [1, 1, 1, 2], "size": size, "y": y}, {"b": -1.0, "tau": 0.8})["u"]
     scale = 1.0 if "1)" in law else 0.8
