@@ -131,10 +131,12 @@ class PooledDraw:
         return found
 
 
-def pooled(method: GaussianMethod, weights: Array | None) -> Pooled | None:
+def pooled(method: Any, weights: Array | None) -> Pooled | None:
     """The integral over a few units in place of all, where units of equal precision are many; `weights` are those of
     units, None: 1 each.
     """
+    if not isinstance(method, GaussianMethod):
+        return None
     ties = method.ties
     if not isinstance(ties, UnitTies) or len(ties.shape) != 2 or method.laws is None:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from math import prod
 from typing import Any
 
@@ -20,7 +20,6 @@ from emdsl.plan.centred_inputs import centred
 from emdsl.plan.counts import counted_variables
 from emdsl.plan.crossing import crossed_sum
 from emdsl.plan.elimination import Eliminator, Passes
-from emdsl.plan.gaussian_method import GaussianMethod
 from emdsl.plan.integrals import BoundIntegral, bind_integral, over_all
 from emdsl.plan.latent_pieces import VectorPiece
 from emdsl.plan.leaves import coded_table, codes_of, leaf_statistics, static_table
@@ -47,7 +46,7 @@ from emdsl.plan.nodes import (
     Take,
     in_order,
 )
-from emdsl.plan.pooled_units import pooled
+from emdsl.plan.pooled_units import Pooled, pooled
 from emdsl.plan.preparation import prepared
 from emdsl.plan.pruning import Choice, find_prunings, pruned_sum, states_of
 from emdsl.plan.source import formula_source, program_source
@@ -124,13 +123,6 @@ class Program:
                 self._integral(item, binders.get(item.group, binder), formulas) for item in derivation.integrals
             )
         }
-        #: Of integrals whose units share precisions, those over a few units in place of all, for sums over all units.
-        self.pooled = {} if derivation.model.givens else {
-            name: found
-            for name, item in self.integrals.items()
-            if isinstance(item.method, GaussianMethod)
-            and (found := pooled(item.method, self._unit_weights(item.level))) is not None
-        }  # fmt: skip
         arguments = (derivation.model, bound, list(self.pieces.values()), list(self.maps.values()))
         #: Integrals across the whole data set: their evidence is a number where no hidden variable is around them.
         self.whole = tuple(item for item in self.integrals.values() if item.level == 0 and not item.axes)
@@ -202,6 +194,14 @@ class Program:
             method.attach(self)
         #: Numbers in the largest array over all rows.
         self.largest = cells * bound.levels[-1].size
+
+    @cached_property
+    def pooled(self) -> dict[str, Pooled]:
+        """Of integrals whose units share precisions, those over a few units in place of all, for sums over all."""
+        if self.derivation.model.givens:
+            return {}
+        found = {n: pooled(i.method, self._unit_weights(i.level)) for n, i in self.integrals.items()}
+        return {name: item for name, item in found.items() if item is not None}
 
     # --- binding ------------------------------------------------------------------------------------------------------
 
