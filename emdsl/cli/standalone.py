@@ -115,7 +115,7 @@ class Standalone:
             give((self._program.__doc__ or "").strip())
             return DONE
         data, given = _data(line.files), line.given
-        output = given.pop("output", None)
+        form, output = _form(line), given.pop("output", None)
         if output is not None:
             check_writable(output, "--output")
         quiet = "quiet" in line.flags
@@ -128,11 +128,11 @@ class Standalone:
             fit = model.fit_with(data, {**given, "progress": progress.callback}, cli_spelling)
         except FitError as error:
             if isinstance(error.state, Fit):
-                _write(error.state, line, output)
+                _write(error.state, line, form, output)
             raise
         finally:
             progress.close()
-        _write(fit, line, output)
+        _write(fit, line, form, output)
         return DONE if fit.converged or _did_as_told(fit, given) else FAILED
 
 
@@ -147,7 +147,15 @@ def _silent(line: str) -> None:
     """Says nothing: --quiet."""
 
 
-def _write(fit: Fit, line: CommandLine, output: str | None) -> None:
+def _form(line: CommandLine) -> str:
+    """What is printed, `table` or `json`; it is no option of a fit. Raises `bad-option`."""
+    form: str = line.given.pop("format", "json" if "json" in line.flags else "table")
+    if form not in ("table", "json"):
+        raise EmmError("bad-option", f"expected one of table, json, found `{form}`", place="--format")
+    return form
+
+
+def _write(fit: Fit, line: CommandLine, form: str, output: str | None) -> None:
     """The file, then the result on standard output, then on standard error what must be known of it."""
     text = json.dumps(fit.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
     if output is not None:
@@ -156,7 +164,7 @@ def _write(fit: Fit, line: CommandLine, output: str | None) -> None:
     if not quiet:
         for name, labels in fit.outcome.bound.leftover.items():
             say(f"note: `{name}` took every numeric column left over: {', '.join(labels)}")
-    give(text if "json" in line.flags else fit.summary(everything="verbose" in line.flags, warnings=False))
+    give(text if form == "json" else fit.summary(everything="verbose" in line.flags, warnings=False))
     if not quiet:
         for warning in fit.warnings:
             say(f"warning: {warning}")

@@ -65,6 +65,7 @@ def test_help_is_the_text_at_the_top(moths: Path, numpy_alone: Path) -> None:
         (["--seeds", "3"], "error[unknown-option]: there is no option `--seeds`\nhelp: did you mean `--seed`?\n"),
         (["data.csv", "--seed"], "error[bad-option]: the option `--seed` needs a value\nhelp: --seed S\n"),
         (["data.csv", "--json=1"], "error[bad-option]: the option `--json` takes no value\n"),
+        (["data.csv", "--format", "yaml"], "error[bad-option]: expected one of table, json, found `yaml`\n --> --format\n"),
         (["data.csv", "--seed", "x"], "error[bad-option]: expected a whole number, 0 or more, found `x`\n --> --seed"),
         (["data.csv", "--tol", "-1"], "error[bad-option]: expected a number 0 or more, found `-1`\n --> --tol\n"),
         (["data.csv", "--set", "K"], "error[bad-assignment]: expected NAME=VALUE, found `K`\n --> --set\n"),
@@ -135,6 +136,7 @@ def test_the_output_file(moths: Path, numpy_alone: Path) -> None:
     result = run(moths, numpy_alone, "data.csv", "--output", "fit.json", "--quiet")
     assert result.stdout.startswith("PepperedMoth") and result.returncode == 0
     printed = run(moths, numpy_alone, "data.csv", "--json").stdout
+    assert run(moths, numpy_alone, "data.csv", "--format", "json").stdout == printed
     assert moths.with_name("fit.json").read_text(encoding="utf-8") == printed
 
 
