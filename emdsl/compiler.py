@@ -618,8 +618,10 @@ def weighted_units(bound: Bound) -> float:
 
 
 def weighted_rows(model: Model, bound: Bound) -> float:
-    """The number of rows with an observed cell, counted by all weights around them."""
-    row_level = len(bound.levels) - 1
+    """The number of rows with an observed cell, counted by all weights around them. The columns that a plate runs over
+    are of one row."""
+    across = {plate.name for plate in model.plates if plate.over is not None}
+    row_level = max(k for k, level in enumerate(bound.levels) if level.plate not in across)
     weights = np.ones(bound.levels[row_level].size)
     parent = np.arange(len(weights))
     for number in range(row_level, 0, -1):
@@ -637,6 +639,8 @@ def weighted_rows(model: Model, bound: Bound) -> float:
             present = np.asarray(values.array) != CELLS.index(EMPTY)
         present = present.reshape(-1, present.shape[-1]).any(axis=0)
         level = next(k for k, item in enumerate(bound.levels) if item.plate == variable.plate)
+        for number in range(level, row_level, -1):
+            present = np.bincount(bound.levels[number].parent[present], minlength=bound.levels[number - 1].size) > 0
         place = np.arange(len(weights))
         for number in range(row_level, level, -1):
             place = bound.levels[number].parent[place]

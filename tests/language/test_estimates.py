@@ -104,6 +104,12 @@ order k by m
         "y,w\na,2\nNA,5\nb,3\nc,1\na|b|c,7\n", {"bic_n": 6, "data.units": 18, "data.missing": 1},
     ),
     Sentence(
+        "BIC's n counts rows of the table, not the columns that a plate runs over",
+        "index occ = columns(y1, y2)\nparam p : unit\nfor each row:\n    weight w\n    for each t over occ:\n"
+        "        observed y ~ Bernoulli(p)\n",
+        "y1,y2,w\n1,0,2\nNA,NA,5\n1,NA,3\n", {"bic_n": 5, "params.p": 5 / 7},
+    ),
+    Sentence(
         "`loglik` has no multinomial coefficient for counts of categories", SHARES + "    weight w\n",
         "y,w\na,2\nb,1\nc,1\n",
         {"loglik": 2 * math.log(1 / 2) + 2 * math.log(1 / 4)},
