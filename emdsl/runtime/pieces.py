@@ -29,6 +29,11 @@ class Slots:
         """Whether every cell has the same coefficients (a design matrix)."""
         return all(size == 1 for size in self.coefficients.shape[:-2])
 
+    @property
+    def only(self) -> NDArray[np.intp]:
+        """The places of a predictor of a single slot, `(*cells or 1s, rows or 1)`."""
+        return self.positions[..., 0, :] if self.by_row else self.positions
+
     def predict(self, v: Array) -> Array:
         """The predictor, `(*cells or 1s, rows or 1)`."""
         if self.by_row:
@@ -146,7 +151,7 @@ class PieceData:
         assert slots is not None
         shape, offset = self.homes[i]
         product = np.broadcast_to(weights * np.where(weights == 0.0, 0.0, values), (*self.cells, self.rows))
-        positions = np.broadcast_to(slots.positions[..., 0, :] - offset, product.shape)
+        positions = np.broadcast_to(slots.only - offset, product.shape)
         sums = np.bincount(positions.ravel(), weights=product.ravel(), minlength=int(np.prod(shape)))
         return np.asarray(sums, dtype=np.float64).reshape(shape)
 
@@ -162,7 +167,7 @@ class PieceData:
         else:
             slots = self.slots[i]
             assert slots is not None
-            positions = np.broadcast_to(slots.positions[..., 0, :] - self.homes[i][1], full)
+            positions = np.broadcast_to(slots.only - self.homes[i][1], full)
         counts = weights > 0
         worst = np.inf if better(0.0, 1.0) == 0.0 else -np.inf
         found = np.where(np.isnan(out), worst, out)

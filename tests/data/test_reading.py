@@ -167,7 +167,7 @@ class TestDelimited:
                 "save the table as CSV, or name a Parquet file *.parquet and an Arrow file *.arrow",
             ),
             (
-                gzip.compress(b"a,b\n" + b"1,2\n" * 99)[:-9], "broken-file",
+                gzip.compress(b"a,b\n" + b"1,2\n" * 99, mtime=0)[:-9], "broken-file",
                 "the gzip compression is broken or the file is cut short", "",
                 "copy or download the file again; `gzip -t {path}` checks it",
             ),

@@ -36,8 +36,11 @@ def same_step(one: Taken, two: Taken, theta: dict[str, Array], *, times: float =
         scale = 1e-10 * (1 + np.abs(left[space.name][free]).max(initial=0.0))
         assert np.allclose(right[space.name][free], times * left[space.name][free], rtol=1e-9, atol=times * scale)
     left, right = one.problem.maximize(theta, first.statistics), two.problem.maximize(theta, second.statistics)
-    if any(space.kind == "positive" and np.min(left[space.name], initial=1.0) < 1e-6 for space in one.problem.spaces):
-        return  # a scale has collapsed onto its data: what is left of it is rounding
+    scales = [space.name for space in one.problem.spaces if space.kind == "positive"]
+    if any(np.min(side[name], initial=1.0) < 1e-6 for name in scales for side in (left, right)):
+        # A scale has collapsed onto its data: what is left of it is rounding, a tiny number in one order and none in
+        # another, where the old value stays.
+        return
     newton = {
         name for update in one.problem.derivation.updates if update.rule == "newton" for name in update.parameters
     }
