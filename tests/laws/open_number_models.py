@@ -154,7 +154,7 @@ for each row:
     observed x[k] ~ MVNormal(mu, V)
     observed y ~ Normal(b + dot(c, x), s)
 """
-ARRAY = VECTOR.replace("param V : covariance[k]", "param t[k] : positive").replace("MVNormal(mu, V)", "Normal(mu[k], t[k])")
+ARRAY = VECTOR.replace("V : covariance[k]", "t[k] : positive").replace("MVNormal(mu, V)", "Normal(mu[k], t[k])")
 TWO: Table = {
     "x1": [0.3, NAN, 1.2, NAN, -0.7, 2.0, NAN, 0.4],
     "x2": [NAN, 0.5, 0.1, NAN, 0.9, NAN, -1.1, 0.2],
@@ -188,9 +188,9 @@ for each row:
 
 def factor(p: Theta, table: Table) -> float:
     """A hidden number of the row beside an open cell."""
-    m, t, w, c, l, s = (float(p[name]) for name in ("m", "t", "w", "c", "l", "s"))
+    m, t, w, c, load, s = (float(p[name]) for name in ("m", "t", "w", "c", "l", "s"))
     covariance = np.array([
-        [1 + w * w, 0, l], [0, t * t, c * t * t], [l, c * t * t, c * c * t * t + l * l + s * s]
+        [1 + w * w, 0, load], [0, t * t, c * t * t], [load, c * t * t, c * c * t * t + load**2 + s * s]
     ])  # fmt: skip
     rows = np.column_stack([column(table, name) for name in ("v", "x", "y")])
     return sum(dense(row, np.array([0, m, c * m]), covariance) for row in rows)
@@ -229,7 +229,9 @@ def intercepts(p: Theta, table: Table) -> float:
     return total
 
 
-MIXED = INTERCEPTS.replace("param s : positive\n", "").replace("Normal(b + u + c*x, s)", "Bernoulli(logistic(b + u + c*x))")
+MIXED = INTERCEPTS.replace("param s : positive\n", "").replace(
+    "Normal(b + u + c*x, s)", "Bernoulli(logistic(b + u + c*x))"
+)
 
 
 def mixed(p: Theta, table: Table) -> float:
@@ -354,7 +356,8 @@ def stepped(law: Callable[[Array, Array], Array], p: Theta, table: Table, empty:
     states, logs = np.zeros(1), np.zeros(1)
     for t, y in enumerate(values):
         now = empty if np.isnan(y) else cut if not seen[t] else Rule(np.array([y]), np.zeros(1))
-        own = stats.norm(float(p["a"]), 1).logpdf(now.values)[None] if t == 0 else law(now.values[None], states[:, None])
+        first = stats.norm(float(p["a"]), 1).logpdf(now.values)[None]
+        own = first if t == 0 else law(now.values[None], states[:, None])
         logs = np.logaddexp.reduce(logs[:, None] + own, axis=0) + now.weights
         states = now.values
     return added(logs)
