@@ -13,10 +13,11 @@ from emdsl.plan.open_numbers import open_numbers
 from tests.laws.agreement import check_score
 from tests.laws.bound_models import Array, Taken, compiled, random_theta
 from tests.laws.hidden_number_models import IntegralCase, Table
-from tests.laws.open_number_models import AUTOREGRESSION, HEAVY, INTERCEPTS, OPEN_NUMBERS, REGRESSION, X, Y
+from tests.laws.open_chain_models import AUTOREGRESSION, HEAVY, OPEN_CHAINS
+from tests.laws.open_number_models import INTERCEPTS, OPEN_NUMBERS, REGRESSION, X, Y
 from tests.laws.test_invariance import picked, rows_of, same_step
 
-each_case = pytest.mark.parametrize("case", OPEN_NUMBERS, ids=lambda case: case.name)
+each_case = pytest.mark.parametrize("case", [*OPEN_NUMBERS, *OPEN_CHAINS], ids=lambda case: case.name)
 
 
 def taken(text: str, table: Table) -> Taken:
