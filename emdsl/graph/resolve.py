@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 
-from emdsl.diagnostics.errors import EmmError
 from emdsl.families.family import BINARY, Declaring, Family
 from emdsl.graph import parameters
 from emdsl.graph.checks import check_cuts, check_cycles, check_levels, check_order, unused
@@ -16,7 +15,6 @@ from emdsl.graph.expressions import let_value
 from emdsl.graph.failures import failure
 from emdsl.graph.joint_states import too_many_states
 from emdsl.graph.names import BINARY_SET, CELLS_SET, Names
-from emdsl.graph.refusals import Site, refused
 from emdsl.graph.statements import Statements
 from emdsl.ir.model import Constant, Fact, Factor, IndexSet, Levels, Model, Order, Parameter, Report, Sampler
 from emdsl.syntax import tree
@@ -40,8 +38,9 @@ def resolve(module: tree.Module, *, overrides: Mapping[str, Fraction] | None = N
     with names.failures.collect():
         _check_observed(module)
     for node, plate in _statements(module):
-        for error in _refusals(node, plate, statements) if _is_declared(node, plate, names) else ():
-            names.failures.add(error)
+        if _is_declared(node, plate, names):
+            for error in too_many_states(node, tuple(statements.factors), statements.variables, names):
+                names.failures.add(error)
     names.failures.raise_all()
     statements.add_plate_columns()
     title = next((node for node in module.declarations if isinstance(node, tree.ModelDecl)), None)
@@ -179,17 +178,6 @@ def _check_lets(names: Names) -> None:
             with names.failures.collect():
                 let_value(node, names.scope_of(plate), names)
                 names.warn(node, f"{name} is never used")
-
-
-def _refusals(node: tree.Statement, plate: str | None, statements: Statements) -> Iterator[EmmError]:
-    names = statements.names
-    maps, factors = tuple(statements.maps), tuple(statements.factors)
-    yield from refused(Site(node, plate, None, names, maps, factors))
-    yield from too_many_states(node, factors, statements.variables, names)
-    if isinstance(node, tree.LatentStmt):
-        for name in node.names:
-            if name in names.heads:
-                yield from refused(Site(node, plate, names.heads[name], names, maps, factors))
 
 
 def _index_sets(statements: Statements, names: Names) -> tuple[IndexSet, ...]:
