@@ -43,7 +43,7 @@ class StandaloneModel(CompiledModel):
     planned: str
     note: Callable[[str], None]
 
-    def opened(self, names: Sequence[str]) -> CompiledModel:
+    def opened(self, names: Sequence[str], purpose: str = "") -> CompiledModel:
         """Raises `not-in-file`: what these data need was not derived when the file was written."""
         said = plain(names)
         raise EmmError(

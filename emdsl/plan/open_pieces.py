@@ -88,7 +88,7 @@ class OpenVector(VectorPiece):
         if self.bound.data.row_mask is not None:
             by_row = by_row * self.bound.data.row_mask
         alone = replace(self.rows, unit=None)
-        plain = VectorPiece(self.name, self.bound, self.gaussian, self.sites, self.hidden, alone)
+        plain = VectorPiece(self.name, self.bound, self.gaussian, self.sites, self.hidden, alone, self.offsets)
         return plain.statistics(filled, by_row)
 
 

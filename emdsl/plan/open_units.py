@@ -14,7 +14,8 @@ from emdsl.ir.model import Model
 from emdsl.ir.open_cells import mask_name
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.cell_limits import Key, numbers_of
-from emdsl.plan.crossed import Layout, Place
+from emdsl.plan.crossed import Place
+from emdsl.plan.crossed_layout import Layout
 from emdsl.plan.latent_pieces import LatentPiece, Rows, Site
 from emdsl.plan.open_pieces import KNOWN, Cells, OpenPiece, StandIn, stand_in
 from emdsl.runtime.problem import Array

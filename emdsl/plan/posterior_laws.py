@@ -45,7 +45,7 @@ class PosteriorLaws(PosteriorProgram):
 
     def around(self, item: Looked) -> tuple[str, ...]:
         """The axes that the law of a statement's hidden numbers depends on, and the statement itself does not."""
-        integral = self._integral(item.parts)
+        integral = self._integral_of(item.parts)
         return () if integral is None else tuple(axis for axis in integral.axes if axis not in item.axes)
 
     def shares(self, theta: Theta, *, filtered: bool = False) -> dict[str, Array]:
@@ -55,13 +55,13 @@ class PosteriorLaws(PosteriorProgram):
 
     def number_law(self, references: Sequence[VariableRef], plate: str | None, evaluator: Evaluator) -> NumberLaw:
         """The posterior of hidden numbers in every unit of a plate, after `shares`."""
-        integral = self._integral(tuple(references))
+        integral = self._integral_of(tuple(references))
         assert integral is not None and self._given is not None
         return number_law(integral, self.evidences[integral.name], references, plate, evaluator, self._given)
 
     def points_of(self, item: Looked) -> int:
         """At how many points the hidden numbers of a statement may be taken, roughly."""
-        integral = self._integral(item.parts)
+        integral = self._integral_of(item.parts)
         return 1 if integral is None else points_of(integral, self.bound.nodes)
 
     def simulated_numbers(self) -> Iterator[str]:
@@ -72,6 +72,6 @@ class PosteriorLaws(PosteriorProgram):
                 draws = 2 * integral.method.pairs
                 yield f"what is predicted with {names} is simulated, by {draws} weighted draws"
 
-    def _integral(self, parts: Any) -> BoundIntegral | None:
+    def _integral_of(self, parts: Any) -> BoundIntegral | None:
         names = {node.name for node in continuous_latents(parts, self.derivation.model)}
         return next((item for item in self.integrals.values() if names & set(item.integral.latents)), None)

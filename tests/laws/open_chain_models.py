@@ -11,8 +11,9 @@ from scipy import stats
 from tests.laws.bound_models import Array
 from tests.laws.hidden_number_models import IntegralCase, Table, Theta, column
 from tests.laws.open_number_models import GAMMA, NAN, NODES, REGRESSION, added, dense, line, regression
+from tests.laws.tables import Cell
 
-SERIES = [0.5, 0.9, NAN, 0.2, NAN, NAN, 1.1, 0.4, 0.3, NAN, 0.6, NAN]
+SERIES: list[Cell] = [0.5, 0.9, NAN, 0.2, NAN, NAN, 1.1, 0.4, 0.3, NAN, 0.6, NAN]
 AUTOREGRESSION = """
 param a : real
 param f : real
@@ -76,7 +77,7 @@ def heavy(p: Theta, table: Table) -> float:
     """Student's law of each step."""
     a, f, s = (float(p[name]) for name in ("a", "f", "s"))
     rule = even(-60.0, 60.0, 1201)
-    return stepped(lambda y, before: stats.t.logpdf(y, 5, a + f * before, s), p, table, rule, rule)
+    return stepped(lambda y, before: np.asarray(stats.t.logpdf(y, 5, a + f * before, s)), p, table, rule, rule)
 
 
 #: The limit of detection of every cell of the series that is below it.
@@ -87,7 +88,7 @@ def cut_series(p: Theta, table: Table) -> float:
     """Values below a limit of detection."""
     a, f, s = (float(p[name]) for name in ("a", "f", "s"))
     rules = even(-20.0, 20.0, 801), legendre(LIMIT - 20.0, LIMIT, 400)
-    return stepped(lambda y, before: stats.norm.logpdf(y, a + f * before, s), p, table, *rules)
+    return stepped(lambda y, before: np.asarray(stats.norm.logpdf(y, a + f * before, s)), p, table, *rules)
 
 
 COUNTS = """

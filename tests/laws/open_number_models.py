@@ -11,6 +11,7 @@ from scipy import stats
 
 from tests.laws.bound_models import Array
 from tests.laws.hidden_number_models import IntegralCase, Table, Theta, column
+from tests.laws.tables import Cell
 
 NAN = None
 
@@ -36,8 +37,8 @@ def added(logs: Array) -> float:
 
 # --- one covariate ----------------------------------------------------------------------------------------------------
 
-X = [0.3, NAN, 1.2, NAN, -0.7, 2.0, NAN, 0.4]
-Y = [0.1, 1.9, 1.5, NAN, -0.2, 2.2, 0.4, NAN]
+X: list[Cell] = [0.3, NAN, 1.2, NAN, -0.7, 2.0, NAN, 0.4]
+Y: list[Cell] = [0.1, 1.9, 1.5, NAN, -0.2, 2.2, 0.4, NAN]
 REGRESSION = """
 param m : real
 param t : positive
@@ -195,7 +196,7 @@ def factor(p: Theta, table: Table) -> float:
 
 # --- plates and chains ------------------------------------------------------------------------------------------------
 
-GROUPS = ["a", "a", "b", "b", "c", "c", "d", "d"]
+GROUPS: list[Cell] = ["a", "a", "b", "b", "c", "c", "d", "d"]
 INTERCEPTS = """
 param m : real
 param t : positive

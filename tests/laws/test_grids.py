@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise, product
 from typing import Any
 
@@ -72,6 +73,11 @@ def surveys(share: float, rows: slice) -> float:
     return float(np.prod((1 - share) * norm.pdf(Y[rows], 0.0, 0.8) + share * norm.pdf(Y[rows], 2.5, 0.8)))
 
 
+def joint(own: Callable[[float], float], share: Callable[[float], float], rows: slice, u: float) -> float:
+    """The density of a site's number and its surveys."""
+    return own(u) * surveys(share(u), rows)
+
+
 UNITS: dict[str, tuple[str, Table, Callable[[float], float], Callable[[float], float], tuple[float, float]]] = {
     "estimated normal": (
         mixture("param b : real; param tau : positive", "latent u ~ Normal(0, tau)", "logistic(b + u)"),
@@ -106,9 +112,7 @@ UNITS: dict[str, tuple[str, Table, Callable[[float], float], Callable[[float], f
 def test_numbers_of_units_are_summed_as_scipy_integrates_them(name: str) -> None:
     text, params, own, share, (low, high) = UNITS[name]
     data = {"site": SITE, "survey": np.tile(np.arange(3), 4), "y": Y}
-    expected = [
-        by_quad(lambda u, rows=slice(3 * k, 3 * k + 3): own(u) * surveys(share(u), rows), low, high) for k in range(4)
-    ]
+    expected = [by_quad(partial(joint, own, share, slice(3 * k, 3 * k + 3)), low, high) for k in range(4)]
     assert loglik(text, data, {**params, **EMISSION}) == pytest.approx(sum(e[0] for e in expected), abs=CLOSE)
     mean, sd = moments(text, data, {**params, **EMISSION}, "site", "u")
     assert mean == pytest.approx([e[1] for e in expected], abs=CLOSE)
@@ -184,9 +188,7 @@ for each site:
     def own(u: float) -> float:
         return float(0.3 * norm.pdf(u, -1, 0.5) + 0.7 * norm.pdf(u, 1, 1.5))
 
-    expected = [
-        by_quad(lambda u, rows=slice(3 * k, 3 * k + 3): own(u) * surveys(expit(u), rows), -14.0, 14.0) for k in range(4)
-    ]
+    expected = [by_quad(partial(joint, own, expit, slice(3 * k, 3 * k + 3)), -14.0, 14.0) for k in range(4)]
     assert loglik(text, data, params) == pytest.approx(sum(e[0] for e in expected), abs=CLOSE)
     mean, sd = moments(text, data, params, "site", "u")
     assert mean == pytest.approx([e[1] for e in expected], abs=CLOSE)
@@ -245,7 +247,8 @@ def test_chains_of_numbers_agree_with_a_filter_on_far_finer_nodes(law: str) -> N
     text = VOLATILITY.format(law="Normal(0, exp(h/2))" if law == "sv" else "Poisson(exp(h))")
     params = {"mu": -0.2, "phi": 0.85, "tau": 0.4}
     nodes = np.linspace(-7.0, 7.0, 1201)
-    emitted = norm.pdf(y[:, None], 0, np.exp(nodes / 2)) if law == "sv" else poisson.pmf(y[:, None], np.exp(nodes))
+    seen = norm.pdf(y[:, None], 0, np.exp(nodes / 2)) if law == "sv" else poisson.pmf(y[:, None], np.exp(nodes))
+    emitted = np.asarray(seen)
     total, smoothed = filtered(nodes, *autoregression(nodes, -0.2, 0.85, 0.4), emitted)
     assert loglik(text, {"y": y}, params) == pytest.approx(total, abs=CLOSE)
     mean, sd = moments(text, {"y": y}, params, "day", "h")
@@ -324,7 +327,7 @@ def test_a_fit_of_a_chain_is_the_maximum_of_a_filter_by_hand() -> None:
     text = VOLATILITY.format(law="Poisson(exp(h))")
     found = emdsl.loads(text).fit({"y": y})
     nodes = np.linspace(-5.0, 7.0, 401)
-    emitted = poisson.pmf(y[:, None], np.exp(nodes))
+    emitted = np.asarray(poisson.pmf(y[:, None], np.exp(nodes)))
 
     def at(mu: float, phi: float, tau: float) -> float:
         return filtered(nodes, *autoregression(nodes, mu, phi, tau), emitted)[0]
@@ -361,8 +364,9 @@ def test_a_fit_with_a_number_above_something_finite_is_where_its_likelihood_is_f
     data = {"site": site, "survey": np.tile(np.arange(4), 30), "y": y}
     found = emdsl.loads(text).fit(data, starts=2, init={"mu": {"lo": 0.0, "hi": 2.0}}, se="none")
     nodes = np.linspace(-7, 7, 401)
-    b, tau, sigma = (found.params[name] for name in ("b", "tau", "sigma"))
-    low, high = (found.params["mu"][name] for name in ("lo", "hi"))
+    params: Any = found.params
+    b, tau, sigma = (float(params[name]) for name in ("b", "tau", "sigma"))
+    low, high = (float(params["mu"][name]) for name in ("lo", "hi"))
 
     def at(b: float, tau: float) -> float:
         chance = expit(b + tau * nodes)[:, None]

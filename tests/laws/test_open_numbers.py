@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tests.laws.bound_models import Array, Taken, compiled, random_theta
 from tests.laws.hidden_number_models import IntegralCase, Table
 from tests.laws.open_chain_models import AUTOREGRESSION, HEAVY, OPEN_CHAINS
 from tests.laws.open_number_models import INTERCEPTS, OPEN_NUMBERS, REGRESSION, X, Y
+from tests.laws.tables import Cell
 from tests.laws.test_invariance import picked, rows_of, same_step
 
 each_case = pytest.mark.parametrize("case", [*OPEN_NUMBERS, *OPEN_CHAINS], ids=lambda case: case.name)
@@ -40,8 +42,8 @@ def test_evidence_is_the_integral(case: IntegralCase) -> None:
     for seed in range(2):
         theta = theta_of(one, seed)
         expected = case.marginal(theta, case.table)
-        accuracy = {"rel": case.accuracy, "abs": case.accuracy}
-        assert one.problem.expect(theta).loglik == pytest.approx(expected, **accuracy), seed
+        near = pytest.approx(expected, rel=case.accuracy, abs=case.accuracy)
+        assert one.problem.expect(theta).loglik == near, seed
 
 
 @each_case
@@ -105,7 +107,7 @@ def test_the_integral_is_over_the_rows_with_open_cells_alone() -> None:
 
 
 def test_of_a_long_chain_only_the_stretches_around_its_gaps() -> None:
-    series: list[float | None] = [0.1 * (k % 7) for k in range(500)]
+    series: list[Cell] = [0.1 * (k % 7) for k in range(500)]
     series[100] = series[101] = series[300] = None
     (integral,) = taken(AUTOREGRESSION, {"y": series}).problem.program.integrals.values()
     assert integral.share is not None
@@ -128,7 +130,7 @@ def test_the_posterior_of_an_open_cell() -> None:
     found = emdsl.loads(REGRESSION).posterior({"x": X, "y": Y}, params=p)
     for row, (x, y) in enumerate(zip(X, Y, strict=True)):
         precision = 1 / p["t"] ** 2 + (0.0 if y is None else p["c"] ** 2 / p["s"] ** 2)
-        slope = p["m"] / p["t"] ** 2 + (0.0 if y is None else p["c"] * (y - p["b"]) / p["s"] ** 2)
+        slope = p["m"] / p["t"] ** 2 + (0.0 if y is None else p["c"] * (float(y) - p["b"]) / p["s"] ** 2)
         mean, sd = (slope / precision, precision**-0.5) if x is None else (x, 0.0)
         assert found["mean(x)"][row] == pytest.approx(mean, abs=1e-9)
         assert found["sd(x)"][row] == pytest.approx(sd, abs=1e-9)
@@ -165,8 +167,10 @@ def test_what_was_simulated_with_gaps_is_fitted() -> None:
     data = model.simulate(300, params=truth, seed=4, missing=0.2)
     fit = model.fit(data, starts=1)
     assert fit.converged
+    params: Any = fit.params
+    errors: Any = fit.se
     for name, value in truth.items():
-        assert abs(fit.params[name] - value) < 4 * fit.se[name]
+        assert abs(params[name] - value) < 4 * errors[name]
 
 
 def test_check_says_how_open_cells_are_taken() -> None:

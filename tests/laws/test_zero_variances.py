@@ -372,4 +372,5 @@ def test_what_a_fit_prints_can_be_read_again() -> None:
     assert held.params["sigma"] == pytest.approx(y.std(), rel=1e-6)
     shifted = {**table, "y": (y + 3.0 * np.repeat(np.arange(5), 4)).tolist()}
     left = model.fit(shifted, starts=1, init={"tau": 0.0})
-    assert left.params["tau"] > 1.0 and left.loglik == pytest.approx(model.fit(shifted, starts=1).loglik, abs=1e-6)
+    tau: Any = left.params["tau"]
+    assert tau > 1.0 and left.loglik == pytest.approx(model.fit(shifted, starts=1).loglik, abs=1e-6)

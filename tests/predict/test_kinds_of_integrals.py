@@ -306,7 +306,8 @@ def test_a_condition_along_a_chain() -> None:
         given seen == 1
     """
     found = one(predicted(text, {"seen": [1, 1, None], "k": [2, np.nan, np.nan]}, {"s": 0.2}), "k")
-    total, mean = 0.0, np.zeros(3)
+    total: Any = 0.0
+    mean = np.zeros(3)
     for x in product((0, 1), repeat=3):
         steps = [0.2 + 0.6 * one if two else 0.8 - 0.6 * one for one, two in pairwise(x)]
         weight = np.prod(steps) * np.prod([0.1 + 0.6 * k for k in x]) * stats.poisson.pmf(2, 1 + 3 * x[0])
