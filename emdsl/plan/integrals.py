@@ -57,7 +57,7 @@ ZERO, ONE, INFINITY = np.asarray(0.0), np.asarray(1.0), np.asarray(np.inf)
 
 #: What helps where something finite is hidden below hidden numbers that no grid takes.
 BY_DRAWS = "--plan monte-carlo"
-ONE_BY_ONE = "write its numbers one by one, each with a law of its own, which may look at those before"
+ONE_BY_ONE = "write its numbers one by one, as scalars: the law of the second may look at the first"
 
 
 class Evidence(Protocol):
@@ -417,7 +417,8 @@ def _method(
     if integral.lag:
         ties = ChainTies(order, shape, np.ascontiguousarray(bound.levels[steps].starts), integral.lag)
     if integral.method == "gaussian":
-        laws = bind_laws(pieces, own_laws, order, shape, integral.lag, module)
+        # Numbers that are known in some units have no law there that multipliers could be taken of.
+        laws = None if has_open(integral) else bind_laws(pieces, own_laws, order, shape, integral.lag, module)
         return GaussianMethod(pieces, own_laws, ties, laws)
     if integral.method == "monte-carlo" or integral.lag or len(order) > MOST_VARIABLES:
         return _sampled(integral, pieces, own_laws, ties, binder)

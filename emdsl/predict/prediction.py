@@ -133,7 +133,10 @@ class _Asked:
         unroller = Unroller(on_nodes.model, with_values, taken_apart(on_nodes, with_values))
         # laws say which element of a hidden array they look at: its units are not put around theirs
         planned, bound = prepared(derivation, bound, regroup=False)
-        statements = statements_of(on_nodes.model, unroller, planned.model)
+        # A law that looks at open cells stands twice; what is predicted is by the one that looks at known cells.
+        own = {factor.name for factor in derivation.model.factors}
+        written = tuple(factor for factor in on_nodes.model.factors if factor.name in own)
+        statements = statements_of(replace(on_nodes.model, factors=written), unroller, planned.model)
         return PosteriorLaws(planned, bound, [item.looked for item in statements]), statements
 
     def _run(

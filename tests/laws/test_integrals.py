@@ -108,11 +108,6 @@ WRITTEN_OUT = {
         "    latent   u ~ Beta(a, b)\n    observed y ~ Binomial(9, u)\n",
         "    observed y ~ BetaBinomial(9, a, b)\n",
     ),
-    "a Beta number as two shares": (
-        "index side = {up, down}\nparam a[side] : positive\n",
-        "    latent   p[side] ~ Dirichlet(a)\n    observed y ~ Binomial(9, p[up])\n",
-        "    latent   u ~ Beta(a[up], a[down])\n    observed y ~ Binomial(9, u)\n",
-    ),
     "two normals": (
         "param c : real\nparam k : real\nparam s : positive\n",
         "    latent   u ~ Normal(c + k*x, s)\n    observed y ~ Normal(u, 1/2)\n",
