@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from emdsl.runtime.kernels import Softmax, log_sum_exp, log_sum_exp_reverse, segment_sum
 from emdsl.runtime.problem import Array
 
-Codes = NDArray[np.intp]
+Places = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Gathered:
 
     table: int
     by_row: bool
-    rows: Codes
-    starts: Codes
+    rows: Places
+    starts: Places
     weights: Array | None
     merged: tuple[tuple[int, int], ...]
 
@@ -79,7 +79,7 @@ class Factor:
     """
 
     pool: int
-    members: Codes
+    members: Places
     order: tuple[int | None, ...]
 
     def forward(self, pool: Array) -> Array:

@@ -23,7 +23,7 @@ LONG = 200
 #: … and of one that is continued to see whether it comes to the best optimum too.
 ENOUGH = 60
 #: What the best start may gain by being continued and still be taken to have been on the same slope as others.
-CLOSE = 1e-2
+ONE_SLOPE = 1e-2
 #: The gain of an iteration below which a start within `same_optimum` of a known optimum is taken to be at it.
 CREEP = 1e-4
 #: Up to so many coordinates Newton's method tells a plateau from an optimum.
@@ -80,10 +80,10 @@ class Search:
 
     def at_best(self, value: float) -> int:
         """How many starts came within `same_optimum` of the objective `value`, the best start's end; where that start
-        was less than CLOSE below, of where it stood: towards a boundary all of them crawl.
+        was less than ONE_SLOPE below, of where it stood: towards a boundary all of them crawl.
         """
         best = self.starts[0].value
-        least = best if value - best < CLOSE else value
+        least = best if value - best < ONE_SLOPE else value
         return sum(bool(start.value >= min(least, value) - same_optimum(value)) for start in self.starts)
 
 

@@ -13,8 +13,8 @@ from tests.laws.bound_models import shipped
 
 #: How many outermost units are drawn; models with inputs or nested plates take those of their own data.
 UNITS = 500
-#: A single chain that is conditioned on its first value has the length of its data.
-AS_MANY_AS_THERE_ARE = {"switching_autoregression"}
+#: A chain that is conditioned on its first value has the length of its data; effects that cross keep their design.
+AS_MANY_AS_THERE_ARE = {"switching_autoregression", "crossed_logistic"}
 #: Estimates further from the truth than this many standard errors are wrong.
 FAR = 5.0
 
