@@ -109,7 +109,10 @@ def looked_at(derivation: Derivation) -> set[str]:
 
 def _own(node: VariableRef, piece: Piece, model: Model) -> bool:
     target = piece.target
-    return target is not None and node.name == target.name and node.indices == target.indices and not node.lag
+    if target is None or node.name != target.name or node.lag:
+        return False
+    # the law of a vector looks at all its elements
+    return node.indices[: len(target.indices)] == target.indices
 
 
 def _by_code_alone(name: str, derivation: Derivation, bound: Bound) -> bool:
