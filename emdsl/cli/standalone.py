@@ -16,13 +16,14 @@ from typing import Any
 from emdsl.cli.progress import Progress
 from emdsl.cli.standalone_options import CommandLine, read_command_line
 from emdsl.cli.streams import check_writable, flush, give, say, write_whole
-from emdsl.compiler import CompiledModel, FitRequest
+from emdsl.compiler import CompiledModel
 from emdsl.data.bound import Bound
 from emdsl.data.wording import plain
 from emdsl.diagnostics.errors import EmmError, FitError
 from emdsl.ir.codec import decode
 from emdsl.plan import program
 from emdsl.plan.problem import BoundProblem
+from emdsl.request import FitRequest
 from emdsl.results.face import Model
 from emdsl.results.given import read_assignments
 from emdsl.results.options import DEFAULTS, cli_spelling

@@ -130,7 +130,8 @@ def test_formulas_are_evaluated_without_being_run() -> None:
 
 
 def test_a_rule_that_fails_still_fits(monkeypatch) -> None:
-    from emdsl.compiler import CompiledModel, FitRequest
+    from emdsl.compiler import CompiledModel
+    from emdsl.request import FitRequest
 
     right = solve_stationarity
     monkeypatch.setattr(updates, "solve_stationarity", lambda *a: None if (r := right(*a)) is None else r + 1)

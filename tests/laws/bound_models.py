@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdsl.compiler import CompiledModel, FitRequest
+from emdsl.compiler import CompiledModel
 from emdsl.data.bound import Bound
 from emdsl.derive.derive import derive
 from emdsl.diagnostics.errors import EmmError
 from emdsl.graph.resolve import resolve
 from emdsl.plan.problem import BoundProblem
+from emdsl.request import FitRequest
 from emdsl.runtime.problem import Space, Theta
 from emdsl.syntax.parser import parse
 from tests.laws.tables import Columns

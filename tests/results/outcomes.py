@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from emdsl.compiler import FitOutcome, FitRequest
 from emdsl.data.bound import Bound, Level
 from emdsl.ir.derivation import Derivation, Step
 from emdsl.ir.expressions import Binder, Number, ParameterRef
 from emdsl.ir.model import Constant, Domain, IndexSet, Labels, Model, Parameter, Prior, Report
+from emdsl.outcome import FitOutcome
+from emdsl.request import FitRequest
 from emdsl.results.result import Fit
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.fitting import FitState, StartsReport
