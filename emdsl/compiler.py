@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from emdsl.predict.prediction import Prediction
 
 
+#: What a derivation is for: a fit; a fit by draws, in which no hidden number is on a grid; to be read.
+Purpose = Literal["", "draws", "reading"]
+
 #: Standard errors that need the units one by one.
 BY_UNIT = ("opg", "sandwich", "bootstrap")
 
@@ -54,7 +57,7 @@ class CompiledModel:
         """The model graph."""
         return self.derivation.model
 
-    def on(self, bound: Bound, purpose: str = "") -> CompiledModel:
+    def on(self, bound: Bound, purpose: Purpose = "") -> CompiledModel:
         """The model as it is for these data: observed numbers with open cells, which other laws look at, are hidden
         there. With the purpose `draws` no hidden number is on a grid."""
         names = open_numbers(self.derivation, bound)
@@ -62,19 +65,23 @@ class CompiledModel:
             return self.for_draws() if purpose == "draws" else self
         return self.opened(names, purpose)
 
-    def opened(self, names: Sequence[str], purpose: str = "") -> CompiledModel:
+    def opened(self, names: Sequence[str], purpose: Purpose = "") -> CompiledModel:
         """The model for data in which these observed numbers have open cells, derived or from the cache."""
         ordered = tuple(variable.name for variable in self.model.variables if variable.name in names)
         key = "\0".join((self.text, *ordered))
         found = cached_derivation(key, purpose)
         if found is None:
-            from emdsl.derive.derive import derive
-
-            found = derive(self.model, ordered, grids_wanted=purpose != "draws")
+            found = _derived(self.model, ordered, purpose)
             store_derivation(key, found, purpose)
         return replace(self, derivation=found)
 
-    def with_open(self, names: Sequence[str], place: str = "open") -> CompiledModel:
+    def written(self, names: Sequence[str] = ()) -> CompiledModel:
+        """The model with the steps of its derivation, which a fit has no need of; `names` as for `with_open`."""
+        if names:
+            return self.with_open(names, purpose="reading")
+        return load_text(self.text, self.file, purpose="reading")
+
+    def with_open(self, names: Sequence[str], place: str = "open", purpose: Purpose = "") -> CompiledModel:
         """The same for names that a user gives. Raises `unknown-variable` for one that is no observed number that other
         laws look at."""
         looked = looked_at_numbers(self.derivation)
@@ -86,7 +93,7 @@ class CompiledModel:
                     help=known,
                 )  # fmt: skip
         with _places(self):
-            return self.opened(names) if names else self
+            return self.opened(names, purpose) if names else self
 
     def bind(self, data: Any, request: FitRequest) -> Bound:
         """Data to arrays."""
@@ -187,11 +194,9 @@ class CompiledModel:
             here = replace(here, derivation=with_plan(here.derivation, request.plan))
             return Fitting(here, request).on(table, bound)
 
-
     def for_draws(self) -> CompiledModel:
         """The model with every hidden number a number, also those that are otherwise summed over a grid."""
         return self if self.derivation.gridded is None else load_text(self.text, self.file, purpose="draws")
-
 
     def check(self, data: Any, request: FitRequest) -> list[str]:
         """Lines about graph, plan, cost and rules; with data, how the columns bind."""
@@ -230,25 +235,30 @@ class _places:
             error.in_text(self.compiled.text, self.compiled.file)
 
 
-def load_text(text: str, file: str | None = None, *, purpose: str = "") -> CompiledModel:
-    """A model's text, derived or read from the cache; with the purpose `draws` no hidden number is on a grid. Raises
-    EmmError with every error of the first stage that finds any.
+def load_text(text: str, file: str | None = None, *, purpose: Purpose = "") -> CompiledModel:
+    """A model's text, derived or read from the cache; with the purpose `draws` no hidden number is on a grid, with
+    `reading` the steps are written out. Raises EmmError with every error of the first stage that finds any.
     """
     found = cached_derivation(text, purpose)
     if found is not None:
         return CompiledModel(text, file, found)
-    from emdsl.derive.derive import derive
     from emdsl.graph.resolve import resolve
     from emdsl.syntax.parser import parse
 
     try:
         tree = parse(text, file)
         model = resolve(tree, name=_name(file))
-        derivation = derive(model, grids_wanted=purpose != "draws")
+        derivation = _derived(model, (), purpose)
     except EmmError as error:
         raise error.in_text(text, file) from None
     store_derivation(text, derivation, purpose)
     return CompiledModel(text, file, derivation)
+
+
+def _derived(model: Model, names: tuple[str, ...], purpose: Purpose) -> Derivation:
+    from emdsl.derive.derive import derive
+
+    return derive(model, names, grids_wanted=purpose != "draws", steps_wanted=purpose == "reading")
 
 
 def _name(file: str | None) -> str:

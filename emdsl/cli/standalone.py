@@ -16,7 +16,7 @@ from typing import Any
 from emdsl.cli.progress import Progress
 from emdsl.cli.standalone_options import CommandLine, read_command_line
 from emdsl.cli.streams import check_writable, flush, give, say, write_whole
-from emdsl.compiler import CompiledModel
+from emdsl.compiler import CompiledModel, Purpose
 from emdsl.data.bound import Bound
 from emdsl.data.wording import plain
 from emdsl.diagnostics.errors import EmmError, FitError
@@ -44,7 +44,7 @@ class StandaloneModel(CompiledModel):
     planned: str
     note: Callable[[str], None]
 
-    def opened(self, names: Sequence[str], purpose: str = "") -> CompiledModel:
+    def opened(self, names: Sequence[str], purpose: Purpose = "") -> CompiledModel:
         """Raises `not-in-file`: what these data need was not derived when the file was written."""
         said = plain(names)
         raise EmmError(

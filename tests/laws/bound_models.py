@@ -43,7 +43,7 @@ class Taken:
 @lru_cache(maxsize=256)
 def compiled(text: str) -> CompiledModel:
     """A model's text, derived once in a session, whatever the cache on disk holds."""
-    return CompiledModel(text, None, derive(resolve(parse(text), name="Model")))
+    return CompiledModel(text, None, derive(resolve(parse(text), name="Model"), steps_wanted=False))
 
 
 def take(text: str | CompiledModel, data: Columns | str, **options: Any) -> Taken:
