@@ -37,8 +37,8 @@ def derive(
 ) -> Derivation:  # fmt: skip
     """Pieces, M-step and steps to read. `open_cells` names observed numbers some of whose cells are open, while other
     laws look at them; without `grids_wanted` hidden numbers stay numbers, as draws need them, and are not summed over
-    grids of nodes. `steps_wanted`: with the steps to read, which a fit has no need of. Raises EmmError where a log-density
-    has no derivation yet.
+    grids of nodes. `steps_wanted`: with the steps to read, which a fit has no need of. Raises EmmError where a
+    log-density has no derivation yet.
     """
     original = model
     grids = on_grids(model) if grids_wanted else ()

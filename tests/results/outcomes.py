@@ -157,7 +157,7 @@ class CompiledStub:
     def derivation(self) -> Derivation:
         return Derivation(model(), (), (), (), self.steps)
 
-    def with_open(self, names: Sequence[str]) -> CompiledStub:
+    def written(self, names: Sequence[str]) -> CompiledStub:
         assert not names
         return self
 
