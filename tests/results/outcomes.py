@@ -157,9 +157,12 @@ class CompiledStub:
     def derivation(self) -> Derivation:
         return Derivation(model(), (), (), (), self.steps)
 
-    def written(self, names: Sequence[str]) -> CompiledStub:
+    def with_open(self, names: Sequence[str]) -> CompiledStub:
         assert not names
         return self
+
+    def written(self, names: Sequence[str]) -> CompiledStub:
+        return self.with_open(names)
 
     def fit(self, data: Any, request: FitRequest) -> FitOutcome:
         self.asked.append((data, request))
