@@ -186,11 +186,21 @@ def _variance(evidence: Array) -> float:
     return float(shares.var(ddof=1) / len(shares))
 
 
+def _weights_of_runs(problem: BoundProblem) -> Array:
+    """What each run weighs in the score, as its evidence (of all chains together), `(runs,)`; they sum to 1."""
+    logs = np.zeros(RUNS)
+    for item in switching(problem):
+        for paths in item.paths:
+            logs += 0.0 if paths.exact else paths.evidence
+    weights = np.exp(logs - logs.max())
+    return np.asarray(weights / weights.sum())
+
+
 def _errors_of_estimates(
     problem: BoundProblem, state: FitState, exact: bool
 ) -> tuple[dict[str, Array] | None, float]:  # fmt: skip
-    """By `I^-1 V I^-1`, V the variance of the score between runs; and half the trace of `I^-1 V`, the log-likelihood
-    that the estimates fall short of the maximum by on the average.
+    """By `I^-1 V I^-1`, V the variance of the score, a weighted mean of those of the runs (delta method); and half the
+    trace of `I^-1 V`, the log-likelihood that the estimates fall short of the maximum by on the average.
     """
     spread = state.uncertainty
     if spread is None:
@@ -207,7 +217,9 @@ def _errors_of_estimates(
             scores.append(coordinates.pullback(state.theta, problem.gradient(state.theta, plain)))
         for item in switching(problem):
             item.only_run = None
-        variance = np.cov(np.array(scores).T, ddof=1).reshape(size, size) / RUNS
+        weights = _weights_of_runs(problem)
+        away = weights[:, None] * (np.array(scores) - weights @ np.array(scores))
+        variance = away.T @ away * RUNS / (RUNS - 1)
     inside = spread.free_covariance @ variance @ spread.free_covariance
     jacobian = coordinates.jacobian(state.theta)
     errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", jacobian, inside, jacobian), 0.0))
