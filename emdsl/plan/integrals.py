@@ -309,7 +309,8 @@ def _sampled(
             )
     everything, codes = _everything(ties, kinds, layout, binder)
     return MonteCarlo(
-        pieces, laws, ties, kinds, everything, codes, FIRST_PAIRS * binder.bound.nodes, binder.bound.seed
+        pieces, laws, ties, kinds, everything, codes, FIRST_PAIRS * binder.bound.nodes, binder.bound.seed,
+        integral.closed,
     )  # fmt: skip
 
 
