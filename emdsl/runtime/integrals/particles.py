@@ -120,38 +120,49 @@ def _integrated_out(slope: Array, precision: Array, first: bool) -> tuple[Array,
 
 def particle_filter(steps: SwitchingSteps, particles: int, runs: int, rng: np.random.Generator) -> Filter:
     """`runs` independent filters of so many particles each."""
-    b, states = steps.size, steps.states
-    shape = (runs, states)
-    cloud = Cloud(
-        np.broadcast_to(np.arange(states), shape), np.broadcast_to(steps.value[0, 0], shape),
+    cloud, clouds, exact = first_cloud(steps, runs), [], True
+    for t in range(steps.length):
+        if t:
+            cloud = extended(cloud, steps, t)
+        if cloud.state.shape[1] > particles:
+            (cloud, _), exact = thinned(cloud, particles, rng), False
+        clouds.append(cloud)
+    return Filter(tuple(clouds), log_sum(cloud.weights), exact)
+
+
+def first_cloud(steps: SwitchingSteps, runs: int) -> Cloud:
+    """A particle in every state of the first step."""
+    b, shape = steps.size, (runs, steps.states)
+    return Cloud(
+        np.broadcast_to(np.arange(steps.states), shape), np.broadcast_to(steps.value[0, 0], shape),
         np.broadcast_to(steps.slope[0, 0, :, b:], (*shape, b)),
         np.broadcast_to(steps.precision[0, 0, :, b:, b:], (*shape, b, b)), np.zeros(shape, dtype=np.intp),
     )  # fmt: skip
-    clouds, exact = [], True
-    for t in range(steps.length):
-        if t:
-            cloud = _extended(cloud, steps, t)
-        if cloud.state.shape[1] > particles:
-            cloud, exact = _thinned(cloud, particles, rng), False
-        clouds.append(cloud)
-    return Filter(tuple(clouds), _log_sum(cloud.weights), exact)
 
 
-def _log_sum(logs: Array) -> Array:
+def log_sum(logs: Array) -> Array:
+    """The logarithm of the sum of exponentials along the last axis."""
     top = logs.max(axis=-1)
     safe = np.where(np.isfinite(top), top, 0.0)
     with np.errstate(divide="ignore"):
         return np.asarray(safe + np.log(np.exp(logs - safe[..., None]).sum(axis=-1)))
 
 
-def _extended(cloud: Cloud, steps: SwitchingSteps, t: int) -> Cloud:
-    """Every particle goes on to every state: `(runs, particles * states)`."""
-    b, states = steps.size, steps.states
-    runs, count = cloud.state.shape
-    slope = steps.slope[t][cloud.state].copy()  # (runs, particles, states, 2 b)
+def joint_forms(cloud: Cloud, steps: SwitchingSteps, t: int) -> tuple[Array, Array]:
+    """Slope and precision in `z` of every particle that goes on to every state, `(runs, particles, states, 2 b, ...)`."""
+    b = steps.size
+    slope = steps.slope[t][cloud.state].copy()
     precision = steps.precision[t][cloud.state].copy()
     slope[..., :b] += cloud.slope[:, :, None]
     precision[..., :b, :b] += cloud.precision[:, :, None]
+    return slope, precision
+
+
+def extended(cloud: Cloud, steps: SwitchingSteps, t: int) -> Cloud:
+    """Every particle goes on to every state: `(runs, particles * states)`."""
+    b, states = steps.size, steps.states
+    runs, count = cloud.state.shape
+    slope, precision = joint_forms(cloud, steps, t)
     factor, left, bend = _integrated_out(slope, precision, first=True)
     factor = factor + cloud.factor[..., None] + steps.value[t][cloud.state]
     size = count * states
@@ -160,14 +171,15 @@ def _extended(cloud: Cloud, steps: SwitchingSteps, t: int) -> Cloud:
     return Cloud(state, factor.reshape(runs, size), left.reshape(runs, size, b), bend.reshape(runs, size, b, b), parent)
 
 
-def _thinned(cloud: Cloud, particles: int, rng: np.random.Generator) -> Cloud:
+def thinned(cloud: Cloud, particles: int, rng: np.random.Generator) -> tuple[Cloud, Codes]:
+    """So many particles of each run, and which of them."""
     logs = cloud.weights
     chosen = np.empty((len(logs), particles), dtype=np.intp)
     factor = np.empty(chosen.shape)
     for run, own in enumerate(logs):
         chosen[run], raised = kept_or_drawn(own, particles, rng)
         factor[run] = cloud.factor[run, chosen[run]] + raised
-    return cloud.some(chosen, factor)
+    return cloud.some(chosen, factor), chosen
 
 
 def kept_or_drawn(logs: Array, count: int, rng: np.random.Generator) -> tuple[Codes, Array]:
