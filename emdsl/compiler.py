@@ -241,8 +241,13 @@ class CompiledModel:
         with _places(self):
             table = read_table(data, request.na)
             bound = bind(self.model, table, bind_options(request))
+            return self.as_asked(bound, request)._fit(table, bound, request)
+
+    def as_asked(self, bound: Bound, request: FitRequest) -> CompiledModel:
+        """The model as it is for these data, its integrals taken as `plan` says."""
+        with _places(self):
             here = self.on(bound, "draws" if request.plan == "monte-carlo" else "")
-            return replace(here, derivation=with_plan(here.derivation, request.plan))._fit(table, bound, request)
+            return replace(here, derivation=with_plan(here.derivation, request.plan))
 
     def _fit(self, table: Table, bound: Bound, request: FitRequest) -> FitOutcome:
         """The estimates from bound data; the derivation is that for these data."""

@@ -86,7 +86,7 @@ class SwitchingChain:
     chain: int = 0
     tells: bool = False
     filtered: bool = False
-    told: list[WeightedPaths] = field(default_factory=list)
+    told: list[tuple[slice, WeightedPaths]] = field(default_factory=list)
     best: list[Codes] = field(default_factory=list)
 
     # --- the program's side -------------------------------------------------------------------------------------------
@@ -139,7 +139,17 @@ class SwitchingChain:
     def _ties(self, cells: tuple[int, ...], steps: int) -> ChainTies:
         return ChainTies(self.order, (len(self.order), *cells, steps), np.array([0, steps]), 1)
 
-    def _slot(self, site: Site) -> int:
+    @property
+    def points(self) -> int:
+        """Points of the numbers of a step, two for each path; of few paths so many all the same."""
+        return 2 * FIRST_PATHS * RUNS * self.nodes
+
+    @property
+    def whole(self) -> ChainTies:
+        """All chains."""
+        return ChainTies(self.order, (len(self.order), int(self.starts[-1])), self.starts, 1)
+
+    def slot(self, site: Site) -> int:
         """The place of a number in `z`: those one step back come first."""
         return self.order[site[0], site[1], 0] + (0 if site[2] else len(self.order))
 
@@ -147,8 +157,7 @@ class SwitchingChain:
         size, b, k = centre.shape[-1], len(self.order), int(np.prod(self.lengths))
         value = np.zeros((size, k, k))
         slope, precision = np.zeros((size, k, k, 2 * b)), np.zeros((size, k, k, 2 * b, 2 * b))
-        whole = ChainTies(self.order, (b, size), self.starts, 1)
-        by_row = []
+        whole, by_row = self.whole, []
         for piece in self.pieces:
             axes = _axes(piece)
             cells = tuple(piece.bound.axes.sizes[axis] for axis in axes)
@@ -161,7 +170,7 @@ class SwitchingChain:
             )
             own = piece.quadratic(theta, v, at, width)
             by_row.append(own.by_row)
-            slots = [self._slot(site) for site in piece.sites]
+            slots = [self.slot(site) for site in piece.sites]
             value += self._full(np.broadcast_to(own.value, (*cells, size)), axes)
             for i, first in enumerate(slots):
                 slope[..., first] += self._full(np.broadcast_to(own.gradient[i], (*cells, size)), axes)
@@ -320,9 +329,10 @@ class SwitchingChain:
     def _filter(self, steps: SwitchingSteps, here: slice) -> float:
         """The log-evidence of one chain; what is known of each step from the data up to it."""
         rng = np.random.default_rng([self.seed, self.round, self.chain, 13])
-        weighted, evidence = filtered_paths(steps, FIRST_PARTICLES * self.nodes, RUNS, rng)
+        runs = 1 if self.few else RUNS
+        weighted, evidence = filtered_paths(steps, FIRST_PARTICLES * self.nodes, runs, rng)
         self._pool(weighted, here)
-        return float(log_sum(evidence) - np.log(RUNS))
+        return float(log_sum(evidence) - np.log(runs))
 
     def _pool(self, paths: WeightedPaths, here: slice) -> None:
         """Sums over paths by step and states: their weights, and the moments of the numbers under them."""
@@ -334,7 +344,7 @@ class SwitchingChain:
             np.add.at(target, at, value * paths.share.reshape(*paths.share.shape, *(1,) * (value.ndim - 2)))
         self.moves.append((here, *paths.moments))
         if self.tells:
-            self.told.append(paths)
+            self.told.append((here, paths))
 
     def settle(self) -> None:
         """The next quadratics are taken around where the numbers were found."""
@@ -362,12 +372,11 @@ class SwitchingEvidence:
         method = self.method
         assert method.pooled is not None and method.around is not None and method.quads is not None
         share, first, second = method.pooled
-        size, b = len(share), len(method.order)
-        whole = ChainTies(method.order, (b, size), method.starts, 1)
+        size, whole = len(share), method.whole
         found: dict[str, Any] = {}
         for piece, by_row in zip(method.pieces, method.quads.by_row, strict=True):
             axes = _axes(piece)
-            slots = [method._slot(site) for site in piece.sites]
+            slots = [method.slot(site) for site in piece.sites]
             weight = method._narrowed(share, axes)
             mean = method._narrowed(first[..., slots], axes)
             square = method._narrowed(second[..., slots, :][..., slots], axes)

@@ -209,7 +209,7 @@ def kept_or_drawn(logs: Array, count: int, rng: np.random.Generator) -> tuple[Co
 
 def backward_paths(found: Filter, steps: SwitchingSteps, count: int, rng: np.random.Generator) -> Codes:
     """`count` paths of each run, `(runs, count, steps)`, drawn from the posterior as its particles have it."""
-    clouds, b, states = found.clouds, steps.size, steps.states
+    clouds, b = found.clouds, steps.size
     last = clouds[-1]
     runs = len(last.state)
     rows = np.arange(runs)[:, None]
@@ -227,16 +227,10 @@ def backward_paths(found: Filter, steps: SwitchingSteps, count: int, rng: np.ran
         factor, left, back = _integrated_out(along, across, first=False)
         factor = factor + steps.value[t][:, now]
         cloud = clouds[t - 1]
-        logs = np.full((runs, count, cloud.state.shape[1]), -np.inf)
-        for state in range(states):
-            of_state = cloud.state == state
-            if not of_state.any():
-                continue
-            own = log_mass(
-                cloud.slope[:, None] + left[state][:, :, None], cloud.precision[:, None] + back[state][:, :, None]
-            )
-            own = own + cloud.factor[:, None] + factor[state][:, :, None]
-            logs = np.where(of_state[:, None], own, logs)
+        # each path beside each particle, as the particle's state has it: (runs, count, particles)
+        at = cloud.state[:, None], rows[..., None], np.arange(count)[:, None]
+        logs = log_mass(cloud.slope[:, None] + left[at], cloud.precision[:, None] + back[at])
+        logs = logs + cloud.factor[:, None] + factor[at]
         came_from = cloud.state[rows, _drawn(logs, rng)]
         path[..., t - 1] = came_from
         slope, bend = _of_state(left, came_from), _of_state(back, came_from)
