@@ -20,6 +20,8 @@ from emdsl.runtime.integrals.gaussian import LOG_2PI
 from emdsl.runtime.problem import Array
 
 Codes = NDArray[np.intp]
+#: So many numbers of a step are integrated out one after the other: of small matrices there are a great many.
+FEW_NUMBERS = 4
 
 
 @dataclass(frozen=True)
@@ -94,15 +96,21 @@ def log_mass(slope: Array, precision: Array) -> Array:
     positive definite.
     """
     b = slope.shape[-1]
+    if b > FEW_NUMBERS:
+        root = np.linalg.cholesky(precision)
+        half = np.linalg.solve(root, slope[..., None])[..., 0]
+        logs = np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
+        return np.asarray(0.5 * (half**2).sum(axis=-1) - logs + 0.5 * b * LOG_2PI)
+    # one number after the other, all laws at once
+    p, first = precision[..., 0, 0], slope[..., 0]
+    if not (p > 0).all():
+        raise np.linalg.LinAlgError("not positive definite")
+    found = 0.5 * (first**2 / p - np.log(p) + LOG_2PI)
     if b == 1:
-        p = precision[..., 0, 0]
-        if not (p > 0).all():
-            raise np.linalg.LinAlgError("not positive definite")
-        return np.asarray(0.5 * (slope[..., 0] ** 2 / p - np.log(p) + LOG_2PI))
-    root = np.linalg.cholesky(precision)
-    half = np.linalg.solve(root, slope[..., None])[..., 0]
-    logs = np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
-    return np.asarray(0.5 * (half**2).sum(axis=-1) - logs + 0.5 * b * LOG_2PI)
+        return np.asarray(found)
+    gain = precision[..., 1:, 0] / p[..., None]
+    rest = precision[..., 1:, 1:] - gain[..., :, None] * precision[..., None, 0, 1:]
+    return np.asarray(found + log_mass(slope[..., 1:] - gain * first[..., None], rest))
 
 
 def _integrated_out(slope: Array, precision: Array, first: bool) -> tuple[Array, Array, Array]:
