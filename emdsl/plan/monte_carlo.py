@@ -96,7 +96,12 @@ class MonteCarlo:
 
     def evidence(self, theta: Theta, v: Array) -> SampledEvidence:
         """The integral at theta."""
-        proposal = self.proposal(theta, v, self.terms, self.around)
+        try:
+            proposal = self.proposal(theta, v, self.terms, self.around)
+        except np.linalg.LinAlgError:
+            if self.around is None:
+                raise
+            proposal = self.proposal(theta, v, self.terms, None)  # the last mode may be far away
         self.around = (proposal.law.mean, proposal.law.spread)
         z = self._noise()
         x = proposal.law.sample(z)
