@@ -308,7 +308,7 @@ class Reading:
         first = scope.units.split()[0] == "first"
         units = f"_{scope.units.replace(' ', '_')}"
         suffixes = ("_first" if first else "", units, f"{units}_too")
-        for suffix in chain(suffixes, (f"{units}_{number}" for number in count(3))):
+        for suffix in chain(suffixes, (f"{units}_{k}" for k in count(3))):
             name = self.count + suffix + _bracketed(self._items(scope, general))
             if self.counts.setdefault(name, definition) == definition:
                 return self.count + suffix + _bracketed(items)

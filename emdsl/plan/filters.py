@@ -1,9 +1,9 @@
 """What is hidden in a chain given its units up to each one alone: whether one sweep filters, or each moment is taken.
 
 One sweep does where everything hidden belongs to a unit of the chain: a chain of finite states by its forward messages
-(Hamilton 1989), one of jointly normal numbers by Kalman's filter, numbers that states switch by particles. Anything else, as what is hidden around chains,
-chains that look back further and numbers that are simulated, is filtered by what that means: the data up to each moment
-are taken as all there are (`data.past`).
+(Hamilton 1989), one of jointly normal numbers by Kalman's filter, numbers that states switch by particles. Anything
+else, as what is hidden around chains, chains that look back further and numbers that are simulated, is filtered by what
+that means: the data up to each moment are taken as all there are (`data.past`).
 """
 
 from __future__ import annotations

@@ -233,8 +233,11 @@ def joined_by_paths(
     switched: dict[int, list[Integral]] = {}
     for integral in integrals:
         own = [pieces[name] for name in integral.pieces]
-        if integral.closed and integral.lag == 1 and _is_switched(own, _home(integral, model, bound), integral, model, bound):
-            switched.setdefault(_home(integral, model, bound), []).append(integral)
+        if not integral.closed or integral.lag != 1:
+            continue
+        home = _home(integral, model, bound)
+        if _is_switched(own, home, integral, model, bound):
+            switched.setdefault(home, []).append(integral)
     joined = {
         found[0]: replace(
             found[0], latents=tuple(name for item in found for name in item.latents),

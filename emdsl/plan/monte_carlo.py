@@ -57,8 +57,8 @@ class Proposal:
 class MonteCarlo:
     """`own_laws` marks the laws of the hidden variables; `kinds` gives the domain of each variable, `everything` is a
     site (or several) with all hidden numbers and `codes` are the codes of their domains; `pairs` of mirrored draws are
-    made with `seed`. `closed`: the log-joint is quadratic. `batch`: only one of BATCHES equal parts of them is used. `last` is what was simulated last, with
-    the posterior weights of its cells.
+    made with `seed`. `closed`: the log-joint is quadratic. `batch`: only one of BATCHES equal parts of them is used.
+    `last` is what was simulated last, with the posterior weights of its cells.
     """
 
     pieces: tuple[AnyPiece, ...]

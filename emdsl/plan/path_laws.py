@@ -1,4 +1,4 @@
-"""What the weighted paths of a switching chain say, for those who ask: how well it is known, and the law of its numbers.
+"""What the weighted paths of a switching chain say: how well that is known, and the law of its numbers.
 
 Given a path the numbers are normal (Rao and Blackwell): probabilities and moments are means over paths, which their
 independent runs give the simulation errors of. A law of the numbers that statements are averaged over is a mixture of
@@ -106,8 +106,8 @@ def path_points(method: SwitchingChain, sites: Sequence[Site], axes: Sequence[st
 
 
 def _points(paths: WeightedPaths, slots: Sequence[int], many: int, rng: np.random.Generator) -> Array:
-    """`2 many` points of the law given each path, `(slots, 2 many paths, steps)`: they mirror each other in pairs, their
-    distances from the mean stratified, where there is but one pair over all paths.
+    """`2 many` points of the law given each path, `(slots, 2 many paths, steps)`: they mirror each other in pairs, the
+    distances from the mean stratified; where there is one pair a path, over all paths.
     """
     size, length = paths.states.shape
     mean = np.moveaxis(paths.mean[..., slots], -1, 0)

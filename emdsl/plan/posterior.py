@@ -37,8 +37,8 @@ from emdsl.plan.loading import load_module
 from emdsl.plan.monte_carlo import MonteCarlo
 from emdsl.plan.named import ROW, Named
 from emdsl.plan.nodes import Node, Potential, Power, RowDensity, in_order
-from emdsl.plan.path_laws import said_of, wider_paths
 from emdsl.plan.outside import declared_marginals, declared_numbers, impossible_notes
+from emdsl.plan.path_laws import said_of, wider_paths
 from emdsl.plan.probable_paths import BlockPaths, ProbablePaths
 from emdsl.plan.program import Constants, Program
 from emdsl.plan.pruning import Choice

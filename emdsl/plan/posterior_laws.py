@@ -80,7 +80,8 @@ class PosteriorLaws(PosteriorProgram):
                 yield f"what is predicted with {names} is simulated, by {draws} weighted draws"
         for item in self.switching:
             yield from said_of(item, "what is predicted with")
-            yield f"the law of {', '.join(item.names)} is taken at {item.points} points a unit, drawn from that of each path"
+            names = ", ".join(item.names)
+            yield f"the law of {names} is taken at {item.points} points a unit, drawn from that of each path"
 
     @property
     def draws(self) -> int:

@@ -110,7 +110,8 @@ def test_all_paths_give_the_exact_posterior() -> None:
     posterior = found.run(theta)
     exact = [told(seen) for seen in SERIES]
     assert posterior.notes == ()
-    assert posterior.marginals[0].probabilities[1] == pytest.approx(np.concatenate([item[0] for item in exact]), abs=1e-9)
+    chances = np.concatenate([item[0] for item in exact])
+    assert posterior.marginals[0].probabilities[1] == pytest.approx(chances, abs=1e-9)
     for k, number in enumerate(posterior.numbers):
         assert number.mean[0] == pytest.approx(np.concatenate([item[1][k] for item in exact]), abs=1e-8)
         assert number.sd[0] == pytest.approx(np.concatenate([item[2][k] for item in exact]), abs=1e-8)
@@ -126,7 +127,8 @@ def test_all_paths_give_the_exact_filter() -> None:
     found, theta = program(MOST)
     posterior = found.run(theta, filtered=True)
     exact = [filtered(seen) for seen in SERIES]
-    assert posterior.marginals[0].probabilities[1] == pytest.approx(np.concatenate([item[0] for item in exact]), abs=1e-9)
+    chances = np.concatenate([item[0] for item in exact])
+    assert posterior.marginals[0].probabilities[1] == pytest.approx(chances, abs=1e-9)
     for k, number in enumerate(posterior.numbers):
         assert number.mean[0] == pytest.approx(np.concatenate([item[1][k] for item in exact]), abs=1e-8)
         assert number.sd[0] == pytest.approx(np.concatenate([item[2][k] for item in exact]), abs=1e-8)
@@ -145,7 +147,7 @@ def test_drawn_paths_are_within_the_errors_that_they_state(which: str) -> None:
         of_state, of_mean = paths.errors(2)
         here = slice(0, LENGTHS[0])
         some = of_state[1] > 1e-4
-        away_of_state.append(((posterior.marginals[0].probabilities[1, here] - exact[0])[some] / of_state[1][some]))
+        away_of_state.append((posterior.marginals[0].probabilities[1, here] - exact[0])[some] / of_state[1][some])
         means = np.stack([number.mean[0, here] for number in posterior.numbers])
         away_of_mean.append(((means - exact[1]) / np.where(of_mean > 1e-4, of_mean, np.inf)).ravel())
         stated = path_errors(found.switching[0])
@@ -171,7 +173,8 @@ def test_predictions_are_mixtures_over_paths() -> None:
             sd = np.sqrt(variances[:, 0, t] + R[paths[:, t]] ** 2)
             width = columns["high(y)"][at] - columns["low(y)"][at]
             assert columns["y"][at] == pytest.approx(share @ means[:, 0, t], abs=0.03 * width)
-            assert columns["u"][at] == pytest.approx(share @ means[:, 1, t], abs=0.1 * np.sqrt(variances[:, 1, t].max()))
+            spread = np.sqrt(variances[:, 1, t].max())
+            assert columns["u"][at] == pytest.approx(share @ means[:, 1, t], abs=0.1 * spread)
             for name, probability in (("low(y)", 0.025), ("high(y)", 0.975)):
                 exact = mixture(share, means[:, 0, t], sd, probability)
                 assert columns[name][at] == pytest.approx(exact, abs=0.05 * width)

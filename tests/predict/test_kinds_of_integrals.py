@@ -5,14 +5,12 @@ standardised nodes, and finite variables that rows of different units look at; a
 from __future__ import annotations
 
 from itertools import pairwise, product
-from textwrap import dedent
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import integrate, stats
 
-import emdsl
 from emdsl.diagnostics.errors import EmmError
 from emdsl.runtime.integrals.shares import SharesLaw
 from tests.predict.references import one, predicted, quantile

@@ -157,7 +157,7 @@ def log_sum(logs: Array) -> Array:
 
 
 def joint_forms(cloud: Cloud, steps: SwitchingSteps, t: int) -> tuple[Array, Array]:
-    """Slope and precision in `z` of every particle that goes on to every state, `(runs, particles, states, 2 b, ...)`."""
+    """Slope and precision in `z` of every particle that goes on to every state, `(runs, particles, states, ...)`."""
     b = steps.size
     slope = steps.slope[t][cloud.state].copy()
     precision = steps.precision[t][cloud.state].copy()

@@ -1,8 +1,8 @@
 """What weighted paths of a switching chain say of each step: the states, and the numbers as a mixture of normal laws.
 
 Paths are whole ones (smoothing), or, up to each step, those that the particles of a filter came along (filtering; the
-numbers integrated out of each, as in Chen and Liu 2000 and Doucet and others 2000). Independent runs tell the simulation
-error.
+numbers integrated out of each, as in Chen and Liu 2000 and Doucet and others 2000). Independent runs tell the
+simulation error.
 """
 
 from __future__ import annotations
