@@ -240,7 +240,7 @@ class CompiledModel:
         """The whole road from a table to estimates."""
         with _places(self):
             table = read_table(data, request.na)
-            bound = bind(self.model, table, bind_options(request))
+            bound = replace(bind(self.model, table, bind_options(request)), seed=request.seed)
             return self.as_asked(bound, request)._fit(table, bound, request)
 
     def as_asked(self, bound: Bound, request: FitRequest) -> CompiledModel:
@@ -365,7 +365,7 @@ class CompiledModel:
         if switching(problem):
             arrange = self._options(problem, request).arrange
             return at_maximum_by_paths(state, PathMaker(make, steps, end, MOST_NODES), arrange)
-        return at_simulated_maximum(state, Maker(make, climb, MOST_NODES))
+        return at_simulated_maximum(state, Maker(make, climb, steps, MOST_NODES))
 
     def _far_enough(
         self, problem: BoundProblem, bound: Bound, state: FitState, request: FitRequest

@@ -30,4 +30,5 @@ def test_fits_by_draws_are_as_far_from_nodes_as_they_say(model: str, data: str, 
         found = made.fit(table, plan="monte-carlo", seed=seed, **options).to_dict()
         assert found["simulation"]["met"] and found["converged"] == (most > 0)
         away.append((found["loglik"] - nodes["loglik"]) / found["simulation"]["loglik_error"])
+    assert len(set(away)) == 8  # every seed has draws of its own
     assert 0.35 < math.sqrt(sum(z**2 for z in away) / len(away)) < 1.8
