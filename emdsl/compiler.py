@@ -189,10 +189,14 @@ class CompiledModel:
         """The whole road from a table to estimates."""
         with _places(self):
             table = read_table(data, request.na)
-            bound = bind(self.model, table, bind_options(request))
+            bound = replace(bind(self.model, table, bind_options(request)), seed=request.seed)
+            return Fitting(self.as_asked(bound, request), request).on(table, bound)
+
+    def as_asked(self, bound: Bound, request: FitRequest) -> CompiledModel:
+        """The model as it is for these data, its integrals taken as `plan` says."""
+        with _places(self):
             here = self.on(bound, "draws" if request.plan == "monte-carlo" else "")
-            here = replace(here, derivation=with_plan(here.derivation, request.plan))
-            return Fitting(here, request).on(table, bound)
+            return replace(here, derivation=with_plan(here.derivation, request.plan))
 
     def for_draws(self) -> CompiledModel:
         """The model with every hidden number a number, also those that are otherwise summed over a grid."""

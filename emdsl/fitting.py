@@ -175,7 +175,7 @@ class Fitting:
         if switching(problem):
             arrange = self._options(problem).arrange
             return at_maximum_by_paths(state, PathMaker(make, steps, end, MOST_NODES), arrange)
-        return at_simulated_maximum(state, Maker(make, climb, MOST_NODES))
+        return at_simulated_maximum(state, Maker(make, climb, steps, MOST_NODES))
 
     def _far_enough(self, problem: BoundProblem, bound: Bound, state: FitState) -> tuple[BoundProblem, Bound, FitState]:
         """The fit once the sums over latent counts go so far that what they leave out is negligible."""

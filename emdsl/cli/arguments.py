@@ -39,6 +39,12 @@ DATA_OPTIONS = (
     _option("--na", ".,-9", "Further words for missing cells."),
 )
 
+#: Options about what is integrated out, where it is told at known parameters.
+PLAN_OPTIONS = (
+    _option("--plan", _words("plan"), "How what is hidden is summed or integrated out (auto)."),
+    _option("--seed", "S", "Seed of what is drawn (0)."),
+)
+
 #: Options about parameters.
 VALUE_OPTIONS = (
     _option("--init", "P.C=0.2|FILE", "A starting value; a JSON file holds several.", multiple=True),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from emdsl.cli.arguments import DATA_OPTIONS, VERBOSITY, given_options, model_and_data, options
+from emdsl.cli.arguments import DATA_OPTIONS, PLAN_OPTIONS, VERBOSITY, given_options, model_and_data, options
 from emdsl.cli.streams import check_writable, give, say, write_whole
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
@@ -35,7 +35,7 @@ PARAMS_OPTION = click.option(
 @PLATE_OPTION
 @FORMAT_OPTION
 @FILTERED_OPTION
-@options(DATA_OPTIONS, VERBOSITY)
+@options(DATA_OPTIONS, PLAN_OPTIONS, VERBOSITY)
 def posterior(
     files: tuple[str, ...], params: str | None, output: str | None, plate: str | None, form: str | None,
     filtered: bool, quiet: bool, verbose: bool, **raw: Any,

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from emdsl.cli.arguments import DATA_OPTIONS, VERBOSITY, given_options, model_and_data, options
+from emdsl.cli.arguments import DATA_OPTIONS, PLAN_OPTIONS, VERBOSITY, given_options, model_and_data, options
 from emdsl.cli.posterior import (
     FILTERED_OPTION,
     FORMAT_OPTION,
@@ -31,7 +31,7 @@ from emdsl.results.options import cli_spelling
 @OUTPUT_OPTION
 @PLATE_OPTION
 @FORMAT_OPTION
-@options(DATA_OPTIONS, VERBOSITY)
+@options(DATA_OPTIONS, PLAN_OPTIONS, VERBOSITY)
 def predict(
     files: tuple[str, ...], params: str | None, output: str | None, plate: str | None, form: str | None,
     ahead: str | None, smoothed: bool, filtered: bool, level: str, quiet: bool, verbose: bool, **raw: Any,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Any
 
 import sympy as sp
@@ -307,11 +308,11 @@ class Reading:
         first = scope.units.split()[0] == "first"
         units = f"_{scope.units.replace(' ', '_')}"
         suffixes = ("_first" if first else "", units, f"{units}_too")
-        for suffix in suffixes:
+        for suffix in chain(suffixes, (f"{units}_{k}" for k in count(3))):
             name = self.count + suffix + _bracketed(self._items(scope, general))
             if self.counts.setdefault(name, definition) == definition:
                 return self.count + suffix + _bracketed(items)
-        raise AssertionError(f"no free name for {definition}")
+        raise AssertionError("numbers have no end")
 
     def _items(self, scope: Scope, fixed: Mapping[str, str]) -> list[str]:
         items = [self._item(axis, scope, fixed) for axis in scope.cell if axis in fixed or axis in scope.within]

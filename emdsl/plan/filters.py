@@ -1,9 +1,9 @@
 """What is hidden in a chain given its units up to each one alone: whether one sweep filters, or each moment is taken.
 
 One sweep does where everything hidden belongs to a unit of the chain: a chain of finite states by its forward messages
-(Hamilton 1989), one of jointly normal numbers by Kalman's filter. Anything else, as what is hidden around chains,
-chains that look back further and numbers that are simulated, is filtered by what that means: the data up to each moment
-are taken as all there are (`data.past`).
+(Hamilton 1989), one of jointly normal numbers by Kalman's filter, numbers that states switch by particles. Anything
+else, as what is hidden around chains, chains that look back further and numbers that are simulated, is filtered by what
+that means: the data up to each moment are taken as all there are (`data.past`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from emdsl.plan.gaussian_method import GaussianEvidence, GaussianMethod
 from emdsl.plan.integrals import BoundIntegral, Evidence
 from emdsl.plan.nodes import Node, Scan
 from emdsl.plan.program import Program
+from emdsl.plan.switching import SwitchingChain
 from emdsl.runtime.integrals.chain_filter import filtered
 from emdsl.runtime.integrals.chain_ties import ChainTies
 from emdsl.runtime.problem import Array, Theta
@@ -39,6 +40,8 @@ def _is_filtered(integral: BoundIntegral, inner: int) -> bool:
     if not integral.integral.lag:
         return integral.level >= inner
     method = integral.method
+    if isinstance(method, SwitchingChain):
+        return True
     return isinstance(method, GaussianMethod) and isinstance(method.ties, ChainTies) and not integral.axes
 
 

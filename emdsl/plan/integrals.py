@@ -171,8 +171,8 @@ def bind_integral(
     if integral.kernel == SHARES:
         return _shares(integral, own, rows, binder, module, (level, axes, hidden))
     found = tuple(_piece(item, binder, module, hidden, some) for item, some in zip(own, rows, strict=True))
-    if _is_switched(axes, level, integral, model, bound):
-        sizes = {axis.partition("@")[0]: first.axes.sizes[axis] for axis in axes}
+    if _is_switched(own, level, integral, model, bound):
+        sizes = {axis.partition("@")[0]: item.axes.sizes[axis] for item in own for axis in _finite_axes(item)}
         chain = SwitchingChain(
             found, order_of(found), np.ascontiguousarray(bound.levels[steps].starts), sizes, integral.latents,
             bound.nodes, bound.seed,
@@ -226,10 +226,39 @@ def _home(integral: Integral, model: Model, bound: Bound) -> int:
     return own - 1 if integral.lag else own
 
 
-def _is_switched(axes: Sequence[str], level: int, integral: Integral, model: Model, bound: Bound) -> bool:
+def joined_by_paths(
+    integrals: Sequence[Integral], pieces: Mapping[str, BoundPiece], model: Model, bound: Bound
+) -> tuple[Integral, ...]:
+    """Chains of numbers that the same paths switch are one integral: nothing ties them to each other but the paths."""
+    switched: dict[int, list[Integral]] = {}
+    for integral in integrals:
+        own = [pieces[name] for name in integral.pieces]
+        if not integral.closed or integral.lag != 1:
+            continue
+        home = _home(integral, model, bound)
+        if _is_switched(own, home, integral, model, bound):
+            switched.setdefault(home, []).append(integral)
+    joined = {
+        found[0]: replace(
+            found[0], latents=tuple(name for item in found for name in item.latents),
+            pieces=tuple(name for item in found for name in item.pieces),
+        )
+        for found in switched.values()
+    }  # fmt: skip
+    gone = {item for found in switched.values() for item in found[1:]}
+    return tuple(joined.get(item, item) for item in integrals if item not in gone)
+
+
+def _finite_axes(piece: BoundPiece) -> tuple[str, ...]:
+    return tuple(axis for axis in piece.axes.hidden if axis != POINT)
+
+
+def _is_switched(
+    pieces: Sequence[BoundPiece], level: int, integral: Integral, model: Model, bound: Bound
+) -> bool:  # fmt: skip
     """Whether paths are to be drawn of finite variables of the chain's own plate, one unit back at most."""
     place = {item.plate: number for number, item in enumerate(bound.levels)}
-    own = [place[model.variable(axis.partition("@")[0]).plate] for axis in axes]
+    own = [place[model.variable(axis.partition("@")[0]).plate] for piece in pieces for axis in _finite_axes(piece)]
     return integral.closed and integral.lag == 1 and bool(own) and set(own) == {level + 1}
 
 
@@ -309,7 +338,8 @@ def _sampled(
             )
     everything, codes = _everything(ties, kinds, layout, binder)
     return MonteCarlo(
-        pieces, laws, ties, kinds, everything, codes, FIRST_PAIRS * binder.bound.nodes, binder.bound.seed
+        pieces, laws, ties, kinds, everything, codes, FIRST_PAIRS * binder.bound.nodes, binder.bound.seed,
+        integral.closed,
     )  # fmt: skip
 
 

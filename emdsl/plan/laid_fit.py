@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from emdsl.data.bound import Bound
+from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation
-from emdsl.plan.laying import afresh, as_fine, doubled, laid_names, stand, with_laid_nodes
+from emdsl.plan.laying import afresh, as_fine, doubled, laid_names, on_most_nodes, stand, with_laid_nodes
 from emdsl.plan.problem import BoundProblem
 from emdsl.runtime.fitting import FitState, StartsReport, fit_failure
 from emdsl.runtime.problem import Array, Theta
@@ -44,17 +45,43 @@ def fit_on_laid_nodes(bound: Bound, make: LaidFit) -> tuple[BoundProblem, Bound,
         theta, starts, bound = _found(bound, make)
         bound = afresh(make.derivation, bound)
     iterations = 0
+    state: FitState | None = None
     for _ in range(MOST_LAYINGS):
         if not stand(make.derivation, bound, theta):
-            bound = with_laid_nodes(make.derivation, bound, theta)
+            try:
+                bound = with_laid_nodes(make.derivation, bound, theta)
+            except EmmError as error:
+                if error.code != "too-fine" or state is None or not state.boundary:
+                    raise
+                return _at_the_boundary(make, bound, state, error)
         problem = make.problem(bound).starting_at(theta)
         state = make.climb(problem)
         theta, iterations = state.theta, iterations + state.iterations
         state = replace(state, starts=starts or state.starts, iterations=iterations)
         if stand(make.derivation, bound, theta):
             return problem, bound, state
+    assert state is not None
     said = f"the nodes of {', '.join(laid_names(make.derivation))} do not come to rest"
     return problem, bound, replace(state, converged=False, warnings=(*state.warnings, said))
+
+
+def _at_the_boundary(
+    make: LaidFit, bound: Bound, state: FitState, error: EmmError
+) -> tuple[BoundProblem, Bound, FitState]:  # fmt: skip
+    """A law that shrinks to a point has a boundary for its estimate, and no nodes are ever fine enough: the estimate
+    that is near enough to it for the log-likelihood to be known on the most nodes. Raises `too-fine` else.
+    """
+    found = on_most_nodes(make.derivation, bound, state.theta)
+    if found is None:
+        raise error
+    bound, loglik, moved = found
+    said = (
+        f"{', '.join(state.boundary)} would go on towards the boundary if there were more nodes of "
+        f"{', '.join(laid_names(make.derivation))}; the log-likelihood is known to {moved:.1g} where it was stopped"
+    )
+    penalized = state.penalized_loglik + loglik - state.loglik
+    state = replace(state, loglik=loglik, penalized_loglik=penalized, warnings=(*state.warnings, said))
+    return make.problem(bound).starting_at(state.theta), bound, state
 
 
 def _found(bound: Bound, make: LaidFit) -> tuple[dict[str, Array], StartsReport, Bound]:

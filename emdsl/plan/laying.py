@@ -28,6 +28,8 @@ WIDE, MARGIN = 0.7, 0.1
 MOST_ROUNDS = 60
 #: What half as many nodes again may move the log-likelihood by.
 STILL = 2e-8
+#: … and where there cannot be so many: the error of the sum falls far faster than by what more nodes move it.
+ENOUGH = 1e-5
 #: The most intervals between nodes.
 MOST_INTERVALS = 1500
 #: … and while starts are run.
@@ -183,6 +185,19 @@ def _finer(derivation: Derivation, bound: Bound) -> Bound | None:
     if max(intervals for _, _, intervals in more.values()) > MOST_INTERVALS:
         return None
     return replace(bound, laid=more)
+
+
+def on_most_nodes(derivation: Derivation, bound: Bound, theta: Theta) -> tuple[Bound, float, float] | None:
+    """For parameters that want more nodes than can be had, as those at a boundary may where a law shrinks to a point:
+    the most nodes, the log-likelihood on them, and by how much they move it. None where they do not suffice either.
+    """
+    bound = _in_place(derivation, bound, theta)
+    finer = _finer(derivation, bound)
+    while finer is not None:
+        before, bound, finer = bound, finer, _finer(derivation, finer)
+    loglik = held_at(derivation, bound, theta).loglik
+    moved = abs(loglik - held_at(derivation, before, theta).loglik)
+    return (bound, loglik, moved) if moved <= ENOUGH else None
 
 
 def doubled(derivation: Derivation, bound: Bound) -> Bound | None:

@@ -39,6 +39,8 @@ def check_exact(derivation: Derivation) -> None:
 
 
 def _by_draws(integral: Integral) -> Integral:
+    if integral.method == "monte-carlo":
+        return integral
     if integral.method == "grid":
         raise EmmError(
             "not-simulated",

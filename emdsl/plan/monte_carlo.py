@@ -20,6 +20,7 @@ from emdsl.plan.latent_pieces import AnyPiece
 from emdsl.plan.on_line import Codes, PieceOnLine, Slopes, codes_of, values_at
 from emdsl.runtime.functions import lgamma
 from emdsl.runtime.integrals.quadratic import Quadratic
+from emdsl.runtime.integrals.stratified import stratified_vectors
 from emdsl.runtime.integrals.unit_ties import UnitTies
 from emdsl.runtime.kernels import log_sum_exp
 from emdsl.runtime.problem import Array, Theta
@@ -37,8 +38,9 @@ AT_ONCE = 2_000_000
 #: Where the log-joint does not bend downwards, its curvature is raised by so many times that of the last law.
 RAISES = (1.0, 10.0, 100.0, 1e4)
 
-#: Degrees of freedom of draws with heavy tails, and the most numbers of a unit that are drawn so.
-TAILS, MOST_HEAVY = 5.0, 10
+#: Degrees of freedom of draws of real numbers, of draws with heavy tails, and the most numbers of a unit that are drawn
+#: so and stratified.
+TAILS, HEAVY_TAILS, MOST_STRATIFIED = 60.0, 5.0, 10
 
 Term = PieceOnLine | Slopes
 
@@ -55,8 +57,8 @@ class Proposal:
 class MonteCarlo:
     """`own_laws` marks the laws of the hidden variables; `kinds` gives the domain of each variable, `everything` is a
     site (or several) with all hidden numbers and `codes` are the codes of their domains; `pairs` of mirrored draws are
-    made with `seed`. `batch`: only one of BATCHES equal parts of them is used. `last` is what was simulated last, with
-    the posterior weights of its cells.
+    made with `seed`. `closed`: the log-joint is quadratic. `batch`: only one of BATCHES equal parts of them is used.
+    `last` is what was simulated last, with the posterior weights of its cells.
     """
 
     pieces: tuple[AnyPiece, ...]
@@ -67,6 +69,7 @@ class MonteCarlo:
     codes: Codes
     pairs: int
     seed: int
+    closed: bool = False
     batch: int | None = None
     around: tuple[Array, Array] | None = field(default=None, repr=False)
     noise: Array | None = field(default=None, repr=False)
@@ -93,7 +96,12 @@ class MonteCarlo:
 
     def evidence(self, theta: Theta, v: Array) -> SampledEvidence:
         """The integral at theta."""
-        proposal = self.proposal(theta, v, self.terms, self.around)
+        try:
+            proposal = self.proposal(theta, v, self.terms, self.around)
+        except np.linalg.LinAlgError:
+            if self.around is None:
+                raise
+            proposal = self.proposal(theta, v, self.terms, None)  # the last mode may be far away
         self.around = (proposal.law.mean, proposal.law.spread)
         z = self._noise()
         x = proposal.law.sample(z)
@@ -118,31 +126,39 @@ class MonteCarlo:
         """`(d, *cells, draws, units)` standard normal numbers (of heavy tails, Student's), each pair mirrored."""
         if self.noise is None:
             shape, rng = self.ties.shape, np.random.default_rng([self.seed, 7])
-            half = rng.standard_normal((shape[0], *shape[1:-1], self.pairs, shape[-1]))
-            if self._heavy:
-                half *= np.sqrt(TAILS / rng.chisquare(TAILS, half.shape[1:]))
+            full = (shape[0], *shape[1:-1], self.pairs, shape[-1])
+            few = self.stratified
+            half = stratified_vectors(full, self._tails, BATCHES, rng) if few else rng.standard_normal(full)
             self.noise = np.concatenate([half, -half], axis=-2)
         if self.batch is None:
             return self.noise
         chosen = np.arange(self.noise.shape[-2]) % self.pairs % BATCHES == self.batch
         return self.noise[..., chosen, :]
 
+    @property
+    def stratified(self) -> bool:
+        """Whether the draws of a batch are spread evenly: of units with a few numbers each."""
+        return isinstance(self.ties, UnitTies) and self.ties.shape[0] <= MOST_STRATIFIED
+
     @cached_property
-    def _heavy(self) -> bool:
-        """Whether draws have heavy tails: a gamma law has them on the scale of its logarithm, a beta law on that of its
-        logit. Of many numbers together a heavy-tailed law is unlike any posterior.
+    def _tails(self) -> float:
+        """Degrees of freedom of the draws. Beside a normal law many posteriors have heavier tails: behind counts and
+        yes or no it is that of the prior, and the weights of normal draws then have no variance. A gamma law has heavy
+        tails on the scale of its logarithm, a beta law on that of its logit. Of many numbers together a heavy-tailed
+        law is unlike any posterior.
         """
-        units = isinstance(self.ties, UnitTies)
-        return bool(self.codes.any()) and units and self.ties.shape[0] <= MOST_HEAVY
+        if not self.stratified or (self.closed and not self.codes.any()):
+            return np.inf
+        return HEAVY_TAILS if self.codes.any() else TAILS
 
     def _log_shape(self, squares: Array) -> Array:
         """The log-density of the noise, relative to a standard normal law at 0, by the sum of its squares."""
-        if not self._heavy:
+        d, tails = self.ties.shape[0], self._tails
+        if np.isinf(tails):
             return -0.5 * squares
-        d = self.ties.shape[0]
-        both = 0.5 * (TAILS + d)
-        top = lgamma(both) - lgamma(0.5 * TAILS) - 0.5 * d * np.log(0.5 * TAILS)
-        return np.asarray(top - both * np.log1p(squares / TAILS))
+        both = 0.5 * (tails + d)
+        top = lgamma(both) - lgamma(0.5 * tails) - 0.5 * d * np.log(0.5 * tails)
+        return np.asarray(top - both * np.log1p(squares / tails))
 
     @property
     def evaluations(self) -> int:
@@ -271,12 +287,15 @@ class SampledEvidence:
         return mean, ((values - mean[..., None, :]) ** 2 * share).sum(axis=-2)
 
     def variance(self, weights: Array) -> float:
-        """The simulation variance of the log-likelihood of all units, by pairs of draws (delta method); `weights`
-        `(*cells, units)` are those of each unit's cells in it.
+        """The simulation variance of the log-likelihood of all units, by pairs of draws, of stratified ones by batches
+        of pairs (delta method); `weights` `(*cells, units)` are those of each unit's cells in it.
         """
-        pairs = self.share.shape[-2] // 2
-        both = (self.share[..., :pairs, :] + self.share[..., pairs:, :]) * pairs
-        own = ((both - 1.0) ** 2).sum(axis=-2) / (pairs * max(pairs - 1, 1))
+        count = self.share.shape[-2] // 2
+        parts = self.share[..., :count, :] + self.share[..., count:, :]
+        if self.method.stratified and self.method.batch is None:
+            parts = parts.reshape(*parts.shape[:-2], -1, BATCHES, parts.shape[-1]).sum(axis=-3)
+            count = BATCHES
+        own = ((parts * count - 1.0) ** 2).sum(axis=-2) / (count * max(count - 1, 1))
         return float((own * weights**2).sum())
 
     def effective(self, weights: Array) -> float:

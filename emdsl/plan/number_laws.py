@@ -8,7 +8,7 @@ give right means of the kernel's functions alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -28,6 +28,8 @@ from emdsl.plan.integrals import BoundIntegral, Evidence, order_of
 from emdsl.plan.latent_pieces import drawn
 from emdsl.plan.monte_carlo import MonteCarlo, SampledEvidence
 from emdsl.plan.named import POINT, ROW, Named
+from emdsl.plan.path_laws import path_points
+from emdsl.plan.switching import SwitchingChain, SwitchingEvidence
 from emdsl.plan.unit_kernel import KernelEvidence
 from emdsl.plan.unit_quadrature import PointEvidence, QuadratureUnits
 from emdsl.plan.unit_shares import ShareEvidence
@@ -75,10 +77,11 @@ class NumberLaw:
 
 def number_law(
     integral: BoundIntegral, evidence: Evidence, references: Iterable[VariableRef], plate: str | None,
-    evaluator: Evaluator, given: tuple[Theta, Array],
+    evaluator: Evaluator, given: tuple[Theta, Array], cells: Sequence[str] = (),
 ) -> NumberLaw:  # fmt: skip
     """The posterior of what `references` say, for all units of `plate`. `evaluator` gives what chooses among elements
-    outside plates, `given` theta and its vector."""
+    outside plates, `given` theta and its vector, `cells` are the axes of the finite variables that are looked at beside
+    them."""
     model, bound = evaluator.model, evaluator.bound
     names = dict.fromkeys(references)
     if integral.layout is not None:
@@ -88,6 +91,10 @@ def number_law(
         sites = tuple(_sites(names, model, bound))
         own = integral.level + (1 if integral.integral.lag else 0)
         place = _units_above(bound, plate, own)
+    if isinstance(evidence, SwitchingEvidence):
+        axes = tuple(axis for axis in cells if axis.partition("@")[0] in evidence.method.states)
+        points, shares = path_points(evidence.method, sites, axes)
+        return NumberLaw(sites, axes, points=points, shares=shares, simulated=True).of(place)
     found = _law(integral, evidence, sites, bound, given)
     return replace(found.of(place), axes=integral.axes)
 
@@ -200,6 +207,8 @@ def points_of(integral: BoundIntegral, nodes: int) -> int:
             return LINE_POINTS * nodes * int((GRID_POINTS * nodes + 1) ** (len(order) - 1))
         case MonteCarlo(pairs=pairs):
             return 2 * pairs
+        case SwitchingChain():
+            return integral.method.points
         case QuadratureUnits(shape=shape, count=count) if shape[0] > 1:
             return int(count ** shape[0])
     return LINE_POINTS * nodes

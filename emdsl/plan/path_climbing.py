@@ -189,8 +189,10 @@ def _variance(evidence: Array) -> float:
 def _errors_of_estimates(
     problem: BoundProblem, state: FitState, exact: bool
 ) -> tuple[dict[str, Array] | None, float]:  # fmt: skip
-    """By `I^-1 V I^-1`, V the variance of the score between runs; and half the trace of `I^-1 V`, the log-likelihood
-    that the estimates fall short of the maximum by on the average.
+    """By `I^-1 V I^-1`, V the variance of the score; and half the trace of `I^-1 V`, the log-likelihood that the
+    estimates fall short of the maximum by on the average. In each chain the score is a mean of those of the runs,
+    weighted by their evidence there: its variance is that of the jackknife (Efron 1982), without one run after the
+    other in all chains.
     """
     spread = state.uncertainty
     if spread is None:
@@ -202,12 +204,12 @@ def _errors_of_estimates(
         scores = []
         for run in range(RUNS):
             for item in switching(problem):
-                item.only_run = run
+                item.without_run = run
             plain = problem.expect(state.theta).statistics
             scores.append(coordinates.pullback(state.theta, problem.gradient(state.theta, plain)))
         for item in switching(problem):
-            item.only_run = None
-        variance = np.cov(np.array(scores).T, ddof=1).reshape(size, size) / RUNS
+            item.without_run = None
+        variance = np.cov(np.array(scores).T, ddof=1).reshape(size, size) * (RUNS - 1) ** 2 / RUNS
     inside = spread.free_covariance @ variance @ spread.free_covariance
     jacobian = coordinates.jacobian(state.theta)
     errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", jacobian, inside, jacobian), 0.0))

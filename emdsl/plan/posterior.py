@@ -6,7 +6,7 @@ a genotype: the adjoint of a potential is the (joint) posterior probability.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
 from emdsl.data.past import pasts
-from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.model import Model, Variable
 from emdsl.plan.block_source import block_function
@@ -39,6 +38,7 @@ from emdsl.plan.monte_carlo import MonteCarlo
 from emdsl.plan.named import ROW, Named
 from emdsl.plan.nodes import Node, Potential, Power, RowDensity, in_order
 from emdsl.plan.outside import declared_marginals, declared_numbers, impossible_notes
+from emdsl.plan.path_laws import said_of, wider_paths
 from emdsl.plan.probable_paths import BlockPaths, ProbablePaths
 from emdsl.plan.program import Constants, Program
 from emdsl.plan.pruning import Choice
@@ -111,7 +111,7 @@ def posterior(derivation: Derivation, bound: Bound, theta: Theta, *, filtered: b
         found, model = program.run(theta, filtered=at_once), program.derivation.model
         own = {m.name: np.nan_to_num(m.probabilities) for m in found.marginals}
         tails = tuple(tail(model, bound, name, own[name]) for name in counted_variables(model) if name in own)
-        wider = raised(bound, tails)
+        wider = raised(bound, tails) or wider_paths(program.switching, bound)
         if wider is None:
             if filtered and not at_once:
                 found = _by_moments(found, derivation, bound, theta)
@@ -174,13 +174,6 @@ class PosteriorProgram(Program):
         self, derivation: Derivation, bound: Bound, joint: tuple[Joint, ...] = (), prune: Choice = "auto"
     ) -> None:
         super().__init__(derivation, bound, prune=prune)
-        if self.switching:
-            names = ", ".join(f"`{name}`" for item in self.switching for name in item.names)
-            states = ", ".join(f"`{name}`" for item in self.switching for name in item.states)
-            raise EmmError(
-                "not-supported-yet", f"what the data say of {names} is not told: paths of {states}, which switch their "
-                "laws, are drawn for the likelihood alone",
-            )  # fmt: skip
         self.declared = derivation.model
         #: What a standardised number is, where its name stands for e.
         self.standard = {i.latents[0]: i.value for i in derivation.integrals if i.value is not None}
@@ -197,7 +190,8 @@ class PosteriorProgram(Program):
         around = tuple(standard_joint(name, value, model) for name, value in self.standard.items())
         joint = (*pairs, *joint, *around)
         root = PosteriorEliminator(
-            model, bound, pieces, maps, passes=self.passes, joint=(*pairs, *joint, *self.asked()), integrals=self.inside
+            model, bound, pieces, maps, passes=self.passes, joint=(*pairs, *joint, *self.asked()),
+            integrals=self.inside, in_chain=self.in_chain,
         ).build()  # fmt: skip
         self.posterior_nodes = in_order(root)
         self.posterior_constants = self._constants(root)
@@ -217,32 +211,39 @@ class PosteriorProgram(Program):
     def run(self, theta: Theta, *, filtered: bool = False) -> Posterior:
         """The posterior at one theta; `filtered` as in `shares`."""
         paths = BlockPaths()
-        self.posterior_module.scan_forward = paths.scan  # type: ignore[attr-defined]
-        self.posterior_module.scan_reverse = scan_reverse  # type: ignore[attr-defined]
-        self._filtered = False
+        self._scans(paths.scan, scan_reverse, filtered=False)
         with np.errstate(all="ignore"):
             shares = self._shares(theta)
+        best = [np.concatenate(item.best)[None] for item in self.switching]
+        doubtful = any(not paths.exact for item in self.switching for _, paths in item.told)
         if filtered:
             shares = self.shares(theta, filtered=True)
         finite = [v for v in reported(self.derivation.model) if v.values is not None and not is_on_grid(v)]
         marginals = {v.name: self._marginal(v, shares[v.name]) for v in finite}
         told = ProbablePaths(self, self.posterior_nodes, reported(self.derivation.model))
-        followed, notes = told.of(told.scans(paths.found), shares)
+        followed, notes = told.of(told.scans(best or paths.found), shares)
         for name in followed.keys() & marginals.keys():
             marginals[name] = _with_path(marginals[name], followed[name])
         numbers = self._numbers(theta, shares)
-        said = (*notes, *impossible_notes(marginals, self.bound), *infinite_notes(numbers), *self._simulated())
+        said = (*notes, *impossible_notes(marginals, self.bound), *infinite_notes(numbers), *self._simulated(doubtful))
         return Posterior(
             tuple(declared_marginals(marginals.values(), self.declared, self.bound)), said,
             tuple(declared_numbers(numbers.values(), self.bound)),
         )  # fmt: skip
 
-    def _simulated(self) -> Iterator[str]:
-        """A note for each integral whose posterior is known but for the error of a simulation."""
+    def _simulated(self, doubtful: bool) -> Iterator[str]:
+        """A note for each integral whose posterior is known but for the error of a simulation; `doubtful`: the most
+        probable paths are those of drawn ones.
+        """
         for integral in self.integrals.values():
             if isinstance(integral.taken, MonteCarlo):
                 names = ", ".join(integral.integral.latents)
                 yield f"the posterior of {names} is simulated, by {2 * integral.taken.pairs} weighted draws"
+        for item in self.switching:
+            yield from said_of(item, "the posterior of")
+            if doubtful:
+                states = ", ".join(item.states)
+                yield f"the most probable path of {states} is that of the drawn ones: others may be more probable"
 
     def _numbers(self, theta: Theta, shares: Mapping[str, Array]) -> dict[str, HiddenNumber]:
         """The continuous hidden variables, integrated or summed over nodes."""
@@ -269,47 +270,65 @@ class PosteriorProgram(Program):
         filters.
         """
         assert not filtered or self.filters_at_once
-        module: Any = self.posterior_module
-        self._filtered = filtered
-        module.scan_forward = filter_forward if filtered else scan_forward
-        module.scan_reverse = filter_reverse if filtered else scan_reverse
+        scans = (filter_forward, filter_reverse) if filtered else (scan_forward, scan_reverse)
+        self._scans(*scans, filtered=filtered)
         with np.errstate(all="ignore"):
             return self._shares(theta)
 
-    def _shares(self, theta: Theta) -> dict[str, Array]:
-        """For each hidden variable `(values, units)`, for each genotype `(values, values, units)`."""
-        v = self.vector(theta)
+    def _scans(self, forward: Any, reverse: Any, *, filtered: bool) -> None:
+        """How chains are summed out; those that switch the laws of numbers are by paths."""
+        module: Any = self.posterior_module
+        self._filtered = filtered
+        for item in self.switching:
+            item.tells, item.filtered = True, filtered
+            forward, reverse = item.forward_scan, item.reverse_scan
+        module.scan_forward, module.scan_reverse = forward, reverse
+
+    def _swept(self, theta: Theta, v: Array) -> tuple[dict[int, Any], dict[int, Any], list[Evidence]]:
+        """The tables of all nodes, what came back to them, and the evidence of integrals across the whole data set."""
         etas = self.etas(theta, v)
         nodes = self.posterior_nodes
         tables = {node.number: self._table(node, theta, v, etas, blank=False) for node in nodes}
+        whole = [integral.method.evidence(theta, v) for integral in self.whole]
         constants = self._evidence_only(nodes)
         sums = {node.number: self._accumulator(node, tables) for node in nodes}
         for block in self.blocks:
             self.posterior_module.sweep(tables, constants, block, sums)
+        return tables, sums, whole
+
+    def _shares(self, theta: Theta) -> dict[str, Array]:
+        """For each hidden variable `(values, units)`, for each genotype `(values, values, units)`."""
+        v = self.vector(theta)
+        nodes = self.posterior_nodes
+        for item in self.switching:  # where the numbers are
+            item.few = True
+            self._swept(theta, v)
+            item.settle()
+            item.few = False
+        tables, sums, whole = self._swept(theta, v)
         found = {}
         for node in nodes:
             if isinstance(node, Potential):
                 total = sums[node.number].sum(axis=tuple(range(len(node.axes))))
                 found[node.latent] = sums[node.number] / total
-        numbers = self._integrated(theta, v, tables, sums)
+        numbers = self._integrated((theta, v), tables, sums, whole)
         self.hidden_numbers = tuple(with_known_cells(numbers, self.derivation.model, self.bound))
         return found
 
     def _integrated(
-        self, theta: Theta, v: Array, tables: Mapping[int, Any], sums: Mapping[int, Any]
+        self, given: tuple[Theta, Array], tables: Mapping[int, Any], sums: Mapping[int, Any], whole: Sequence[Evidence]
     ) -> Iterator[HiddenNumber]:
-        """The numbers of every integral, over the posterior of its cells."""
+        """The numbers of every integral, over the posterior of its cells; `given` are theta and its vector."""
         model, bound = self.derivation.model, self.bound
         for node in self.posterior_nodes:
             if isinstance(node, RowDensity) and node.piece in self.integrals:
                 found = tables[node.number]
-                self.evidences[node.piece] = filtered_evidence(found, theta, v) if self._filtered else found
+                self.evidences[node.piece] = filtered_evidence(found, *given) if self._filtered else found
                 yield from integrated_numbers(
                     self.integrals[node.piece], self.evidences[node.piece], sums[node.number], model, bound
                 )
-        for integral in self.whole:
-            found = integral.method.evidence(theta, v)
-            self.evidences[integral.name] = filtered_evidence(found, theta, v) if self._filtered else found
+        for integral, found in zip(self.whole, whole, strict=True):
+            self.evidences[integral.name] = filtered_evidence(found, *given) if self._filtered else found
             yield from integrated_numbers(integral, self.evidences[integral.name], np.ones(1), model, bound)
 
     def _evidence_only(self, nodes: tuple[Node, ...]) -> Constants:

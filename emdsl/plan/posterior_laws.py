@@ -14,8 +14,12 @@ from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.integrals import BoundIntegral
 from emdsl.plan.monte_carlo import MonteCarlo
 from emdsl.plan.number_laws import NumberLaw, number_law, points_of
+from emdsl.plan.path_laws import said_of
 from emdsl.plan.posterior import Joint, PosteriorProgram
 from emdsl.runtime.problem import Array, Theta
+
+#: How many times the usual number of draws predictions take of what is simulated, and of paths.
+DRAWS, PATHS = 16, 8
 
 
 @dataclass(frozen=True)
@@ -53,11 +57,14 @@ class PosteriorLaws(PosteriorProgram):
         self._given = theta, self.vector(theta)
         return super().shares(theta, filtered=filtered)
 
-    def number_law(self, references: Sequence[VariableRef], plate: str | None, evaluator: Evaluator) -> NumberLaw:
-        """The posterior of hidden numbers in every unit of a plate, after `shares`."""
+    def number_law(
+        self, references: Sequence[VariableRef], plate: str | None, evaluator: Evaluator, cells: Sequence[str]
+    ) -> NumberLaw:
+        """The posterior of hidden numbers in every unit of a plate, after `shares`, where finite variables `cells` are
+        looked at beside them."""
         integral = self._integral_of(tuple(references))
         assert integral is not None and self._given is not None
-        return number_law(integral, self.evidences[integral.name], references, plate, evaluator, self._given)
+        return number_law(integral, self.evidences[integral.name], references, plate, evaluator, self._given, cells)
 
     def points_of(self, item: Looked) -> int:
         """At how many points the hidden numbers of a statement may be taken, roughly."""
@@ -71,6 +78,17 @@ class PosteriorLaws(PosteriorProgram):
                 names = ", ".join(integral.integral.latents)
                 draws = 2 * integral.method.pairs
                 yield f"what is predicted with {names} is simulated, by {draws} weighted draws"
+        for item in self.switching:
+            yield from said_of(item, "what is predicted with")
+            names = ", ".join(item.names)
+            yield f"the law of {names} is taken at {item.points} points a unit, drawn from that of each path"
+
+    @property
+    def draws(self) -> int:
+        """How many times the usual number of draws predictions take; 1 where nothing is drawn."""
+        if any(isinstance(item.method, MonteCarlo) for item in self.integrals.values()):
+            return DRAWS
+        return PATHS if self.switching else 1
 
     def _integral_of(self, parts: Any) -> BoundIntegral | None:
         names = {node.name for node in continuous_latents(parts, self.derivation.model)}

@@ -20,7 +20,7 @@ from emdsl.plan.centred_inputs import centred
 from emdsl.plan.counts import counted_variables
 from emdsl.plan.crossing import crossed_sum
 from emdsl.plan.elimination import Eliminator, Passes
-from emdsl.plan.integrals import BoundIntegral, bind_integral, over_all
+from emdsl.plan.integrals import BoundIntegral, bind_integral, joined_by_paths, over_all
 from emdsl.plan.latent_pieces import VectorPiece
 from emdsl.plan.leaves import coded_table, codes_of, leaf_statistics, static_table
 from emdsl.plan.limits import check_array
@@ -120,7 +120,8 @@ class Program:
         self.integrals = {
             integral.name: integral
             for integral in (
-                self._integral(item, binders.get(item.group, binder), formulas) for item in derivation.integrals
+                self._integral(item, binders.get(item.group, binder), formulas)
+                for item in joined_by_paths(derivation.integrals, self.pieces, derivation.model, bound)
             )
         }
         arguments = (derivation.model, bound, list(self.pieces.values()), list(self.maps.values()))
@@ -132,8 +133,8 @@ class Program:
         self.passes = Passes(self.prunings, fuse)
         #: Integrals along a chain that finite variables of its own plate switch.
         self.switching = tuple(m for m in (i.method for i in self.integrals.values()) if isinstance(m, SwitchingChain))
-        in_chain = frozenset(name for method in self.switching for name in method.sizes)
-        first = Eliminator(*arguments, integrals=self.inside, passes=self.passes, in_chain=in_chain)
+        self.in_chain = frozenset(name for method in self.switching for name in method.sizes)
+        first = Eliminator(*arguments, integrals=self.inside, passes=self.passes, in_chain=self.in_chain)
         self.root = first.build()
         self.sizes = first.sizes
         counts = frozenset(counted_variables(derivation.model))
@@ -143,7 +144,7 @@ class Program:
             integrals=self.inside,
             without_potential=counts,
             passes=self.passes,
-            in_chain=in_chain,
+            in_chain=self.in_chain,
         )
         self.random_root = second.build()
         self.source = program_source(derivation, self.root, self.random_root)

@@ -32,6 +32,9 @@ WANTED = 0.1
 LEAST_SHARE, LEAST_DRAWS = 0.02, 20.0
 #: Where so large a share of the draws is worth as much, a part of them has nearly the curvature of all.
 EVEN = 0.8
+#: How often draws are doubled for a fit that has not converged, and the steps of EM before the next climb: noise may
+#: bend a flat likelihood upwards.
+TRIES, STEPS = 2, 100
 #: Numbers that the draws of all hidden variables, or what rows say of them, may take: 400 MB.
 MOST_NUMBERS = 50_000_000
 
@@ -120,10 +123,11 @@ def of_draws(problem: BoundProblem, batch: int | None) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes the problem with so many times the usual number of draws, and climbs it from theta."""
+    """Makes the problem with so many times the usual number of draws, climbs it from theta, and makes steps of EM."""
 
     problem: Callable[[int, Theta], BoundProblem]
     climb: Callable[[SimulatedProblem], FitState]
+    steps: Callable[[BoundProblem, int], FitState]
     most: int
 
 
@@ -149,7 +153,7 @@ def at_simulated_maximum(state: FitState, make: Maker) -> FitState:
     """The maximum of the simulated likelihood near an estimate, with as many draws as its error asks for. Not converged
     where that is never reached.
     """
-    nodes, total, starts = 1, 0, state.starts
+    nodes, total, starts, tries = 1, 0, state.starts, TRIES
     while True:
         problem = make.problem(nodes, state.theta)
         # near the maximum the error is what it is there: so many draws as it asks for are made before the climb
@@ -157,10 +161,16 @@ def at_simulated_maximum(state: FitState, make: Maker) -> FitState:
             nodes *= 2
             problem = make.problem(nodes, state.theta)
         total += state.iterations
+        if tries < TRIES:  # Newton's method does not leave a saddle point; EM goes uphill from there
+            state = make.steps(problem, STEPS)
+            total += state.iterations
+            problem = make.problem(nodes, state.theta)
         state = make.climb(SimulatedProblem(problem))
         error = _error(problem, state.theta)
-        if error <= WANTED or nodes >= make.most or not _fits(problem):
+        enough = error <= WANTED and (state.converged or not tries)
+        if enough or nodes >= make.most or not _fits(problem):
             break
+        tries -= error <= WANTED
         nodes *= 2
     simulation = simulation_error(problem, state, error)
     return replace(

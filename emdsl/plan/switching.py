@@ -23,7 +23,14 @@ from emdsl.plan.nodes import Scan
 from emdsl.plan.paths import EMPTY, Paths, finite_values, random_path
 from emdsl.runtime.chains import ChainLayout
 from emdsl.runtime.integrals.chain_ties import ChainTies
-from emdsl.runtime.integrals.particles import SwitchingSteps, all_paths, backward_paths, particle_filter
+from emdsl.runtime.integrals.particles import (
+    SwitchingSteps,
+    all_paths,
+    backward_paths,
+    log_sum,
+    particle_filter,
+)
+from emdsl.runtime.integrals.path_moments import WeightedPaths, filtered_paths
 from emdsl.runtime.integrals.quadratic import Quadratic
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE
 from emdsl.runtime.problem import Array, Theta
@@ -52,7 +59,8 @@ class Quads:
 class SwitchingChain:
     """`order` gives each number its place among the b of a step; `starts` are the offsets of the chains. `sizes` are
     the labels of the finite variables that the pieces look at. `states` (attached) are the variables of the finite
-    chain.
+    chain. Where it `tells`, the weighted paths of every chain are in `told` and their most probable ones in `best`;
+    `filtered`: what they say of each step is given the data up to it alone.
     """
 
     pieces: tuple[AnyPiece, ...]
@@ -67,7 +75,7 @@ class SwitchingChain:
     round: int = 0
     held: bool = False
     few: bool = False
-    only_run: int | None = None
+    without_run: int | None = None
     paths: list[Paths] = field(default_factory=list)
     around: tuple[Array, Array] | None = None
     quads: Quads | None = None
@@ -76,6 +84,10 @@ class SwitchingChain:
     pooled: tuple[Array, Array, Array] | None = None
     moves: list[tuple[slice, Array, Array]] = field(default_factory=list)
     chain: int = 0
+    tells: bool = False
+    filtered: bool = False
+    told: list[tuple[slice, WeightedPaths]] = field(default_factory=list)
+    best: list[Codes] = field(default_factory=list)
 
     # --- the program's side -------------------------------------------------------------------------------------------
 
@@ -116,7 +128,7 @@ class SwitchingChain:
         spread = np.maximum(spread, SMALLEST * np.maximum(1.0, np.abs(centre)))
         self.around = (centre, spread)
         self.quads = self._quads(theta, v, centre, spread)
-        self.shares, self.chain = [], 0
+        self.shares, self.told, self.best, self.chain = [], [], [], 0
         self.moves.clear()
         k = int(np.prod(self.lengths))
         b = len(self.order)
@@ -127,7 +139,17 @@ class SwitchingChain:
     def _ties(self, cells: tuple[int, ...], steps: int) -> ChainTies:
         return ChainTies(self.order, (len(self.order), *cells, steps), np.array([0, steps]), 1)
 
-    def _slot(self, site: Site) -> int:
+    @property
+    def points(self) -> int:
+        """Points of the numbers of a step, two for each path; of few paths so many all the same."""
+        return 2 * FIRST_PATHS * RUNS * self.nodes
+
+    @property
+    def whole(self) -> ChainTies:
+        """All chains."""
+        return ChainTies(self.order, (len(self.order), int(self.starts[-1])), self.starts, 1)
+
+    def slot(self, site: Site) -> int:
         """The place of a number in `z`: those one step back come first."""
         return self.order[site[0], site[1], 0] + (0 if site[2] else len(self.order))
 
@@ -135,8 +157,7 @@ class SwitchingChain:
         size, b, k = centre.shape[-1], len(self.order), int(np.prod(self.lengths))
         value = np.zeros((size, k, k))
         slope, precision = np.zeros((size, k, k, 2 * b)), np.zeros((size, k, k, 2 * b, 2 * b))
-        whole = ChainTies(self.order, (b, size), self.starts, 1)
-        by_row = []
+        whole, by_row = self.whole, []
         for piece in self.pieces:
             axes = _axes(piece)
             cells = tuple(piece.bound.axes.sizes[axis] for axis in axes)
@@ -149,7 +170,7 @@ class SwitchingChain:
             )
             own = piece.quadratic(theta, v, at, width)
             by_row.append(own.by_row)
-            slots = [self._slot(site) for site in piece.sites]
+            slots = [self.slot(site) for site in piece.sites]
             value += self._full(np.broadcast_to(own.value, (*cells, size)), axes)
             for i, first in enumerate(slots):
                 slope[..., first] += self._full(np.broadcast_to(own.gradient[i], (*cells, size)), axes)
@@ -203,18 +224,13 @@ class SwitchingChain:
             if rows.start == rows.stop:
                 self._keep(EMPTY)
                 self.shares.append(np.ones(1))
+                self.best.append(EMPTY.states[0])
                 self.chain += 1
                 continue
             here = slice(offset + rows.start, offset + rows.stop)
             whole = self.quads.steps
             steps = SwitchingSteps(finite[rows] + whole.value[here], whole.slope[here], whole.precision[here])
-            if self.random is not None:
-                paths = random_path(finite[rows], self.random)
-            elif self.held:
-                paths = self.paths[self.chain]
-            else:
-                paths = self._paths(steps, self.chain)
-            found[0, chain] = self._pool(steps, paths, here)
+            found[0, chain] = self._filter(steps, here) if self.filtered else self._smooth(steps, finite[rows], here)
             self.chain += 1
         return found, (layout, log_first.ndim == 2, log_step.ndim == 3, offset)
 
@@ -283,32 +299,52 @@ class SwitchingChain:
         names = sorted(self.order, key=lambda site: self.order[site])
         return (*((name, element, 1) for name, element, _ in names), *names)
 
-    def _pool(self, steps: SwitchingSteps, paths: Paths, here: slice) -> float:
-        """The log-evidence of one chain by its paths; their weights, and the moments of the numbers under them."""
-        assert self.pooled is not None and self.around is not None
+    def _smooth(self, steps: SwitchingSteps, finite: Array, here: slice) -> float:
+        """The log-evidence of one chain by its paths, drawn anew or held; what they say of each step."""
+        if self.random is not None:
+            paths = random_path(finite, self.random)
+        elif self.held:
+            paths = self.paths[self.chain]
+        else:
+            paths = self._paths(steps, self.chain)
         own, law = self._given(steps, paths.states)
         logs = paths.base + own
-        if self.only_run is not None and not paths.exact:
-            logs = np.where(paths.run == self.only_run, logs, -np.inf)
+        if self.without_run is not None and not paths.exact:
+            logs = np.where(paths.run == self.without_run, -np.inf, logs)
         top = logs.max()
         share = np.exp(logs - top)
-        evidence = top + np.log(share.sum())
-        share /= share.sum()
+        evidence = float(top + np.log(share.sum()))
+        share /= share.sum() if evidence > LOG_IMPOSSIBLE or not self.tells else np.nan
         self.shares.append(share)
         mean, covariance = law.marginal(self._sites)  # (2 b, paths, steps), (2 b, 2 b, paths, steps)
         mean, covariance = np.moveaxis(mean, 0, -1), np.moveaxis(covariance, (0, 1), (-2, -1))
-        second = covariance + mean[..., :, None] * mean[..., None, :]
         states = paths.states
         before = np.concatenate([np.zeros((len(states), 1), dtype=np.intp), states[:, :-1]], axis=1)
         weight = np.broadcast_to(share[:, None], states.shape)
-        at = (np.broadcast_to(np.arange(here.start, here.stop), states.shape), before, states)
-        for target, values in zip(self.pooled, (np.ones(states.shape), mean, second), strict=True):
-            np.add.at(target, at, values * weight.reshape(*weight.shape, *(1,) * (values.ndim - 2)))
-        b = steps.size
-        middle = np.einsum("p,ptb->bt", share, mean[..., b:])
-        square = np.einsum("p,ptb->bt", share, np.diagonal(second, axis1=-2, axis2=-1)[..., b:])
-        self.moves.append((here, middle, np.sqrt(np.maximum(square - middle**2, 0.0))))
-        return float(evidence)
+        self._pool(WeightedPaths(states, before, weight, paths.run, mean, covariance, paths.exact), here)
+        if self.tells:
+            self.best.append(states[int(np.argmax(own))])
+        return evidence
+
+    def _filter(self, steps: SwitchingSteps, here: slice) -> float:
+        """The log-evidence of one chain; what is known of each step from the data up to it."""
+        rng = np.random.default_rng([self.seed, self.round, self.chain, 13])
+        runs = 1 if self.few else RUNS
+        weighted, evidence = filtered_paths(steps, FIRST_PARTICLES * self.nodes, runs, rng)
+        self._pool(weighted, here)
+        return float(log_sum(evidence) - np.log(runs))
+
+    def _pool(self, paths: WeightedPaths, here: slice) -> None:
+        """Sums over paths by step and states: their weights, and the moments of the numbers under them."""
+        assert self.pooled is not None and self.around is not None
+        second = paths.covariance + paths.mean[..., :, None] * paths.mean[..., None, :]
+        at = (np.broadcast_to(np.arange(here.start, here.stop), paths.states.shape), paths.before, paths.states)
+        values = (np.ones(paths.states.shape), paths.mean, second)
+        for target, value in zip(self.pooled, values, strict=True):
+            np.add.at(target, at, value * paths.share.reshape(*paths.share.shape, *(1,) * (value.ndim - 2)))
+        self.moves.append((here, *paths.moments))
+        if self.tells:
+            self.told.append((here, paths))
 
     def settle(self) -> None:
         """The next quadratics are taken around where the numbers were found."""
@@ -336,12 +372,11 @@ class SwitchingEvidence:
         method = self.method
         assert method.pooled is not None and method.around is not None and method.quads is not None
         share, first, second = method.pooled
-        size, b = len(share), len(method.order)
-        whole = ChainTies(method.order, (b, size), method.starts, 1)
+        size, whole = len(share), method.whole
         found: dict[str, Any] = {}
         for piece, by_row in zip(method.pieces, method.quads.by_row, strict=True):
             axes = _axes(piece)
-            slots = [method._slot(site) for site in piece.sites]
+            slots = [method.slot(site) for site in piece.sites]
             weight = method._narrowed(share, axes)
             mean = method._narrowed(first[..., slots], axes)
             square = method._narrowed(second[..., slots, :][..., slots], axes)
@@ -356,8 +391,14 @@ class SwitchingEvidence:
         return found
 
     def moments(self) -> tuple[Array, Array]:
-        """Means and variances are not reported."""
-        raise AssertionError("the posterior of a switching chain is not reported")
+        """Means and variances of the numbers, `(b, steps)`."""
+        assert self.method.around is not None
+        mean = self.method.around[0].copy()
+        variance = np.zeros(mean.shape)
+        for here, middle, width in self.method.moves:
+            mean[:, here] += middle
+            variance[:, here] = width**2
+        return mean, variance
 
 
 def _axes(piece: AnyPiece) -> tuple[str, ...]:

@@ -17,7 +17,6 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation
 from emdsl.plan.grids import with_nodes
 from emdsl.plan.hidden_numbers import is_on_grid
-from emdsl.plan.monte_carlo import MonteCarlo
 from emdsl.plan.posterior import reported
 from emdsl.plan.posterior_laws import PosteriorLaws
 from emdsl.plan.preparation import prepared, taken_apart
@@ -29,8 +28,6 @@ from emdsl.runtime.problem import Theta
 
 #: How far a prediction may move, in units of its interval, when points are doubled; and how often they are.
 SETTLED, MOST_NODES = 1e-6, 64
-#: How many times the usual number of draws are made of what is simulated.
-DRAWS = 16
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,8 @@ def predict(
     """
     asked = _Asked(derivation, theta, level, filtered)
     found = asked.run(bound)
-    if found.simulated:
-        return asked.run(replace(bound, nodes=DRAWS * bound.nodes)).prediction
+    if found.draws > 1:
+        return asked.run(replace(bound, nodes=found.draws * bound.nodes)).prediction
     nodes = bound.nodes
     while found.by_points and nodes < MOST_NODES:
         nodes *= 2
@@ -91,12 +88,12 @@ def _moved(before: Prediction, after: Prediction) -> float:
 
 @dataclass(frozen=True)
 class _Run:
-    """One prediction with a certain number of points. `by_points`: some hidden numbers are taken at points;
-    `simulated`: some are known by draws alone."""
+    """One prediction with a certain number of points. `by_points`: some hidden numbers are taken at points; where
+    some are known by draws alone, predictions take so many times the usual `draws`."""
 
     prediction: Prediction
     by_points: bool
-    simulated: bool
+    draws: int
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,7 @@ class _Asked:
             notes += found.prediction.notes
             by_points |= found.by_points
         prediction = Prediction(tuple(variables.values()), tuple(dict.fromkeys(notes)))
-        return _Run(prediction, by_points, whole.simulated)
+        return _Run(prediction, by_points, whole.draws)
 
     def _program(self, bound: Bound) -> tuple[PosteriorLaws, list[Statement]]:
         derivation = self.derivation
@@ -157,6 +154,5 @@ class _Asked:
                     notes.append(with_open_cells(variable.name, made, program))
                 found += made
         by_points = predictor.by_points or any(map(is_on_grid, model.variables))
-        simulated = any(isinstance(item.method, MonteCarlo) for item in integrals)
         notes = [*predictor.notes, *notes, *program.simulated_numbers()]
-        return _Run(Prediction(tuple(found), tuple(dict.fromkeys(notes))), by_points, simulated)
+        return _Run(Prediction(tuple(found), tuple(dict.fromkeys(notes))), by_points, program.draws)

@@ -204,7 +204,7 @@ class Predictor:
         if key not in self._known:
             level = level_of(self.bound, law.statement.plate)
             every = replace(law, units=np.arange(self.bound.levels[level].size))
-            self._known = {key: self.program.number_law(references, law.statement.plate, every.evaluator())}
+            self._known = {key: self.program.number_law(references, law.statement.plate, every.evaluator(), law.cells)}
         return self._known[key].of(law.units)
 
     def _mixture(self, parts: Parts, variable: Variable) -> tuple[Array, Array, Array]:

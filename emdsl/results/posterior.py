@@ -51,7 +51,8 @@ def fit_posterior(fit: Fit, data: Any = None, *, filtered: bool = False) -> tupl
         weight = outcome.request.weight
         request = replace(outcome.request, weight=weight if weight in table else None)
         bound = outcome.compiled.bind_again(table, request, bound.indexes, bound.columns)
-    found = outcome.compiled.posterior(bound, outcome.state.theta, filtered=filtered)
+    bound = replace(bound, seed=outcome.request.seed)
+    found = outcome.compiled.as_asked(bound, outcome.request).posterior(bound, outcome.state.theta, filtered=filtered)
     return posterior_tables(outcome.model, bound, found), (*bound.warnings * (data is not None), *found.notes)
 
 
@@ -60,7 +61,9 @@ def known_posterior(
 ) -> tuple[dict[str, Columns], tuple[str, ...]]:
     """The tables for data at known parameters, and the notes."""
     bound = compiled.bind_again(data, request, known.indexes, known.columns)
-    found = compiled.posterior(bound, compiled.known_parameters(bound, known.values), filtered=filtered)
+    bound = replace(bound, seed=request.seed)
+    theta = compiled.known_parameters(bound, known.values)
+    found = compiled.as_asked(bound, request).posterior(bound, theta, filtered=filtered)
     return posterior_tables(compiled.model, bound, found), (*bound.warnings, *found.notes)
 
 

@@ -64,7 +64,7 @@ def known_prediction(
     bound = compiled.bind_again(table, request, known.indexes, known.columns)
     bound, seen = _ahead(compiled, table, bound, request, wanted, known.columns, spell)
     theta = compiled.known_parameters(bound, known.values)
-    return _tables(compiled, bound, theta, wanted, seen, bound.warnings)
+    return _tables(compiled, bound, theta, request, wanted, seen, bound.warnings)
 
 
 def fit_prediction(fit: Fit, data: Any, wanted: Asked) -> tuple[Tables, tuple[str, ...]]:
@@ -78,12 +78,12 @@ def fit_prediction(fit: Fit, data: Any, wanted: Asked) -> tuple[Tables, tuple[st
                 "data-needed", "what lies ahead is predicted from a table, and the fit does not keep its own",
                 place="ahead", help="fit.predict(data, ahead=3)",
             )  # fmt: skip
-        return _tables(compiled, bound, outcome.state.theta, wanted, None, ())
+        return _tables(compiled, bound, outcome.state.theta, request, wanted, None, ())
     table = read_table(data, request.na)
     request = replace(request, weight=request.weight if request.weight in table else None)
     again = compiled.bind_again(table, request, bound.indexes, bound.columns)
     again, seen = _ahead(compiled, table, again, request, wanted, bound.columns, str)
-    return _tables(compiled, again, outcome.state.theta, wanted, seen, again.warnings)
+    return _tables(compiled, again, outcome.state.theta, request, wanted, seen, again.warnings)
 
 
 def _ahead(
@@ -98,11 +98,14 @@ def _ahead(
 
 
 def _tables(
-    compiled: CompiledModel, bound: Bound, theta: Any, wanted: Asked, seen: int | None, warnings: tuple[str, ...]
-) -> tuple[Tables, tuple[str, ...]]:
+    compiled: CompiledModel, bound: Bound, theta: Any, request: FitRequest, wanted: Asked, seen: int | None,
+    warnings: tuple[str, ...],
+) -> tuple[Tables, tuple[str, ...]]:  # fmt: skip
     if wanted.filtered and not any(plate.ordered for plate in compiled.model.plates):
         chain_plate(compiled.model, "filtered")
-    found = compiled.predict(bound, theta, level=wanted.level, filtered=wanted.filtered)
+    bound = replace(bound, seed=request.seed)
+    here = compiled.as_asked(bound, request)
+    found = here.predict(bound, theta, level=wanted.level, filtered=wanted.filtered)
     return prediction_tables(compiled.model, bound, found, seen), (*warnings, *found.notes)
 
 

@@ -4,7 +4,9 @@ state, and the error is as large as it is said to be.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 from scipy.stats import norm, poisson
 
 import emdsl
+from emdsl.cli.main import main
 from emdsl.plan.methods import with_plan
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.simulated import SimulatedProblem, effective, samplers
@@ -178,19 +181,48 @@ def test_the_error_is_as_large_as_it_says(name: str) -> None:
     assert 0.55 < logliks.std(ddof=1) / np.sqrt((errors**2).mean()) < 1.55
 
 
+@pytest.mark.parametrize("name", ["items", "mixed"])
+def test_units_by_draws_are_as_far_from_nodes_as_they_say(name: str) -> None:
+    text, data, theta = CASES[name]
+    nodes = problem(text, data, plan="auto", nodes=4).expect(theta).loglik
+    logliks, errors = np.array([simulated(text, data, theta, seed) for seed in range(40)]).T
+    # of 40 values of a standard normal law the root mean square lies within these bounds with probability 0.999
+    assert 0.63 < np.sqrt((((logliks - nodes) / errors) ** 2).mean()) < 1.38
+
+
 def test_a_seed_decides_all_digits() -> None:
     text, data, theta = CASES["crossed"]
     assert simulated(text, data, theta, 5) == simulated(text, data, theta, 5) != simulated(text, data, theta, 6)
 
 
-def test_degenerate_weights_are_not_called_converged() -> None:
-    """Steps with heavy tails beside exact data: no normal law is like the posterior."""
-    rng = np.random.default_rng(1)
-    text = "param m : real\nfor each t in sequence:\n"
-    text += "    latent h ~ StudentT(1.5, 0, 1) first, StudentT(1.5, prev(h), 1) after\n"
-    text += "    observed y ~ Poisson(exp(m + h/4))\n"
-    y = rng.poisson(2.0, 400)
-    found = problem(text, {"y": y})
+#: Steps with heavy tails: no normal law is like the posterior.
+HEAVY = """
+param m : real
+for each t in sequence:
+    latent h ~ StudentT(1.5, 0, 1) first, StudentT(1.5, prev(h), 1) after
+    observed y ~ Poisson(exp(m + h/4))
+"""
+
+
+def test_weights_degenerate_where_no_normal_law_is_like_the_posterior() -> None:
+    found = problem(HEAVY, {"y": np.random.default_rng(1).poisson(2.0, 400)})
     found.expect({"m": np.array(0.5)})
     (sampler,) = samplers(found)
     assert effective(sampler) < 20
+
+
+def test_degenerate_weights_are_not_called_converged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    """The exit code is that of a fit that failed, and what there is is printed all the same."""
+    (tmp_path / "m.emm").write_text(HEAVY)
+    counts = np.random.default_rng(1).poisson(2.0, 40)
+    (tmp_path / "d.csv").write_text("y\n" + "\n".join(map(str, counts)))
+    files = [str(tmp_path / "m.emm"), str(tmp_path / "d.csv")]
+    options = ["--plan", "monte-carlo", "--starts", "1", "--init", "m=0.5", "--se", "none", "--format", "json"]
+    assert main(["fit", *files, *options]) == 1
+    out = capsys.readouterr().out
+    found = json.loads(out)
+    assert not found["converged"] and not found["simulation"]["met"]
+    assert found["simulation"]["effective_draws"] < 0.02 * found["simulation"]["draws"]
+    assert any("worth" in warning for warning in found["warnings"])

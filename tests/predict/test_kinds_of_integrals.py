@@ -5,14 +5,12 @@ standardised nodes, and finite variables that rows of different units look at; a
 from __future__ import annotations
 
 from itertools import pairwise, product
-from textwrap import dedent
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import integrate, stats
 
-import emdsl
 from emdsl.diagnostics.errors import EmmError
 from emdsl.runtime.integrals.shares import SharesLaw
 from tests.predict.references import one, predicted, quantile
@@ -332,22 +330,3 @@ def test_finite_variables_around_numbers_of_nested_plates() -> None:
     prior = 0.3 * stats.norm.pdf(u, 0, 0.5) + 0.7 * stats.norm.pdf(u, 2, 0.5)
     weight = prior * stats.norm.pdf(v, 0, 0.6) * stats.norm.pdf(0.3, u + v, 0.7)
     normal_mixture(found, 1, weight, u + v, 0.7)
-
-
-# --- refused ----------------------------------------------------------------------------------------------------------
-
-
-def test_chains_that_are_switched_by_drawn_paths_are_refused() -> None:
-    text = """
-    param q : positive
-    for each t in sequence:
-        latent s ~ Bernoulli(0.3)
-        latent x ~ Normal(0, 2) first, Normal(prev(x), q*(1 + s)) after
-        observed y ~ Normal(x, 0.5)
-    """
-    data = {"y": [0.3, -0.2, 0.9, 1.4]}
-    fit = emdsl.loads(dedent(text)).fit(data, plan="monte-carlo", init={"q": 0.5}, fix={"q": 0.5}, starts=1, se="none")
-    for ask in (fit.predict, fit.posterior):
-        with pytest.raises(EmmError, match="paths of `s`, which switch their laws, are drawn") as caught:
-            ask(data)
-        assert caught.value.code == "not-supported-yet"

@@ -20,6 +20,8 @@ from emdsl.runtime.integrals.gaussian import LOG_2PI
 from emdsl.runtime.problem import Array
 
 Codes = NDArray[np.intp]
+#: So many numbers of a step are integrated out one after the other: of small matrices there are a great many.
+FEW_NUMBERS = 4
 
 
 @dataclass(frozen=True)
@@ -94,15 +96,21 @@ def log_mass(slope: Array, precision: Array) -> Array:
     positive definite.
     """
     b = slope.shape[-1]
+    if b > FEW_NUMBERS:
+        root = np.linalg.cholesky(precision)
+        half = np.linalg.solve(root, slope[..., None])[..., 0]
+        logs = np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
+        return np.asarray(0.5 * (half**2).sum(axis=-1) - logs + 0.5 * b * LOG_2PI)
+    # one number after the other, all laws at once
+    p, first = precision[..., 0, 0], slope[..., 0]
+    if not (p > 0).all():
+        raise np.linalg.LinAlgError("not positive definite")
+    found = 0.5 * (first**2 / p - np.log(p) + LOG_2PI)
     if b == 1:
-        p = precision[..., 0, 0]
-        if not (p > 0).all():
-            raise np.linalg.LinAlgError("not positive definite")
-        return np.asarray(0.5 * (slope[..., 0] ** 2 / p - np.log(p) + LOG_2PI))
-    root = np.linalg.cholesky(precision)
-    half = np.linalg.solve(root, slope[..., None])[..., 0]
-    logs = np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
-    return np.asarray(0.5 * (half**2).sum(axis=-1) - logs + 0.5 * b * LOG_2PI)
+        return np.asarray(found)
+    gain = precision[..., 1:, 0] / p[..., None]
+    rest = precision[..., 1:, 1:] - gain[..., :, None] * precision[..., None, 0, 1:]
+    return np.asarray(found + log_mass(slope[..., 1:] - gain * first[..., None], rest))
 
 
 def _integrated_out(slope: Array, precision: Array, first: bool) -> tuple[Array, Array, Array]:
@@ -120,38 +128,49 @@ def _integrated_out(slope: Array, precision: Array, first: bool) -> tuple[Array,
 
 def particle_filter(steps: SwitchingSteps, particles: int, runs: int, rng: np.random.Generator) -> Filter:
     """`runs` independent filters of so many particles each."""
-    b, states = steps.size, steps.states
-    shape = (runs, states)
-    cloud = Cloud(
-        np.broadcast_to(np.arange(states), shape), np.broadcast_to(steps.value[0, 0], shape),
+    cloud, clouds, exact = first_cloud(steps, runs), [], True
+    for t in range(steps.length):
+        if t:
+            cloud = extended(cloud, steps, t)
+        if cloud.state.shape[1] > particles:
+            (cloud, _), exact = thinned(cloud, particles, rng), False
+        clouds.append(cloud)
+    return Filter(tuple(clouds), log_sum(cloud.weights), exact)
+
+
+def first_cloud(steps: SwitchingSteps, runs: int) -> Cloud:
+    """A particle in every state of the first step."""
+    b, shape = steps.size, (runs, steps.states)
+    return Cloud(
+        np.broadcast_to(np.arange(steps.states), shape), np.broadcast_to(steps.value[0, 0], shape),
         np.broadcast_to(steps.slope[0, 0, :, b:], (*shape, b)),
         np.broadcast_to(steps.precision[0, 0, :, b:, b:], (*shape, b, b)), np.zeros(shape, dtype=np.intp),
     )  # fmt: skip
-    clouds, exact = [], True
-    for t in range(steps.length):
-        if t:
-            cloud = _extended(cloud, steps, t)
-        if cloud.state.shape[1] > particles:
-            cloud, exact = _thinned(cloud, particles, rng), False
-        clouds.append(cloud)
-    return Filter(tuple(clouds), _log_sum(cloud.weights), exact)
 
 
-def _log_sum(logs: Array) -> Array:
+def log_sum(logs: Array) -> Array:
+    """The logarithm of the sum of exponentials along the last axis."""
     top = logs.max(axis=-1)
     safe = np.where(np.isfinite(top), top, 0.0)
     with np.errstate(divide="ignore"):
         return np.asarray(safe + np.log(np.exp(logs - safe[..., None]).sum(axis=-1)))
 
 
-def _extended(cloud: Cloud, steps: SwitchingSteps, t: int) -> Cloud:
-    """Every particle goes on to every state: `(runs, particles * states)`."""
-    b, states = steps.size, steps.states
-    runs, count = cloud.state.shape
-    slope = steps.slope[t][cloud.state].copy()  # (runs, particles, states, 2 b)
+def joint_forms(cloud: Cloud, steps: SwitchingSteps, t: int) -> tuple[Array, Array]:
+    """Slope and precision in `z` of every particle that goes on to every state, `(runs, particles, states, ...)`."""
+    b = steps.size
+    slope = steps.slope[t][cloud.state].copy()
     precision = steps.precision[t][cloud.state].copy()
     slope[..., :b] += cloud.slope[:, :, None]
     precision[..., :b, :b] += cloud.precision[:, :, None]
+    return slope, precision
+
+
+def extended(cloud: Cloud, steps: SwitchingSteps, t: int) -> Cloud:
+    """Every particle goes on to every state: `(runs, particles * states)`."""
+    b, states = steps.size, steps.states
+    runs, count = cloud.state.shape
+    slope, precision = joint_forms(cloud, steps, t)
     factor, left, bend = _integrated_out(slope, precision, first=True)
     factor = factor + cloud.factor[..., None] + steps.value[t][cloud.state]
     size = count * states
@@ -160,14 +179,15 @@ def _extended(cloud: Cloud, steps: SwitchingSteps, t: int) -> Cloud:
     return Cloud(state, factor.reshape(runs, size), left.reshape(runs, size, b), bend.reshape(runs, size, b, b), parent)
 
 
-def _thinned(cloud: Cloud, particles: int, rng: np.random.Generator) -> Cloud:
+def thinned(cloud: Cloud, particles: int, rng: np.random.Generator) -> tuple[Cloud, Codes]:
+    """So many particles of each run, and which of them."""
     logs = cloud.weights
     chosen = np.empty((len(logs), particles), dtype=np.intp)
     factor = np.empty(chosen.shape)
     for run, own in enumerate(logs):
         chosen[run], raised = kept_or_drawn(own, particles, rng)
         factor[run] = cloud.factor[run, chosen[run]] + raised
-    return cloud.some(chosen, factor)
+    return cloud.some(chosen, factor), chosen
 
 
 def kept_or_drawn(logs: Array, count: int, rng: np.random.Generator) -> tuple[Codes, Array]:
@@ -197,7 +217,7 @@ def kept_or_drawn(logs: Array, count: int, rng: np.random.Generator) -> tuple[Co
 
 def backward_paths(found: Filter, steps: SwitchingSteps, count: int, rng: np.random.Generator) -> Codes:
     """`count` paths of each run, `(runs, count, steps)`, drawn from the posterior as its particles have it."""
-    clouds, b, states = found.clouds, steps.size, steps.states
+    clouds, b = found.clouds, steps.size
     last = clouds[-1]
     runs = len(last.state)
     rows = np.arange(runs)[:, None]
@@ -215,16 +235,10 @@ def backward_paths(found: Filter, steps: SwitchingSteps, count: int, rng: np.ran
         factor, left, back = _integrated_out(along, across, first=False)
         factor = factor + steps.value[t][:, now]
         cloud = clouds[t - 1]
-        logs = np.full((runs, count, cloud.state.shape[1]), -np.inf)
-        for state in range(states):
-            of_state = cloud.state == state
-            if not of_state.any():
-                continue
-            own = log_mass(
-                cloud.slope[:, None] + left[state][:, :, None], cloud.precision[:, None] + back[state][:, :, None]
-            )
-            own = own + cloud.factor[:, None] + factor[state][:, :, None]
-            logs = np.where(of_state[:, None], own, logs)
+        # each path beside each particle, as the particle's state has it: (runs, count, particles)
+        at = cloud.state[:, None], rows[..., None], np.arange(count)[:, None]
+        logs = log_mass(cloud.slope[:, None] + left[at], cloud.precision[:, None] + back[at])
+        logs = logs + cloud.factor[:, None] + factor[at]
         came_from = cloud.state[rows, _drawn(logs, rng)]
         path[..., t - 1] = came_from
         slope, bend = _of_state(left, came_from), _of_state(back, came_from)
