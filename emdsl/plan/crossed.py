@@ -54,7 +54,9 @@ def crossed_sites(item: BoundPiece, binder: PieceBinder, layout: Layout) -> tupl
     found: dict[Any, Place] = {}
     for reference in continuous_latents(parts, model):
         name, lag = reference.name, reference.lag
-        if item.level == 0 and item.piece.vector is not None and reference == item.piece.vector.variable:
+        if item.level == 0 and reference.indices and item.piece.vector is not None and (
+            reference == item.piece.vector.variable
+        ):  # fmt: skip
             size = layout.shapes[name][-1]
             units = np.arange(int(np.prod(layout.shapes[name][:-1])))
             for k in range(size):

@@ -260,18 +260,28 @@ class _Seen:
     def of(cls, pattern: Pattern, x: Array, mean: Array, covariance: Array) -> _Seen:
         o = pattern.seen
         residual = x[np.ix_(o, pattern.rows)] - _taken(mean, (o,), pattern.rows)
-        block = np.moveaxis(_taken(covariance, (o, o), pattern.rows), -1, -3)
-        factor, proper = cholesky_where_possible(np.ascontiguousarray(block))
-        root = np.asarray(np.linalg.solve(factor, np.broadcast_to(np.eye(len(o)), factor.shape)), dtype=np.float64)
-        logdet = 2 * np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
-        if proper is not None:
-            logdet = np.where(proper, logdet, np.nan)
+        behind, logdet = seen_block(pattern, covariance)
+        root = np.moveaxis(behind, -1, -3)
         precision = np.asarray(np.swapaxes(root, -1, -2) @ root, dtype=np.float64)
         if precision.shape[-3] == 1:
             pulled = precision[..., 0, :, :] @ residual
         else:
             pulled = np.swapaxes((precision @ np.moveaxis(residual, -1, -2)[..., None])[..., 0], -1, -2)
-        return cls(residual, pulled, logdet, np.moveaxis(precision, -3, -1), np.moveaxis(root, -3, -1))
+        return cls(residual, pulled, logdet, np.moveaxis(precision, -3, -1), behind)
+
+
+def seen_block(pattern: Pattern, covariance: Array) -> tuple[Array, Array]:
+    """Of a covariance `(..., d, d, rows or 1)` the inverse Cholesky factors `(..., o, o, rows or 1)` of what the rows
+    of one pattern show, and the log-determinants `(..., rows or 1)`; NaN where a block is not positive definite.
+    """
+    o = pattern.seen
+    block = np.moveaxis(_taken(covariance, (o, o), pattern.rows), -1, -3)
+    factor, proper = cholesky_where_possible(np.ascontiguousarray(block))
+    root = np.asarray(np.linalg.solve(factor, np.broadcast_to(np.eye(len(o)), factor.shape)), dtype=np.float64)
+    logdet = np.asarray(2 * np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1))
+    if proper is not None:
+        logdet = np.where(proper, logdet, np.nan)
+    return np.moveaxis(root, -3, -1), logdet
 
 
 def _total(terms: Sequence[Array], least: tuple[int, ...]) -> Array:
