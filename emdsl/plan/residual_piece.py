@@ -118,7 +118,7 @@ class ResidualPiece:
             return kept
         q, cells = len(self.sites), self.hidden
         middle = self.mean_at(theta, v, np.zeros((q, *cells, 1, 1)))
-        far = 2.0 ** np.ceil(np.log2(max(1.0, float(np.abs(middle).max(initial=0.0)))))
+        far = 2.0 ** np.ceil(np.log2(max(1.0, float(np.abs(np.nan_to_num(middle)).max(initial=0.0)))))
         probes = np.zeros((q, *cells, q, 1))
         for k in range(q):
             probes[k, ..., k, :] = far
