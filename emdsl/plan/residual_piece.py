@@ -60,7 +60,8 @@ class ResidualPiece:
     own: tuple[int, ...]
     gaussian: GaussianPiece | None
     affine: bool
-    kept: dict[str, Residuals] = field(default_factory=dict, repr=False)
+    known: list[Residuals] = field(default_factory=list, repr=False)
+    probes: dict[float, tuple[Addend, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def d(self) -> int:
@@ -96,8 +97,11 @@ class ResidualPiece:
 
     def mean_at(self, theta: Theta, v: Array, values: Array) -> Array:
         """The mean, less the vector where it is hidden: `(*cells, points, d, rows or 1)`."""
+        return self._total(self.addends(MEAN, values), theta, v)
+
+    def _total(self, terms: tuple[Addend, ...], theta: Theta, v: Array) -> Array:
         total = np.zeros((*(1,) * len(self.hidden), 1, self.d, 1))
-        for addend in self.addends(MEAN, values):
+        for addend in terms:
             total = total + addend.array(theta, v)
         return total
 
@@ -113,21 +117,27 @@ class ResidualPiece:
 
     def residuals(self, theta: Theta, v: Array) -> Residuals:
         """The residuals as they are affine in the hidden numbers, by their values at 0 and far from it."""
-        kept = self.kept.get("known")
-        if kept is not None:
-            return kept
-        q, cells = len(self.sites), self.hidden
-        middle = self.mean_at(theta, v, np.zeros((q, *cells, 1, 1)))
-        far = 2.0 ** np.ceil(np.log2(max(1.0, float(np.abs(np.nan_to_num(middle)).max(initial=0.0)))))
-        probes = np.zeros((q, *cells, q, 1))
-        for k in range(q):
-            probes[k, ..., k, :] = far
-        slopes = (self.mean_at(theta, v, probes) - middle) / far
+        if self.known:
+            return self.known[0]
+        q = len(self.sites)
+        middle = self._total(self._probe(0.0), theta, v)
+        far = 2.0 ** float(np.ceil(np.log2(max(1.0, float(np.abs(np.nan_to_num(middle)).max(initial=0.0))))))
+        slopes = (self._total(self._probe(far), theta, v) - middle) / far
         slopes = np.broadcast_to(slopes, (*slopes.shape[:-3], q, *slopes.shape[-2:]))
         found = Residuals(self.patterns, self.x - middle[..., 0, :, :], np.moveaxis(slopes, -3, 0))
         if self.gaussian is not None:
-            self.kept["known"] = found  # no parameter stands in the mean
+            self.known.append(found)  # no parameter stands in the mean
         return found
+
+    def _probe(self, far: float) -> tuple[Addend, ...]:
+        """The terms of the mean where all hidden numbers are 0, or each in its turn is `far`; bound once."""
+        if far not in self.probes:
+            q = len(self.sites)
+            values = np.zeros((q, *self.hidden, q if far else 1, 1))
+            for k in range(q if far else 0):
+                values[k, ..., k, :] = far
+            self.probes[far] = self.addends(MEAN, values)
+        return self.probes[far]
 
     def at(self, values: Array) -> VectorDensity:
         """The law at values `(slots, *cells, points, rows)` of the hidden numbers."""

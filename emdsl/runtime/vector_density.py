@@ -220,10 +220,12 @@ class VectorDensity:
         slope = _total([t.jacobian(theta, v, local, size) for t in self.mean], (*ones, self.d, 1, size))
         bend = _total([t.jacobian(theta, v, local, size) for t in self.covariance], (*ones, self.d, self.d, 1, size))
         for pattern in self.patterns:
-            seen = _Seen.of(pattern, self.x, mean, covariance)
-            w = weights[..., pattern.rows]
-            for cell in np.ndindex(*self.hidden):
-                root = _cell(seen.root, cell)  # (o, o, rows or 1)
+            behind, _ = seen_block(pattern, covariance)
+            # Cells with the same derivatives, as are most points of a posterior, count together.
+            alike = tuple(k for k in range(len(self.hidden)) if slope.shape[k] == bend.shape[k] == behind.shape[k] == 1)
+            w = weights[..., pattern.rows].sum(axis=alike, keepdims=True)
+            for cell in np.ndindex(*w.shape[:-1]):
+                root = _cell(behind, cell)  # (o, o, rows or 1)
                 first = _taken(_cell(slope, cell), (pattern.seen,), pattern.rows, behind=1)
                 second = _taken(_cell(bend, cell), (pattern.seen, pattern.seen), pattern.rows, behind=1)
                 _add_products(np.einsum("abr,brp->arp", *_over_all_rows(root, first)), w[cell], 1.0, out)
