@@ -31,11 +31,11 @@ def with_parts(vector: Vector, model: Model, common: dict[str, Any]) -> Vector:
     hidden = is_continuous(model.variable(vector.variable.name))
     covariances = frozenset({"covariance", "correlation"}) if hidden else frozenset({"covariance"})
     whole = _closes(vector.covariance, covariances, 2, model)
-    if whole and _closes(vector.mean, frozenset({"real"}), 1, model):
+    looks = _looks_at_numbers(common["factor"], model)
+    if whole and (hidden or not looks) and _closes(vector.mean, frozenset({"real"}), 1, model):
         return vector
     row, column = Binder(f"{vector.axis} 1", vector.axis), Binder(f"{vector.axis} 2", vector.axis)
     mean = element(vector.mean, (BinderRef(row),))
-    looks = any(True for _ in continuous_latents((vector.variable, vector.mean), model))
     moments = whole and looks and not has_parameters(vector.mean)
     return replace(
         vector,
@@ -47,6 +47,12 @@ def with_parts(vector: Vector, model: Model, common: dict[str, Any]) -> Vector:
             _parts(element(vector.covariance, (BinderRef(row), BinderRef(column))), (row, column), model, common)
         ),
     )  # fmt: skip
+
+
+def _looks_at_numbers(factor: str, model: Model) -> bool:
+    """Whether some branch of a factor looks at hidden numbers, or draws one: all of them are then of one integral."""
+    own = next(item for item in model.factors if item.name == factor)
+    return any(True for _ in continuous_latents((own.target, own.branches), model))
 
 
 def _closes(array: Expression, domains: frozenset[str], axes: int, model: Model) -> bool:

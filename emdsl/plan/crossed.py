@@ -114,7 +114,7 @@ class EachPiece(LatentPiece):
         moved = np.moveaxis(values[0], -1, 0)
         array = moved.reshape(*shape, *moved.shape[1:], 1)
         axes = (*(f"?{k}" for k in range(len(shape))), *self.bound.axes.hidden, ROW)
-        return self.binder.at(self.bound, {(site[0], 0): Named(axes, array)})
+        return self.binder.at(self.bound, {(site[0], 0): Named(axes, array)}, values.shape[-2])
 
     def log_density(self, theta: Theta, v: Array, values: Array) -> Array:
         """`(*cells, points, elements)`."""

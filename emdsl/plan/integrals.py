@@ -12,7 +12,7 @@ import numpy as np
 from emdsl.data.bound import Bound, Share
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import INTERVAL, SHARES, Integral
-from emdsl.ir.latents import event_axes
+from emdsl.ir.latents import event_axes, is_continuous
 from emdsl.ir.model import Model
 from emdsl.ir.open_cells import without_cells
 from emdsl.plan.binding import PieceBinder
@@ -406,7 +406,8 @@ def _by_residual(item: BoundPiece, sites: Sequence[Any], binder: PieceBinder) ->
     """Whether a normal law of vectors enters by its residual: its mean or covariance are more than parameters."""
     vector = item.piece.vector
     assert vector is not None
-    if not vector.mean_parts:
+    hidden = is_continuous(binder.model.variable(vector.variable.name))
+    if hidden and not vector.mean_parts and not vector.covariance_parts:
         return False
     cells = [site[0] for site in sites if binder.model.variable(site[0]).cell_of]
     if cells:

@@ -85,7 +85,7 @@ class ResidualPiece:
             data = None
             if values is not None and self._looks(term):
                 places = drawn(self.sites, values, self.bound.axes.hidden)
-                data = self.binder.at(term.bound, places)
+                data = self.binder.at(term.bound, places, values.shape[-2])
             found.append(term.addend(self.bound, self.binder, data))
         return tuple(found)
 
