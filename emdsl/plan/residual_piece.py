@@ -6,6 +6,7 @@ numbers where the mean is, and then all that an integral needs follows from the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,13 +14,14 @@ import numpy as np
 
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.degrees import degree
-from emdsl.ir.expressions import Binder
+from emdsl.ir.expressions import Binder, BinderRef, VariableRef, walk
 from emdsl.ir.latents import continuous_latents, is_continuous
+from emdsl.ir.model import Model
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.latent_pieces import Rows, by_stencil, drawn, vector_data
 from emdsl.plan.layout import BoundPiece
 from emdsl.plan.matrices import GaussianPiece, partial_address
-from emdsl.plan.named import POINT
+from emdsl.plan.named import POINT, ROW, Named
 from emdsl.plan.vectors import (
     COVARIANCE,
     MEAN,
@@ -44,7 +46,8 @@ class ResidualPiece:
     """`x` `(d, rows)` is what is seen, 0 where the vector is hidden; `own` are the places of a hidden vector's numbers
     among the sites, empty otherwise. `gaussian` has the address of a covariance that is updated from moments of the
     residual, None where mean and covariance are formulas of parameters. `affine`: the residual is so in the hidden
-    numbers.
+    numbers. `each` is the vector as its mean is less it, where an array of vectors outside the plates has this law: its
+    elements take the place of rows.
     """
 
     name: str
@@ -60,6 +63,7 @@ class ResidualPiece:
     own: tuple[int, ...]
     gaussian: GaussianPiece | None
     affine: bool
+    each: VariableRef | None = None
     known: list[Residuals] = field(default_factory=list, repr=False)
     probes: dict[float, tuple[Addend, ...]] = field(default_factory=dict, repr=False)
 
@@ -84,10 +88,17 @@ class ResidualPiece:
                 continue
             data = None
             if values is not None and self._looks(term):
-                places = drawn(self.sites, values, self.bound.axes.hidden)
-                data = self.binder.at(term.bound, places, values.shape[-2])
+                data = self.binder.at(term.bound, self._drawn(values), values.shape[-2])
+                data = replace(data, rows=values.shape[-1]) if self.each is not None else data
             found.append(term.addend(self.bound, self.binder, data))
         return tuple(found)
+
+    def _drawn(self, values: Array) -> dict[Any, Named]:
+        if self.each is None:
+            return drawn(self.sites, values, self.bound.axes.hidden)
+        column = self.each.indices[-1]
+        assert isinstance(column, BinderRef)
+        return {self.each: Named((column.binder.name, *self.bound.axes.hidden, ROW), values)}
 
     def _looks(self, term: Term) -> bool:
         """Whether hidden numbers stand in a term."""
@@ -221,15 +232,9 @@ def bind_residual(
     vector, model = item.piece.vector, binder.model
     assert vector is not None
     target = is_continuous(model.variable(vector.variable.name))
-    if item.piece.elements:
-        raise EmmError(
-            "not-supported-yet",
-            f"the mean or covariance of the array of hidden vectors `{vector.variable.name}` is a formula, which has "
-            "no plan yet",
-            help="declare the vector in a plate: for each group: latent b[k] ~ ...",
-        )  # fmt: skip
+    each = _each(item, sites, model) if item.piece.elements else None
     size = len(binder.bound.indexes[vector.axis])
-    count = binder.bound.levels[item.level].size
+    count = binder.bound.levels[item.level].size if each is None else math.prod(item.data.elements)
     if target:
         x, shown = np.zeros((size, count)), np.ones((size, count), dtype=bool)
         if item.data.row_mask is not None:
@@ -250,8 +255,30 @@ def bind_residual(
     own = tuple(_own(sites, vector.variable.name)) if target else ()
     return ResidualPiece(
         item.piece.name, item, binder, sites, hidden, rows, x, patterns_of(shown), terms, constant, own, gaussian,
-        affine,
+        affine, each,
     )  # fmt: skip
+
+
+def _each(item: BoundPiece, sites: tuple[Any, ...], model: Model) -> VariableRef:
+    """The reference to a vector of an array by which the terms of its law see it. Raises `not-supported-yet` where
+    the vectors have different laws.
+    """
+    vector = item.piece.vector
+    assert vector is not None
+    parts = (*vector.mean_parts, *vector.covariance_parts)
+    looked = [set(continuous_latents((part.atoms, part.knowns), model)) for part in parts]
+    references = set().union(*looked)
+    others = (node for part in parts for node in walk((part.atoms, part.knowns, part.guards)))
+    binders = [node for node in others if isinstance(node, BinderRef) and node.binder in item.piece.elements]
+    inside = [node for reference in references for node in walk(reference) if isinstance(node, BinderRef)]
+    if len(references) != 1 or len(binders) > len([n for n in inside if n.binder in item.piece.elements]):
+        raise EmmError(
+            "not-supported-yet",
+            f"the vectors of the array `{vector.variable.name}` have laws that differ by more than their values, or "
+            "look at other hidden numbers: this has no plan yet",
+            help="declare the vector in a plate: for each group: latent b[k] ~ ...",
+        )  # fmt: skip
+    return references.pop()
 
 
 def _own(sites: tuple[Any, ...], name: str) -> list[int]:

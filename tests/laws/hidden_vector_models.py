@@ -5,7 +5,6 @@ formulas, vectors that are seen or hidden, cells that are missing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -249,143 +248,6 @@ for each study:
 """
 
 
-def _state_space(p: Theta, table: Table) -> float:
-    total = 0.0
-    for rows in by_unit(table, "g").values():
-        n = len(rows)
-        step = every(np.eye(2), n)
-        for t in range(1, n):
-            step[2 * t : 2 * t + 2, 2 * t - 2 : 2 * t] = -np.eye(2)
-        inverse = np.linalg.inv(step)
-        shocks = every(p["Q"], n)
-        shocks[:2, :2] = 4 * np.eye(2)
-        covariance = inverse @ shocks @ inverse.T + every(p["S"], n)
-        total += seen_normal(stacked(table, Y, rows), np.tile(p["mu"], n), covariance)
-    return total
-
-
-STATE_SPACE = """\
-index k = columns(y1, y2)
-const first[k, k] = [[4, 0], [0, 4]]
-param mu[k] : real
-param Q : covariance[k]
-param S : covariance[k]
-for each g:
-    for each t in sequence:
-        latent   level[k] ~ MVNormal(0, first) first, MVNormal(prev(level), Q) after
-        let m[i in k] = mu[i] + level[i]
-        observed y[k] ~ MVNormal(m, S)
-"""
-
-
-def _vector_autoregression(p: Theta, table: Table) -> float:
-    total = 0.0
-    for rows in by_unit(table, "g").values():
-        n = len(rows)
-        step = every(np.eye(2), n)
-        for t in range(1, n):
-            step[2 * t : 2 * t + 2, 2 * t - 2 : 2 * t] = -p["A"]
-        inverse = np.linalg.inv(step)
-        shocks = every(p["s"] ** 2 * np.array([[1.0, p["r"]], [p["r"], 1.0]]), n)
-        shocks[:2, :2] = np.array([[4.0, 1.0], [1.0, 4.0]])
-        covariance = inverse @ shocks @ inverse.T + p["e"] ** 2 * np.eye(2 * n)
-        total += seen_normal(stacked(table, Y, rows), np.zeros(2 * n), covariance)
-    return total
-
-
-VECTOR_AUTOREGRESSION = """\
-index k = columns(y1, y2)
-const first[k, k] = [[4, 1], [1, 4]]
-param A[k, k] : real
-param s : positive
-param r : unit
-param e : positive
-let Q[i in k, j in k] = where(i == j, s^2, r*s^2)
-for each g:
-    for each t in sequence:
-        let m[i in k] = sum(j in k: A[i, j]*prev(level[j]))
-        latent   level[k] ~ MVNormal(0, first) first, MVNormal(m, Q) after
-        observed y[k] ~ Normal(level[k], e)
-"""
-
-PLACES = np.array([0.0, 0.4, 1.0, 1.1, 2.5])
-
-
-def _field(p: Theta, table: Table) -> float:
-    y, site = column(table, "y"), np.array([int(str(label)[1:]) - 1 for label in table["site"]])
-    apart = np.abs(np.subtract.outer(PLACES[site], PLACES[site]))
-    covariance = p["s"] ** 2 * np.exp(-apart / p["reach"]) + p["sigma"] ** 2 * np.eye(len(y))
-    return seen_normal(y, np.full(len(y), float(p["mu"])), covariance)
-
-
-FIELD = """\
-index site = {p1, p2, p3, p4, p5}
-const at[site] = [0, 0.4, 1.0, 1.1, 2.5]
-param mu : real
-param s : positive
-param reach : positive
-param sigma : positive
-let K[i in site, j in site] = s^2*exp(-abs(at[i] - at[j])/reach)
-latent f[site] ~ MVNormal(0, K)
-for each row:
-    input    site : site
-    observed y ~ Normal(mu + f[site], sigma)
-"""
-
-
-def _crossed_vectors(p: Theta, table: Table) -> float:
-    names, n = Y, len(table["g"])
-    rows, samples = (np.array(table[name]) for name in ("g", "sample"))
-    of_rows = np.kron((rows[:, None] == rows).astype(float), p["tp"] ** 2 * np.ones((2, 2)))
-    of_samples = np.kron((samples[:, None] == samples).astype(float), p["ts"] ** 2 * np.outer(p["load"], p["load"]))
-    y = stacked(table, names, list(range(n)))
-    return seen_normal(y, np.tile(p["mu"], n), of_rows + of_samples + every(p["S"], n))
-
-
-CROSSED_VECTORS = """\
-index k = columns(y1, y2)
-index g = levels
-index sample = levels
-param mu[k] : real
-param load[k] : real
-param tp : positive
-param ts : positive
-param S : covariance[k]
-latent u[g] ~ Normal(0, tp)
-latent v[sample] ~ Normal(0, ts)
-for each row:
-    input g : g
-    input sample : sample
-    let m[i in k] = mu[i] + u[g] + load[i]*v[sample]
-    observed y[k] ~ MVNormal(m, S)
-"""
-
-
-def _nested_vectors(p: Theta, table: Table) -> float:
-    total = 0.0
-    for rows in by_unit(table, "g").values():
-        inner = np.array([table["h"][row] for row in rows])
-        alike, n = (inner[:, None] == inner).astype(float), len(rows)
-        covariance = same(p["T"], n) + np.kron(alike, p["U"]) + every(p["S"], n)
-        total += seen_normal(stacked(table, Y, rows), np.tile(p["mu"], n), covariance)
-    return total
-
-
-NESTED_VECTORS = """\
-index k = columns(y1, y2)
-param mu[k] : real
-param T : covariance[k]
-param U : covariance[k]
-param S : covariance[k]
-for each g:
-    latent a[k] ~ MVNormal(mu, T)
-    for each h:
-        latent b[k] ~ MVNormal(a, U)
-        for each row:
-            observed y[k] ~ MVNormal(b, S)
-"""
-
-
 def holes(table: Table, gaps: Mapping[str, tuple[int, ...]]) -> Table:
     """The table with some cells empty."""
     return {
@@ -394,47 +256,39 @@ def holes(table: Table, gaps: Mapping[str, tuple[int, ...]]) -> Table:
     }
 
 
-def _vectors(keys: dict[str, list[Cell]], n: int, names: tuple[str, ...] = Y) -> Table:
+def vectors(keys: dict[str, list[Cell]], n: int, names: tuple[str, ...] = Y) -> Table:
     return {**keys, **{name: reals(n) for name in names}}
 
 
-def _case(
+def case_of(
     name: str, text: str, marginal: Callable[[Theta, Table], float], table: Table, gaps: dict[str, tuple[int, ...]],
-    **more: Any,
+    method: str = "gaussian",
 ) -> tuple[IntegralCase, IntegralCase]:  # fmt: skip
     """A case, and the same with missing cells."""
     return (
-        IntegralCase(name, text, table, marginal, "gaussian", **more),
-        IntegralCase(f"{name}, missing cells", text, holes(table, gaps), marginal, "gaussian", **more),
+        IntegralCase(name, text, table, marginal, method),
+        IntegralCase(f"{name}, missing cells", text, holes(table, gaps), marginal, method),
     )
 
 
 GAPS = {"y1": (1, 4), "y2": (2, 4)}
 _STUDY: list[Cell] = list("aaabbccc")
-_G: list[Cell] = list("aaabbbcc")
-_H: list[Cell] = list("kklkkmkk")
+G: list[Cell] = list("aaabbbcc")
+H: list[Cell] = list("kklkkmkk")
 _X: dict[str, list[Cell]] = {"x": reals(8, 0.7)}
 _BY_GROUP: dict[str, list[Cell]] = {"x": [0.3, 0.3, 0.3, -1.0, -1.0, -1.0, 0.8, 0.8]}
 _BY_H: dict[str, list[Cell]] = {"x": [0.3, 0.3, -0.4, -1.0, -1.0, 0.7, 0.8, 0.8]}
 _ERRORS: dict[str, list[Cell]] = {"v1": [0.5, 0.4, 1.0, 0.7, 0.3, 0.9], "v2": [0.2, 0.6, 0.8, 0.4, 0.5, 1.1],
                                   "c": [0.1, -0.2, 0.5, 0.3, 0.0, 0.2]}  # fmt: skip
 VECTORS_OF_NUMBERS: tuple[IntegralCase, ...] = (
-    *_case("studies", STUDIES, _studies, _vectors({"study": _STUDY}, 8), GAPS),
-    *_case("known errors", KNOWN_ERRORS, _known_errors, _vectors(_ERRORS, 6), GAPS),
-    *_case("a factor beside a covariance", ONE_FACTOR, _one_factor,
-           _vectors({"x": reals(7)}, 7, ("y1", "y2", "y3")), {**GAPS, "y3": (0, 4)}),
-    *_case("slopes and compound symmetry", SLOPES, _slopes, _vectors({"g": _G, **_X}, 8), GAPS),
-    *_case("three levels", LEVELS, _levels, _vectors({"g": _G, "h": _H, **_BY_H}, 8), GAPS),
-    *_case("growth", GROWTH, _growth, {"g": _G, "t": reals(8), **_BY_GROUP, "y": reals(8)}, {"y": (1, 3)}),
-    *_case("a regression of hidden vectors", REGRESSION_OF_VECTORS, _regression_of_vectors,
-           _vectors({"g": _G, **_BY_GROUP}, 8), GAPS),
-    *_case("studies of two kinds", OF_TWO_KINDS, _of_two_kinds, _vectors({"study": _STUDY}, 8), GAPS),
-    *_case("levels along a chain", STATE_SPACE, _state_space, _vectors({"g": _G, "t": list(range(8))}, 8), GAPS),
-    *_case("a hidden vector autoregression", VECTOR_AUTOREGRESSION, _vector_autoregression,
-           _vectors({"g": _G, "t": list(range(8))}, 8), GAPS),
-    *_case("a field over places", FIELD, _field,
-           {"site": ["p1", "p2", "p3", "p4", "p5", "p1", "p2"], "y": reals(7)}, {"y": (1, 3)}),
-    *_case("crossed effects on vectors", CROSSED_VECTORS, _crossed_vectors,
-           _vectors({"g": list("aabbbccd"), "sample": list("xyxyzzxy")}, 8), GAPS),
-    *_case("nested vectors", NESTED_VECTORS, _nested_vectors, _vectors({"g": _G, "h": _H}, 8), GAPS),
+    *case_of("studies", STUDIES, _studies, vectors({"study": _STUDY}, 8), GAPS),
+    *case_of("known errors", KNOWN_ERRORS, _known_errors, vectors(_ERRORS, 6), GAPS),
+    *case_of("a factor beside a covariance", ONE_FACTOR, _one_factor,
+           vectors({"x": reals(7)}, 7, ("y1", "y2", "y3")), {**GAPS, "y3": (0, 4)}),
+    *case_of("slopes and compound symmetry", SLOPES, _slopes, vectors({"g": G, **_X}, 8), GAPS),
+    *case_of("three levels", LEVELS, _levels, vectors({"g": G, "h": H, **_BY_H}, 8), GAPS),
+    *case_of("growth", GROWTH, _growth, {"g": G, "t": reals(8), **_BY_GROUP, "y": reals(8)}, {"y": (1, 3)}),
+    *case_of("a regression of hidden vectors", REGRESSION_OF_VECTORS, _regression_of_vectors,
+           vectors({"g": G, **_BY_GROUP}, 8), GAPS),
+    *case_of("studies of two kinds", OF_TWO_KINDS, _of_two_kinds, vectors({"study": _STUDY}, 8), GAPS),
 )  # fmt: skip
