@@ -261,7 +261,8 @@ def _newton(
         if piece.piece.stationary is not None:
             before.append(f"the derivatives of log({reference(piece.piece.stationary)})")
         if piece.piece.vector is not None:
-            before += _normal_derivatives(piece.piece.vector, averaged=bool(scope_of(piece.piece, reading.model).averaged))
+            averaged = bool(scope_of(piece.piece, reading.model).averaged)
+            before += _normal_derivatives(piece.piece.vector, averaged=averaged)
         if piece.piece.arrays is not None:
             before.append(f"the derivatives of {piece.piece.arrays.text}")
     after = ["b_new = b - H^-1*g"]

@@ -142,9 +142,7 @@ def bind_stationary(piece: Piece, axes: Axes, binder: PieceBinder) -> Stationary
     return StationaryPart(piece.name, place, binder.layout.offsets[law.matrix.name])
 
 
-def partial_address(
-    binder: PieceBinder, reference: ParameterRef, binders: tuple[Binder, ...], axes: Axes
-) -> Address:
+def partial_address(binder: PieceBinder, reference: ParameterRef, binders: tuple[Binder, ...], axes: Axes) -> Address:
     """Where the vector or matrix that a partial reference stands for lies, the axes `binders` behind the cells."""
     full = ParameterRef(reference.name, reference.indices + tuple(BinderRef(b) for b in binders))
     sizes = {**axes.sizes, **{b.name: len(binder.bound.indexes[b.index_set]) for b in binders}}

@@ -48,8 +48,8 @@ from emdsl.plan.nodes import (
 )
 from emdsl.plan.pooled_units import Pooled, pooled
 from emdsl.plan.preparation import prepared
-from emdsl.plan.residual_piece import ResidualPiece
 from emdsl.plan.pruning import Choice, find_prunings, pruned_sum, states_of
+from emdsl.plan.residual_piece import ResidualPiece
 from emdsl.plan.source import formula_source, program_source
 from emdsl.plan.switching import SwitchingChain
 from emdsl.plan.unseen import is_unseen
@@ -220,7 +220,7 @@ class Program:
         bound = self.bound
         for integral in self.integrals.values():
             for piece in integral.pieces:
-                if isinstance(piece, VectorPiece) or (isinstance(piece, ResidualPiece) and piece.gaussian is not None):
+                if isinstance(piece, VectorPiece | ResidualPiece) and piece.gaussian is not None:
                     self.gaussians[piece.name] = piece.gaussian
                 elif isinstance(piece, ResidualPiece):
                     self.point_vectors[piece.name] = VectorAtPoints(piece.name, parameters_of(piece.bound.piece))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.degrees import degree
-from emdsl.ir.expressions import Binder, BinderRef, VariableRef, walk
+from emdsl.ir.expressions import Binder, BinderRef, ParameterRef, VariableRef, walk
 from emdsl.ir.latents import continuous_latents, is_continuous
 from emdsl.ir.model import Model
 from emdsl.plan.binding import PieceBinder
@@ -178,13 +179,15 @@ class ResidualPiece:
         found = self.residuals(theta, v).log_density(
             self.covariance_at(theta, v), self.constant, self.rows.spread(centre)
         )
-        inside = self._inside()
-        return Quadratic(*(self.rows.summed(item * inside) for item in found))
+        value, gradient, bend = (self.rows.summed(item * self._inside) for item in found)
+        return Quadratic(value, gradient, bend)
 
-    def _inside(self) -> Any:
-        """`(*cells, 1)`: where the guards hold."""
+    @cached_property
+    def _inside(self) -> Array:
+        """`(*cells or 1s, 1)`: 1 where the guards hold."""
         outside = self.bound.data.outside
-        return 1.0 if outside is None else ~outside.reshape(*self.hidden, 1)
+        ones = (1,) * len(self.hidden)
+        return np.ones((*ones, 1)) if outside is None else np.asarray(1.0 - outside.reshape(*self.hidden, 1))
 
     # --- M-step -------------------------------------------------------------------------------------------------------
 
@@ -194,19 +197,18 @@ class ResidualPiece:
             points = sigma_points(mean, covariance)
             share = np.broadcast_to(weights[..., None, :] / points.shape[-2], points.shape[1:])
             return self.statistics(points, share)
-        by_row_ = self._by_row(weights) * self._inside()
+        counted = self._by_row(weights) * self._inside
         known = self.residuals({}, np.zeros(0))
-        return known.moments(self.rows.spread(mean), self.rows.spread(covariance), by_row_)
+        return known.moments(self.rows.spread(mean), self.rows.spread(covariance), counted)
 
     def statistics(self, values: Array, weights: Array) -> VectorWeights | SeenMoments:
         """The same of points `(slots, *cells, points, units)` and weights `(*cells, points, units)`."""
         at, by_row = self.rows.spread(values), self._by_row(weights)
         if self.gaussian is None:
             return VectorWeights(np.broadcast_to(by_row, at.shape[1:]), self.at(at))
-        by_row = by_row * (self._inside() if isinstance(self._inside(), float) else self._inside()[..., None, :])
-        mean = self.mean_at({}, np.zeros(0), at)
-        residual = self.x - mean
-        return moments_at_points(self.patterns, residual, np.broadcast_to(by_row, at.shape[1:]))
+        residual = self.x - self.mean_at({}, np.zeros(0), at)
+        counted = np.broadcast_to(by_row * self._inside[..., None, :], at.shape[1:])
+        return moments_at_points(self.patterns, residual, counted)
 
     def _by_row(self, weights: Array) -> Array:
         """Weights by unit, for each row."""
@@ -248,6 +250,7 @@ def bind_residual(
     gaussian = None
     if not vector.by_parts:
         finite = replace(item.axes, hidden=tuple(axis for axis in item.axes.hidden if axis != POINT))
+        assert isinstance(vector.covariance, ParameterRef)
         places = Binder("vector 1", vector.axis), Binder("vector 2", vector.axis)
         covariance = partial_address(binder, vector.covariance, places, finite)
         mean = np.zeros((*(1,) * len(hidden), size))
@@ -291,4 +294,3 @@ def _together(item: BoundPiece, binder: PieceBinder) -> PieceBinder:
     whole = list(binder.together.get(item.piece.name, (item.piece,)))
     names = {part.name: whole for part, _ in parts_of(item.piece)}
     return PieceBinder(binder.model, binder.bound, binder.batch, {**binder.together, **names})
-

@@ -72,8 +72,10 @@ def _whole(problem: BoundProblem) -> set[str]:
         names |= {term.parameter.name for atom in piece_.atoms for term in atom.terms}
     for piece in problem.program.gaussians.values():
         names |= {piece.mean_name, piece.covariance.parameter} - {""}
-    for law in (*problem.program.vectors.values(), *problem.program.point_vectors.values()):
-        names |= set(law.names)
+    for law in problem.program.vectors.values():
+        names |= law.names
+    for at_points in problem.program.point_vectors.values():
+        names |= at_points.names
     for prior in (item.arrays for item in problem.derivation.pieces):
         if prior is not None:
             names |= {name for parameters in prior.parameters for name in parameters}

@@ -215,7 +215,7 @@ class VectorDensity:
         )  # fmt: skip
 
     def _information(self, theta: Theta, v: Array, weights: Array, local: NDArray[np.intp], out: Array) -> None:
-        mean, covariance = self._moments(theta, v)
+        _, covariance = self._moments(theta, v)
         size, ones = len(out), (1,) * len(self.hidden)
         slope = _total([t.jacobian(theta, v, local, size) for t in self.mean], (*ones, self.d, 1, size))
         bend = _total([t.jacobian(theta, v, local, size) for t in self.covariance], (*ones, self.d, self.d, 1, size))

@@ -60,9 +60,7 @@ def trials() -> list[Row]:
 TABLES: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "moods.csv": (("person", "day", "mood"), moods),
     "verdicts.csv": (("judge", "text", "approved"), verdicts),
-    "trials.csv": (
-        ("trial", "estimate_pain", "estimate_mobility", "error_pain", "error_mobility", "rho"), trials
-    ),
+    "trials.csv": (("trial", "estimate_pain", "estimate_mobility", "error_pain", "error_mobility", "rho"), trials),
 }
 
 if __name__ == "__main__":

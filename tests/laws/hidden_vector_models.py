@@ -33,12 +33,12 @@ def stacked(table: Table, names: tuple[str, ...], rows: list[int]) -> Array:
 
 def every(block: Array, n: int) -> Array:
     """One block in each of n rows."""
-    return np.kron(np.eye(n), block)
+    return np.asarray(np.kron(np.eye(n), block))
 
 
 def same(block: Array, n: int) -> Array:
     """One block between any two of n rows."""
-    return np.kron(np.ones((n, n)), block)
+    return np.asarray(np.kron(np.ones((n, n)), block))
 
 
 def _studies(p: Theta, table: Table) -> float:
@@ -141,7 +141,7 @@ def _levels(p: Theta, table: Table) -> float:
         n, x = len(rows), column(table, "x", rows)
         between = np.kron(np.ones((n, n)), p["T"]) + np.kron(alike, within)
         mean = np.kron(x, p["gamma"])
-        total += seen_normal(stacked(table, Y, rows), mean, between + every(p["S"], n))
+        total += seen_normal(stacked(table, Y, rows), np.asarray(mean), between + every(p["S"], n))
     return total
 
 
@@ -256,12 +256,13 @@ def holes(table: Table, gaps: Mapping[str, tuple[int, ...]]) -> Table:
     }
 
 
-def vectors(keys: dict[str, list[Cell]], n: int, names: tuple[str, ...] = Y) -> Table:
+def vectors(keys: Mapping[str, list[Cell]], n: int, names: tuple[str, ...] = Y) -> Table:
     return {**keys, **{name: reals(n) for name in names}}
 
 
 def case_of(
-    name: str, text: str, marginal: Callable[[Theta, Table], float], table: Table, gaps: dict[str, tuple[int, ...]],
+    name: str, text: str, marginal: Callable[[Theta, Table], float], table: Table,
+    gaps: Mapping[str, tuple[int, ...]],
     method: str = "gaussian",
 ) -> tuple[IntegralCase, IntegralCase]:  # fmt: skip
     """A case, and the same with missing cells."""

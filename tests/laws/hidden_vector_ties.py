@@ -21,6 +21,7 @@ from tests.laws.hidden_vector_models import (
     stacked,
     vectors,
 )
+from tests.laws.tables import Cell
 
 
 def _state_space(p: Theta, table: Table) -> float:
@@ -260,7 +261,7 @@ for each row:
 """
 
 
-_X = [0.3, -0.4, 1.1, 0.6, -1.0, 0.2, 0.8, 0.5]
+_X: list[Cell] = [0.3, -0.4, 1.1, 0.6, -1.0, 0.2, 0.8, 0.5]
 TIED_VECTORS: tuple[IntegralCase, ...] = (
     *case_of("levels along a chain", STATE_SPACE, _state_space, vectors({"g": G, "t": list(range(8))}, 8), GAPS),
     *case_of("a hidden vector autoregression", VECTOR_AUTOREGRESSION, _vector_autoregression,

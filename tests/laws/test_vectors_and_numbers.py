@@ -86,10 +86,13 @@ for each g:
         input x : real
         observed y[k] ~ Normal(b[k]*x, s[k])
 """
-    as_vectors = plain.replace("for each g", """\
+    as_vectors = plain.replace(
+        "for each g",
+        """\
 let T[i in k, j in k] = where(i == j, t[i]^2, 0)
 let S[i in k, j in k] = where(i == j, s[i]^2, 0)
-for each g""").replace("b[k] ~ Normal(mu[k], t[k])", "b[k] ~ MVNormal(mu, T)")
+for each g""",
+    ).replace("b[k] ~ Normal(mu[k], t[k])", "b[k] ~ MVNormal(mu, T)")
     as_vectors = as_vectors.replace(
         "observed y[k] ~ Normal(b[k]*x, s[k])", "let m[i in k] = b[i]*x\n        observed y[k] ~ MVNormal(m, S)"
     )  # fmt: skip
