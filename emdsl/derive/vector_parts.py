@@ -11,12 +11,11 @@ import sympy as sp
 from emdsl.derive.conversion import convert
 from emdsl.derive.expressions import has_parameters
 from emdsl.derive.printing import source
-from emdsl.derive.splitting import split_branch
+from emdsl.derive.splitting import split_branch, written_out
 from emdsl.derive.symbols import Symbols
-from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.arrays import element
 from emdsl.ir.derivation import Piece, Vector
-from emdsl.ir.expressions import Apply, Binder, BinderRef, Expression, ParameterRef, VariableRef, walk
+from emdsl.ir.expressions import Apply, Binder, BinderRef, Expression, ParameterRef, Reduce, VariableRef, rewrite, walk
 from emdsl.ir.latents import continuous_latents, is_continuous
 from emdsl.ir.model import Branch, Model
 
@@ -71,11 +70,9 @@ def _closes(array: Expression, domains: frozenset[str], axes: int, model: Model)
 
 def _parts(body: Expression, binders: tuple[Binder, ...], model: Model, common: dict[str, Any]) -> Iterator[Piece]:
     data = frozenset(v.name for v in model.variables if v.kind != "latent" or is_continuous(v))
+    body = rewrite(body, lambda node: written_out(node, model) if _is_softmax(node) else node)
     for part in split_branch(Branch((), body), model):
-        if part.reduced is not None:
-            raise EmmError(
-                "not-supported-yet", "a softmax inside the mean or covariance of a normal law has no plan yet"
-            )
+        assert part.reduced is None, "a log-sum-exp is written out before"
         symbols = Symbols(model, data)
         value = convert(part.expression, symbols, linear=False)
         atoms = tuple(symbols.atom_symbols)
@@ -84,3 +81,8 @@ def _parts(body: Expression, binders: tuple[Binder, ...], model: Model, common: 
             gradient=tuple(source(sp.diff(value, atom)) for atom in atoms),
             **{**common, "elements": (*binders, *part.binders), "guards": part.guards, "target": None},
         )  # fmt: skip
+
+
+def _is_softmax(node: object) -> bool:
+    """Whether a node is the log-sum-exp of a softmax in which parameters stand."""
+    return isinstance(node, Reduce) and node.op == "logsumexp" and has_parameters(node)
