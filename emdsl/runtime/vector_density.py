@@ -322,8 +322,9 @@ def _add_products(columns: Array, weights: Array, factor: float, out: Array) -> 
     if columns.shape[1] == 1:
         out -= factor * weights.sum() * (columns[:, 0].T @ columns[:, 0])
         return
-    flat = (columns * np.sqrt(np.maximum(weights, 0.0))[:, None]).reshape(-1, columns.shape[-1])
-    out -= factor * (flat.T @ flat)
+    flat = columns.reshape(-1, columns.shape[-1])
+    weighted = (columns * weights[:, None]).reshape(flat.shape)  # weights of points may be negative
+    out -= factor * (weighted.T @ flat)
 
 
 def _put(target: Array, columns: tuple[NDArray[np.intp], ...], rows: NDArray[np.intp], values: Array) -> None:

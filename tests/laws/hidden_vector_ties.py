@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import stats
+from scipy.special import logsumexp
 
 from tests.laws.hidden_number_models import IntegralCase, Table, Theta, by_unit, column
 from tests.laws.hidden_vector_models import (
@@ -261,6 +262,63 @@ for each row:
 """
 
 
+def _student(p: Theta, table: Table) -> float:
+    """Student t vectors of whole groups, by the density of the family."""
+    total = 0.0
+    for rows in by_unit(table, "g").values():
+        y, n, x = stacked(table, Y, rows), len(rows), column(table, "x", rows)
+        shown = ~np.isnan(y)
+        if shown.any():
+            mean, shape = np.tile(p["mu"], n) + np.kron(x, p["b"]), every(p["S"], n)
+            inside = shape[np.ix_(shown, shown)]
+            total += float(stats.multivariate_t.logpdf(y[shown], mean[shown], inside, df=2 * float(p["a"])))
+    return total
+
+
+STUDENT = """\
+index k = columns(y1, y2)
+param mu[k] : real
+param b[k] : real
+param a : positive
+param S : covariance[k]
+for each g:
+    latent u ~ Gamma(a, a)
+    for each row:
+        input x : real
+        let m[i in k] = mu[i] + b[i]*x
+        let C[i in k, j in k] = S[i, j]/u
+        observed y[k] ~ MVNormal(m, C)
+"""
+
+
+def _mixed_by_variance(p: Theta, table: Table) -> float:
+    """Normal inverse Gaussian vectors, by a rule in the logarithm of the hidden number."""
+    y = np.array([column(table, name) for name in Y]).T
+    nodes = np.linspace(-14, 14, 2001)
+    u, step = np.exp(nodes), nodes[1] - nodes[0]
+    law = 0.5 * (np.log(2 / (2 * np.pi)) - 3 * nodes) - 2 * (u - 1) ** 2 / (2 * u)
+    total = 0.0
+    for row in y:
+        seen = ~np.isnan(row)
+        if seen.any():
+            inside = [seen_normal(row, p["mu"] + p["b"] * point, p["S"] * point) for point in u]
+            total += float(logsumexp(law + nodes + np.array(inside)) + np.log(step))
+    return total
+
+
+MIXED_BY_VARIANCE = """\
+index k = columns(y1, y2)
+param mu[k] : real
+param b[k] : real
+param S : covariance[k]
+for each row:
+    latent u ~ InverseGaussian(1, 2)
+    let m[i in k] = mu[i] + b[i]*u
+    let C[i in k, j in k] = S[i, j]*u
+    observed y[k] ~ MVNormal(m, C)
+"""
+
+
 _X: list[Cell] = [0.3, -0.4, 1.1, 0.6, -1.0, 0.2, 0.8, 0.5]
 TIED_VECTORS: tuple[IntegralCase, ...] = (
     *case_of("levels along a chain", STATE_SPACE, _state_space, vectors({"g": G, "t": list(range(8))}, 8), GAPS),
@@ -276,4 +334,8 @@ TIED_VECTORS: tuple[IntegralCase, ...] = (
              {"g": list("aabbbcca"), "x": _X, "y": reals(8)}, {"y": (1, 3)}),
     *case_of("a vector in one branch", ONE_BRANCH, _one_branch, vectors({}, 6), GAPS),
     *case_of("vectors with a one-sided number", ONE_SIDED, _one_sided, vectors({}, 6), GAPS, method="kernel"),
+    *case_of("Student t vectors by group", STUDENT, _student, vectors({"g": list("aabbbcca"), "x": _X}, 8), GAPS,
+             method="kernel"),
+    *case_of("vectors mixed by mean and variance", MIXED_BY_VARIANCE, _mixed_by_variance, vectors({}, 3), {"y1": (1,)},
+             method="kernel"),
 )  # fmt: skip
