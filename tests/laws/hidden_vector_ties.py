@@ -4,6 +4,8 @@ over places, under one branch of a case; by dense algebra.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import stats
 from scipy.special import logsumexp
@@ -271,7 +273,8 @@ def _student(p: Theta, table: Table) -> float:
         if shown.any():
             mean, shape = np.tile(p["mu"], n) + np.kron(x, p["b"]), every(p["S"], n)
             inside = shape[np.ix_(shown, shown)]
-            total += float(stats.multivariate_t.logpdf(y[shown], mean[shown], inside, df=2 * float(p["a"])))
+            df: Any = 2 * float(p["a"])
+            total += float(stats.multivariate_t.logpdf(y[shown], mean[shown], inside, df=df))
     return total
 
 

@@ -167,3 +167,85 @@ def test_three_levels_are_written_down() -> None:
     """The derivation names the closed updates, and the expectation in those that are climbed."""
     text = str(emdsl.loads(LEVELS).derive())
     assert "S = R/N" in text and "dQ/dm = E[C^-1*r]" in text
+
+
+# --- what stands in a formula -----------------------------------------------------------------------------------------
+
+
+def test_a_softmax_in_a_mean_is_written_out() -> None:
+    text = """\
+index k = {y1, y2}
+param e[k] : real
+param S : covariance[k]
+for each row:
+    let m[i in k] = log(softmax(j in k: e[j])[i])
+    observed y[k] ~ MVNormal(m, S)
+"""
+    table = vectors({}, 5)
+    problem = take(text, table).problem
+    theta = random_theta(problem.spaces, np.random.default_rng(4), problem.initial())
+    mean = theta["e"] - np.logaddexp(*theta["e"])
+    y = np.array([table[name] for name in ("y1", "y2")], dtype=float).T
+    exact = sum(seen_normal(row, mean, theta["S"]) for row in y)
+    assert problem.expect(theta).loglik == pytest.approx(exact, rel=1e-12)
+    with pytest.raises(emdsl.EmmError) as raised:
+        emdsl.loads(text.replace("{y1, y2}", "columns(y1, y2)")).fit(table)
+    assert raised.value.code == "written-labels"
+
+
+def test_a_prior_on_a_covariance_beside_a_formula_keeps_the_data() -> None:
+    """The update of the covariance must climb what the data say of it too."""
+    text = """\
+index k = columns(y1, y2)
+const R[k, k] = [[1, 0], [0, 1]]
+param b[k] : real
+param S : covariance[k] ~ InverseWishart(5, R)
+for each row:
+    input x : real
+    let m[i in k] = b[i]*x
+    observed y[k] ~ MVNormal(m, S)
+"""
+    taken = take(text, vectors({"x": reals(7)}, 7))
+    theta = random_theta(taken.problem.spaces, np.random.default_rng(4), taken.problem.initial())
+    value = taken.value(theta)
+    for _ in range(3):
+        theta = taken.problem.maximize(theta, taken.problem.expect(theta).statistics)
+        assert taken.value(theta) >= value - 1e-9
+        value = taken.value(theta)
+
+
+OPEN_COVARIATE = """\
+index k = columns(y1, y2)
+param a[k] : real
+param c : real
+param S : covariance[k]
+for each row:
+    observed x ~ Normal(c, 1)
+    let m[i in k] = a[i]*x
+    observed y[k] ~ MVNormal(m, S)
+"""
+LAWS_BY_ELEMENT = """\
+index k = columns(y1, y2)
+index g = levels
+param mu[g] : real
+param t : positive
+let C[i in k, j in k] = where(i == j, t^2, t^2/2)
+let m[h in g, i in k] = mu[h]
+latent u[g, k] ~ MVNormal(m[g], C)
+for each row:
+    input g : g
+    observed y[k] ~ Normal(u[g, k], 1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "table", "said"),
+    [
+        (OPEN_COVARIATE, vectors({"x": [0.5, None, 1.0]}, 3), "looks at open cells of `x`"),
+        (LAWS_BY_ELEMENT, vectors({"g": list("aab")}, 3), "differ by more than their values"),
+    ],
+)
+def test_what_has_no_plan_says_so(text: str, table: Any, said: str) -> None:
+    with pytest.raises(emdsl.EmmError) as raised:
+        take(text, table)
+    assert raised.value.code == "not-supported-yet" and said in raised.value.message and raised.value.help
