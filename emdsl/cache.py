@@ -15,7 +15,7 @@ from emdsl.ir.codec import decode, encode
 from emdsl.ir.derivation import Derivation
 
 #: Raised whenever the form or the meaning of a derivation changes.
-FORMAT = 4
+FORMAT = 5
 
 
 def cached_derivation(text: str, purpose: str = "") -> Derivation | None:

@@ -16,13 +16,14 @@ from typing import Any
 from emdsl.cli.progress import Progress
 from emdsl.cli.standalone_options import CommandLine, read_command_line
 from emdsl.cli.streams import check_writable, flush, give, say, write_whole
-from emdsl.compiler import CompiledModel, FitRequest
+from emdsl.compiler import CompiledModel, Purpose
 from emdsl.data.bound import Bound
 from emdsl.data.wording import plain
 from emdsl.diagnostics.errors import EmmError, FitError
 from emdsl.ir.codec import decode
 from emdsl.plan import program
 from emdsl.plan.problem import BoundProblem
+from emdsl.request import FitRequest
 from emdsl.results.face import Model
 from emdsl.results.given import read_assignments
 from emdsl.results.options import DEFAULTS, cli_spelling
@@ -43,7 +44,7 @@ class StandaloneModel(CompiledModel):
     planned: str
     note: Callable[[str], None]
 
-    def opened(self, names: Sequence[str], purpose: str = "") -> CompiledModel:
+    def opened(self, names: Sequence[str], purpose: Purpose = "") -> CompiledModel:
         """Raises `not-in-file`: what these data need was not derived when the file was written."""
         said = plain(names)
         raise EmmError(

@@ -32,11 +32,13 @@ CutValues = Literal["auto", "expected", "observed"]
 
 
 def derive(
-    model: Model, open_cells: tuple[str, ...] = (), *, cut_values: CutValues = "auto", grids_wanted: bool = True
-) -> Derivation:
+    model: Model, open_cells: tuple[str, ...] = (), *, cut_values: CutValues = "auto", grids_wanted: bool = True,
+    steps_wanted: bool = True,
+) -> Derivation:  # fmt: skip
     """Pieces, M-step and steps to read. `open_cells` names observed numbers some of whose cells are open, while other
     laws look at them; without `grids_wanted` hidden numbers stay numbers, as draws need them, and are not summed over
-    grids of nodes. Raises EmmError where a log-density has no derivation yet.
+    grids of nodes. `steps_wanted`: with the steps to read, which a fit has no need of. Raises EmmError where a
+    log-density has no derivation yet.
     """
     original = model
     grids = on_grids(model) if grids_wanted else ()
@@ -61,7 +63,7 @@ def derive(
         pieces=tuple(piece.piece for piece in pieces),
         maps=model.maps,
         updates=tuple(candidate.update for candidate in candidates),
-        steps=_steps(model, densities, candidates, found, completions),
+        steps=_steps(model, densities, candidates, found, completions) if steps_wanted else (),
         integrals=found,
         gridded=model if grids or open_cells else None,
         open=open_cells,

@@ -106,7 +106,7 @@ class Model:
         """The derivation, to print; `open` names observed numbers with open cells that other laws look at."""
         from emdsl.results.derivation_text import DerivationText
 
-        return DerivationText(self.compiled.with_open(open).derivation)
+        return DerivationText(self.compiled.written(open).derivation)
 
     def check(self, data: Any = None, **given: Any) -> str:
         """The model graph, the plan and its cost, the rules of the M-step; with data, how the columns bind."""

@@ -15,7 +15,7 @@ from emdsl.results.given import read_values
 from emdsl.results.unavailable import refuse_options
 
 if TYPE_CHECKING:
-    from emdsl.compiler import FitRequest
+    from emdsl.request import FitRequest
 
 #: How the user writes the name of an option: `max_iter` or `--max-iter`.
 Spell = Callable[[str], str]
@@ -48,7 +48,7 @@ def cli_spelling(name: str) -> str:
 def fit_request(model: Model, given: Mapping[str, Any], spell: Spell = str) -> FitRequest:
     """The request for a fit, every option checked. Raises `unknown-option`, `bad-option`, `not-available` and what
     `read_values` raises."""
-    from emdsl.compiler import FitRequest
+    from emdsl.request import FitRequest
 
     for name in given:
         if name not in DEFAULTS:

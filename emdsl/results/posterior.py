@@ -29,7 +29,8 @@ from emdsl.plan.posterior import Marginal, Posterior
 from emdsl.results.hidden_numbers import element_table, number_columns
 
 if TYPE_CHECKING:
-    from emdsl.compiler import CompiledModel, FitRequest
+    from emdsl.compiler import CompiledModel
+    from emdsl.request import FitRequest
     from emdsl.results.params import KnownParameters
     from emdsl.results.result import Fit
 

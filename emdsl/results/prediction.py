@@ -23,9 +23,10 @@ from emdsl.results.options import Spell, share, whole_number
 from emdsl.results.posterior import Columns, cells, first_rows, free_name, identity
 
 if TYPE_CHECKING:
-    from emdsl.compiler import CompiledModel, FitRequest
+    from emdsl.compiler import CompiledModel
     from emdsl.predict.prediction import Prediction
     from emdsl.predict.predictor import Predicted
+    from emdsl.request import FitRequest
     from emdsl.results.params import KnownParameters
     from emdsl.results.result import Fit
 

@@ -14,7 +14,7 @@ from emdsl.results.nested import Nested, missing, nest, nested_arrays, plain, wh
 from emdsl.version import VERSION
 
 if TYPE_CHECKING:
-    from emdsl.compiler import FitOutcome
+    from emdsl.outcome import FitOutcome
 
 Labels = tuple[tuple[str, ...], ...]
 

@@ -10,7 +10,8 @@ from emdsl.results.options import Spell, whole_number
 from emdsl.results.params import KnownParameters
 
 if TYPE_CHECKING:
-    from emdsl.compiler import CompiledModel, FitRequest
+    from emdsl.compiler import CompiledModel
+    from emdsl.request import FitRequest
     from emdsl.results.result import Fit
 
 Columns = dict[str, list[Any]]

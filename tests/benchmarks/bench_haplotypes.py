@@ -15,7 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from emdsl.compiler import FitRequest, load_text
+from emdsl.compiler import load_text
+from emdsl.request import FitRequest
 from tests.benchmarks.bench_large_file import PROGRAM
 from tests.laws.test_pruning import constant_file, haplotypes
 

@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from emdsl.cli.main import COMMANDS, emdsl, main
-from emdsl.compiler import FitRequest
 from emdsl.ir.derivation import Step
+from emdsl.request import FitRequest
 from emdsl.results.face import Model
 from emdsl.results.options import DEFAULTS, cli_spelling
 from emdsl.results.unavailable import COMMANDS as ABSENT

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from emdsl.cli.main import main
-from emdsl.compiler import FitRequest
 from emdsl.diagnostics.errors import EmmError, FitError
+from emdsl.request import FitRequest
 from emdsl.results.face import Model
 from emdsl.results.result import Fit
 from tests.results.outcomes import CompiledStub, bound, outcome, state, without_errors

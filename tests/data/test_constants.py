@@ -121,13 +121,13 @@ def test_rational_arithmetic_is_exact() -> None:
     ],
 )  # fmt: skip
 def test_what_has_no_value(expression: Expression, code: str | None, message: str | None) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     if code is None:
         assert value(expression) == 10**400
     else:
         error = failure(lambda: value(expression))
         assert (error.code, error.message) == (code, message)
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def test_deep_nesting_is_refused() -> None:

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from emdsl.compiler import CompiledModel, FitRequest
+from emdsl.compiler import CompiledModel
 from emdsl.plan.check import check_lines
+from emdsl.request import FitRequest
 from tests.derive.models import ROOT, SHIPPED, data_of, derived, shipped
 
 

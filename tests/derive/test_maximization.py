@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from emdsl.compiler import CompiledModel, FitRequest
+from emdsl.compiler import CompiledModel
 from emdsl.ir.derivation import Update
 from emdsl.plan.problem import BoundProblem
+from emdsl.request import FitRequest
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.problem import Array
 from tests.derive.models import SHIPPED, USER_FAMILY, data_of, derived

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +16,7 @@ from emdsl.derive.solving import solve_stationarity
 from emdsl.derive.updates import derive_updates
 from emdsl.derive.verify import CHECKED, FAILED, verify
 from tests.derive.models import SHIPPED, USER_FAMILY, derived, model_of, shipped, step
+from tests.work import python_calls
 
 TWO_NORMALS = """
 index c = 1..2
@@ -114,9 +114,9 @@ def test_verification_is_cheap() -> None:
         model = model_of(path.read_text(encoding="utf-8"))
         pieces = [piece for factor in model.factors for piece in factor_pieces(factor, model)]
         candidates = derive_updates(pieces, model)
-        began = time.process_time()
-        verify(candidates, [piece.piece for piece in pieces], model)
-        assert time.process_time() - began < 0.15, path.stem
+        known = [piece.piece for piece in pieces]
+        work = python_calls(lambda candidates=candidates, known=known, model=model: verify(candidates, known, model))
+        assert work < 50_000, path.stem
 
 
 def test_formulas_are_evaluated_without_being_run() -> None:
@@ -130,7 +130,8 @@ def test_formulas_are_evaluated_without_being_run() -> None:
 
 
 def test_a_rule_that_fails_still_fits(monkeypatch) -> None:
-    from emdsl.compiler import CompiledModel, FitRequest
+    from emdsl.compiler import CompiledModel
+    from emdsl.request import FitRequest
 
     right = solve_stationarity
     monkeypatch.setattr(updates, "solve_stationarity", lambda *a: None if (r := right(*a)) is None else r + 1)

@@ -20,7 +20,7 @@ TITLE = "local identifiability, by the scores at a random point"
 
 def looked_at(text: str, data: dict[str, Any], constants: dict[str, Any] | None = None) -> Identifiability:
     """What is found of a model and its data."""
-    from emdsl.compiler import FitRequest, bind_options
+    from emdsl.request import FitRequest, bind_options
 
     compiled = emdsl.loads(text.lstrip()).compiled
     request = FitRequest(set=constants or {})

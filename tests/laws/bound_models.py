@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdsl.compiler import CompiledModel, FitRequest
+from emdsl.compiler import CompiledModel
 from emdsl.data.bound import Bound
 from emdsl.derive.derive import derive
 from emdsl.diagnostics.errors import EmmError
 from emdsl.graph.resolve import resolve
 from emdsl.plan.problem import BoundProblem
+from emdsl.request import FitRequest
 from emdsl.runtime.problem import Space, Theta
 from emdsl.syntax.parser import parse
 from tests.laws.tables import Columns
@@ -42,7 +43,7 @@ class Taken:
 @lru_cache(maxsize=256)
 def compiled(text: str) -> CompiledModel:
     """A model's text, derived once in a session, whatever the cache on disk holds."""
-    return CompiledModel(text, None, derive(resolve(parse(text), name="Model")))
+    return CompiledModel(text, None, derive(resolve(parse(text), name="Model"), steps_wanted=False))
 
 
 def take(text: str | CompiledModel, data: Columns | str, **options: Any) -> Taken:

@@ -11,8 +11,8 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import norm
 
-from emdsl.compiler import FitRequest
 from emdsl.diagnostics.errors import EmmError, FitError
+from emdsl.request import FitRequest
 from tests.laws.bound_models import compiled, take
 from tests.laws.tables import Cell
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emdsl.compiler import FitRequest
 from emdsl.plan.nodes import Fused
 from emdsl.plan.program import Program
+from emdsl.request import FitRequest
 from tests.laws.bound_models import Taken, random_theta, take, take_if_planned
 from tests.laws.random_models import random_model
 from tests.laws.tables import Cell

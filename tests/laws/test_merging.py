@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import emdsl
-from emdsl.compiler import FitRequest, weighted_rows
+from emdsl.data.counting import weighted_rows
 from emdsl.plan.merging import merged_units
 from emdsl.plan.problem import BoundProblem
+from emdsl.request import FitRequest
 from tests.laws.bound_models import compiled, random_theta
 from tests.laws.tables import Cell
 from tests.laws.test_pruning import close

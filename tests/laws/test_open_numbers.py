@@ -11,6 +11,7 @@ import pytest
 import emdsl
 from emdsl.diagnostics.errors import EmmError
 from emdsl.plan.open_numbers import open_numbers
+from emdsl.request import FitRequest
 from tests.laws.agreement import check_score
 from tests.laws.bound_models import Array, Taken, compiled, random_theta
 from tests.laws.hidden_number_models import IntegralCase, Table
@@ -25,7 +26,7 @@ each_case = pytest.mark.parametrize("case", [*OPEN_NUMBERS, *OPEN_CHAINS], ids=l
 def taken(text: str, table: Table) -> Taken:
     """A model on a table with open cells, as a fit takes it."""
     model = compiled(text)
-    request = emdsl.compiler.FitRequest()
+    request = FitRequest()
     bound = model.bind(table, request)
     here = model.on(bound)
     return Taken(here, bound, here.problem(bound, request))
@@ -92,7 +93,7 @@ def test_cells_that_no_law_can_tell_from_seen_ones_change_nothing(case: Integral
     if not rows:
         pytest.skip("no complete part of this table is a table of the model")
     model = compiled(case.text)
-    bound = model.bind(picked(case.table, np.array(rows)), emdsl.compiler.FitRequest())
+    bound = model.bind(picked(case.table, np.array(rows)), FitRequest())
     assert open_numbers(model.derivation, bound) == ()
     assert model.on(bound) is model
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emdsl.compiler import FitRequest
 from emdsl.data.bound import Bound
 from emdsl.ir.derivation import Derivation
 from emdsl.plan.posterior import PosteriorProgram
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.program import Program
 from emdsl.plan.unit_scores import unit_gradients
+from emdsl.request import FitRequest
 from tests.laws.agreement import check_agreement
 from tests.laws.bound_models import Taken, random_theta, take, take_if_planned
 from tests.laws.pruned_models import pruned_model

@@ -12,10 +12,10 @@ import pytest
 from scipy.stats import norm, poisson
 
 import emdsl
-from emdsl.compiler import FitRequest
 from emdsl.plan.methods import with_plan
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.simulated import SimulatedProblem, effective, samplers
+from emdsl.request import FitRequest
 from emdsl.runtime.domains import Coordinates
 
 RNG = np.random.default_rng(8)

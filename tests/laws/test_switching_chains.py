@@ -15,11 +15,11 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 import emdsl
-from emdsl.compiler import FitRequest
 from emdsl.diagnostics.errors import EmmError
 from emdsl.plan.methods import with_plan
 from emdsl.plan.path_climbing import doubt, draw, switching
 from emdsl.plan.problem import BoundProblem
+from emdsl.request import FitRequest
 from emdsl.runtime.domains import Coordinates
 
 LEVEL = """

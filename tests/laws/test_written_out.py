@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-from emdsl.compiler import FitRequest
 from emdsl.diagnostics.errors import EmmError
+from emdsl.request import FitRequest
 from tests.laws.agreement import check_score
 from tests.laws.bound_models import random_theta, take
 from tests.laws.tables import Cell

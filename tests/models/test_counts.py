@@ -280,7 +280,7 @@ def test_simulated_counts_have_their_law_however_large() -> None:
 
 
 def test_check_says_how_far_the_sum_goes() -> None:
-    from emdsl.compiler import FitRequest
+    from emdsl.request import FitRequest
 
     lines = emdsl.loads(POISSON).compiled.check(surveys(), FitRequest())
     assert any("N: summed over 0 to 50 at first" in line for line in lines)

@@ -282,7 +282,7 @@ def test_means_by_group_and_class_agree_with_the_likelihood_and_its_slopes() -> 
     data = {"group": np.array(["left", "right"])[group], **as_columns(points)}
     assert fit(BY_GROUP, data, init=at, max_iter=0, starts=1)["loglik"] == pytest.approx(total, abs=1e-9)
     compiled = emdsl.loads(BY_GROUP).compiled
-    from emdsl.compiler import FitRequest
+    from emdsl.request import FitRequest
 
     problem = compiled.problem(compiled.bind(data, FitRequest()), FitRequest(init=at))
     theta = problem.initial()

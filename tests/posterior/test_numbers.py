@@ -15,8 +15,8 @@ from scipy.stats import beta, binom, gamma, norm, poisson
 
 import emdsl
 from emdsl.cli.main import main
-from emdsl.compiler import FitRequest
 from emdsl.plan.hidden_numbers import HiddenNumber
+from emdsl.request import FitRequest
 
 
 def numbers(text: str, data: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, HiddenNumber]:

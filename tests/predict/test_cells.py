@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from emdsl.compiler import FitRequest
 from emdsl.plan.number_laws import NumberLaw
 from emdsl.predict.laws import Law
 from emdsl.predict.normal_laws import is_normal, normal_law
+from emdsl.request import FitRequest
 from emdsl.simulate.evaluation import as_drawn
 from tests.laws.bound_models import compiled
 from tests.predict.references import conditional, one, predicted

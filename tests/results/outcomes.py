@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from emdsl.compiler import FitOutcome, FitRequest
 from emdsl.data.bound import Bound, Level
 from emdsl.ir.derivation import Derivation, Step
 from emdsl.ir.expressions import Binder, Number, ParameterRef
 from emdsl.ir.model import Constant, Domain, IndexSet, Labels, Model, Parameter, Prior, Report
+from emdsl.outcome import FitOutcome
+from emdsl.request import FitRequest
 from emdsl.results.result import Fit
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.fitting import FitState, StartsReport
@@ -159,6 +160,9 @@ class CompiledStub:
     def with_open(self, names: Sequence[str]) -> CompiledStub:
         assert not names
         return self
+
+    def written(self, names: Sequence[str]) -> CompiledStub:
+        return self.with_open(names)
 
     def fit(self, data: Any, request: FitRequest) -> FitOutcome:
         self.asked.append((data, request))

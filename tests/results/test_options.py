@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emdsl.compiler import FitRequest
 from emdsl.diagnostics.errors import EmmError
+from emdsl.request import FitRequest
 from emdsl.results.options import CHOICES, DEFAULTS, cli_spelling, fit_request
 from emdsl.results.unavailable import OPTIONS
 from tests.results.outcomes import model

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import emdsl
-from emdsl.compiler import FitRequest
 from emdsl.ir.model import Model
 from emdsl.plan.program import Program
+from emdsl.request import FitRequest
 from emdsl.standalone.nominal import nominal_bound
 
 #: Models with a table for each, and what a user says beside it.

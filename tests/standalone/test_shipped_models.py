@@ -9,8 +9,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import emdsl
-from emdsl.compiler import FitRequest
 from emdsl.plan.program import Program
+from emdsl.request import FitRequest
 from emdsl.standalone import fingerprint
 from emdsl.standalone.layout import program_parts
 from emdsl.standalone.nominal import nominal_bound

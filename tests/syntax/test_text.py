@@ -108,11 +108,11 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 )
 def test_hostile_texts_are_refused_quickly(text: str) -> None:
     parse("let x = 1")  # the grammar is built once
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(EmmError) as caught:
         parse(text)
     message = str(caught.value)
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2
     assert len(message) < 20_000
 
 

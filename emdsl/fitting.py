@@ -1,0 +1,221 @@
+"""From a model and its data to a fit: starts, EM, and what must be fine or far enough before a fit is believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emdsl.data.bound import Bound
+from emdsl.data.table import Table
+from emdsl.diagnostics.errors import FitError
+from emdsl.ir.derivation import Derivation
+from emdsl.ir.model import Model
+from emdsl.outcome import FitOutcome, outcome
+from emdsl.plan.arranger import arranger
+from emdsl.plan.counts import counted_sets, cut_off, raised, tails_of_statistics, warnings_of
+from emdsl.plan.given import given_arrays
+from emdsl.plan.laid_fit import LaidFit, fit_on_laid_nodes
+from emdsl.plan.laying import laid_names
+from emdsl.plan.methods import check_exact
+from emdsl.plan.path_climbing import PathMaker, at_maximum_by_paths, at_start_by_paths, few_paths, switching
+from emdsl.plan.problem import BoundProblem
+from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, at_start, of_draws
+from emdsl.plan.start_counts import default_starts
+from emdsl.plan.unit_scores import check_method, is_simulated
+from emdsl.plan.untouched import without_untouched
+from emdsl.request import FitRequest, bind_options
+from emdsl.runtime.fitting import FitOptions, FitState, fit
+from emdsl.runtime.problem import Theta
+from emdsl.runtime.starts import Search, search
+from emdsl.runtime.threads import WORTH_LIMITING, one_blas_thread
+
+if TYPE_CHECKING:
+    from emdsl.compiler import CompiledModel
+
+#: Steps of EM before the maximum of a simulated likelihood is looked for.
+EM_STEPS = 30
+
+#: A log-likelihood that moves by less when the nodes of its integrals are doubled has enough of them; they are doubled
+#: up to so many times the usual number.
+ENOUGH, MOST_NODES = 1e-6, 16
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """One fit of a model, derived for its data and as the user's plan says."""
+
+    compiled: CompiledModel
+    request: FitRequest
+
+    @property
+    def model(self) -> Model:
+        """The model graph."""
+        return self.compiled.model
+
+    @property
+    def derivation(self) -> Derivation:
+        """What was derived of it."""
+        return self.compiled.derivation
+
+    @property
+    def _wanted(self) -> bool:
+        """Whether EM is to run until it has converged."""
+        return self.request.tol > 0 and self.request.max_iter > 0
+
+    def on(self, table: Table, bound: Bound) -> FitOutcome:
+        """The estimates from bound data. Raises FitError where there are none."""
+        problem = without_untouched(self.compiled.problem(bound, self.request))
+        if self.request.plan == "exact":
+            check_exact(problem.derivation)
+        check_method(problem, self.request.se)
+        with one_blas_thread(max(problem.program.largest, WORTH_LIMITING if problem.program.laid else 0)):
+            try:
+                if laid_names(self.derivation):
+                    problem, bound, state = self._on_laid_nodes(bound)
+                else:
+                    state = self._first_fit(problem)
+                problem, bound, state = self._far_enough(problem, bound, state)
+                state = self._with_enough_nodes(problem, bound, state)
+            except FitError as error:
+                error = _about_counts(error, self.model, bound)
+                if isinstance(error.state, FitState):
+                    message = self._explained(error, table, bound, problem)
+                    raise FitError(message, self._outcome(bound, error.state)) from error
+                raise
+            return self._outcome(bound, state)
+
+    def _outcome(self, bound: Bound, state: FitState) -> FitOutcome:
+        return outcome(self.model, bound, state, self.request, self.compiled)
+
+    def _with_enough_nodes(self, problem: BoundProblem, bound: Bound, state: FitState) -> FitState:
+        """The fit with so many nodes that twice as many change the log-likelihood by less than ENOUGH."""
+        if is_simulated(problem):
+            if self._wanted:
+                return self._at_simulated_maximum(problem, bound, state)
+            return at_start_by_paths(problem, state) if switching(problem) else at_start(problem, state)
+        methods = {integral.method for integral in (*self.derivation.integrals, *problem.derivation.integrals)}
+        # Where nodes are too few, what EM raises is not quite what they evaluate: it may fall, and the fit then stops
+        # short of a maximum that more nodes have.
+        settled = state.converged or state.stopped_by == "tolerance"
+        if not methods & {"grid", "quadrature", "sum"} or not settled or self.request.tol == 0:
+            return state
+        moved = 0.0
+        while bound.nodes < MOST_NODES:
+            bound = replace(bound, nodes=2 * bound.nodes)
+            fix = given_arrays(self.model, bound, self.request.fix, "fix")
+            finer = BoundProblem(self.derivation, bound, fix, state.theta)
+            moved = abs(finer.expect(state.theta).loglik - state.loglik)
+            if moved <= ENOUGH:
+                return state
+            options = replace(self._options(finer), starts=1, init_given=True)
+            again = fit(finer, options)
+            state = replace(again, starts=state.starts, iterations=state.iterations + again.iterations)
+        said = f"{bound.nodes} times as many nodes as usual still move the log-likelihood by {moved:.2g}"
+        return replace(state, converged=False, warnings=(*state.warnings, said))
+
+    def _explained(self, error: FitError, table: Table, bound: Bound, problem: BoundProblem) -> str:
+        """What a failed fit says; where the data are impossible at the start, with the rows. Raises `impossible-data`
+        where no parameters can help.
+        """
+        from emdsl.plan.impossible import impossible_data, impossible_rows, where
+        from emdsl.plan.parts import Parts
+
+        state = error.state
+        if state.iterations or state.loglik != -np.inf:
+            return error.message
+        parts = Parts(self.derivation, table, bound, bind_options(self.request))
+        found = impossible_rows(parts, problem.spaces, state.theta)
+        if found is None:
+            return error.message
+        if found.always and not cut_off(self.model, problem.program.bound):
+            raise impossible_data(found, table, self.model) from error
+        what, semicolon, advice = error.message.partition(";")
+        return f"{what}, {where(found, table)}{semicolon}{advice}"
+
+    def _on_laid_nodes(self, bound: Bound) -> tuple[BoundProblem, Bound, FitState]:
+        """The fit on nodes that are laid where the posterior lies."""
+
+        def make(nodes: Bound) -> BoundProblem:
+            return without_untouched(self.compiled.problem(nodes, self.request))
+
+        def look(problem: BoundProblem, count: int | None) -> Search:
+            options = self._options(problem)
+            with np.errstate(all="ignore"):
+                return search(
+                    problem, problem.initial(), count or options.starts, options.seed, given=options.init_given,
+                    progress=options.progress,
+                )  # fmt: skip
+
+        def climb(problem: BoundProblem) -> FitState:
+            return fit(problem, replace(self._options(problem), starts=1, init_given=True))
+
+        request = self.request
+        given = bool(request.init) or not self._wanted or request.starts == 1
+        return fit_on_laid_nodes(bound, LaidFit(self.derivation, make, look, climb, given))
+
+    def _at_simulated_maximum(self, problem: BoundProblem, bound: Bound, state: FitState) -> FitState:
+        def make(nodes: int, theta: Theta) -> BoundProblem:
+            more = replace(bound, nodes=nodes, seed=self.request.seed)
+            return BoundProblem(self.derivation, more, given_arrays(self.model, more, self.request.fix, "fix"), theta)
+
+        def climb(again: SimulatedProblem) -> FitState:
+            options = self._options(again.inner)
+            return fit(again, replace(options, starts=1, init_given=True, arrange=None, accelerate="newton"))
+
+        def steps(held: BoundProblem, count: int) -> FitState:
+            options = self._options(held)
+            return fit(held, replace(options, starts=1, init_given=True, arrange=None, se="none", tol=0.0,
+                                     max_iter=count))  # fmt: skip
+
+        def end(held: BoundProblem) -> FitState:
+            return fit(held, replace(self._options(held), starts=1, init_given=True, arrange=None))
+
+        if switching(problem):
+            arrange = self._options(problem).arrange
+            return at_maximum_by_paths(state, PathMaker(make, steps, end, MOST_NODES), arrange)
+        return at_simulated_maximum(state, Maker(make, climb, MOST_NODES))
+
+    def _far_enough(self, problem: BoundProblem, bound: Bound, state: FitState) -> tuple[BoundProblem, Bound, FitState]:
+        """The fit once the sums over latent counts go so far that what they leave out is negligible."""
+        first = bound
+        while counted_sets(self.model):
+            tails = tails_of_statistics(problem.program, problem.expect(state.theta).statistics)
+            wider = raised(bound, tails) if self._wanted else None
+            if wider is None:
+                return problem, bound, replace(state, warnings=(*state.warnings, *warnings_of(tails, first)))
+            bound, problem = wider, self.compiled.problem(wider, self.request)
+            state = fit(problem, self._options(problem))
+        return problem, bound, state
+
+    def _first_fit(self, problem: BoundProblem) -> FitState:
+        """The fit; of a likelihood that is simulated some steps of EM with a part of the draws, from where its maximum
+        is looked for by itself.
+        """
+        options = self._options(problem)
+        if not is_simulated(problem) or not self._wanted:
+            return fit(problem, options)
+        arrange = None if switching(problem) else options.arrange
+        options = replace(options, tol=0.0, max_iter=min(self.request.max_iter, EM_STEPS), se="none", arrange=arrange)
+        with of_draws(problem, 0), few_paths(problem):
+            return fit(problem, options)
+
+    def _options(self, problem: BoundProblem) -> FitOptions:
+        request = self.request
+        starts = request.starts if request.starts is not None else default_starts(problem)
+        given = bool(request.init) or any(parameter.init is not None for parameter in self.model.parameters)
+        return FitOptions(
+            tol=request.tol, max_iter=request.max_iter, accelerate=request.accelerate, starts=starts, seed=request.seed,
+            init_given=given, se=request.se, level=request.level, interval=request.interval,
+            bootstrap_repeats=request.bootstrap_repeats, progress=request.progress,
+            arrange=arranger(problem, self.model),
+        )  # fmt: skip
+
+
+def _about_counts(error: FitError, model: Model, bound: Bound) -> FitError:
+    """The error with a word about latent counts that the model cuts off, where the data are impossible."""
+    ends = cut_off(model, bound)
+    if not ends or not isinstance(error.state, FitState) or error.state.loglik > -np.inf:
+        return error
+    return FitError(f"{error.message}, or a higher `up to`: the model cuts off {ends}", error.state)
