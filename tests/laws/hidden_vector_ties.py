@@ -297,7 +297,7 @@ for each g:
 def _mixed_by_variance(p: Theta, table: Table) -> float:
     """Normal inverse Gaussian vectors, by a rule in the logarithm of the hidden number."""
     y = np.array([column(table, name) for name in Y]).T
-    nodes = np.linspace(-14, 14, 2001)
+    nodes = np.linspace(-10, 10, 601)
     u, step = np.exp(nodes), nodes[1] - nodes[0]
     law = 0.5 * (np.log(2 / (2 * np.pi)) - 3 * nodes) - 2 * (u - 1) ** 2 / (2 * u)
     total = 0.0
