@@ -16,6 +16,8 @@ def covariance_with_prior(parameter: Parameter, own: list[Derived]) -> Candidate
     for piece in own:
         vector, prior = piece.piece.vector, piece.piece.arrays
         if vector is not None:
+            if vector.by_parts:
+                return "the mean or covariance of a normal law is an expression"
             if not isinstance(vector.covariance, ParameterRef) or vector.covariance.name != parameter.name:
                 return "it stands inside a larger expression of a normal law"
             depends |= {node.name for node in walk(vector.mean) if isinstance(node, ParameterRef)}

@@ -231,12 +231,17 @@ def _factor(reading: Reading, piece: Derived, value: Any, names: Mapping[Any, st
 # --- Newton -----------------------------------------------------------------------------------------------------------
 
 
-def _normal_derivatives(vector: Vector) -> list[str]:
-    """Those of the normal log-density in mean and covariance, which hang on the parameters by the chain rule."""
+def _normal_derivatives(vector: Vector, *, averaged: bool) -> list[str]:
+    """Those of the normal log-density in mean and covariance, which hang on the parameters by the chain rule;
+    `averaged`: hidden numbers stand in them.
+    """
     x = reference(vector.variable)
+    in_mean, in_covariance = "C^-1*r", "C^-1*r*r'*C^-1"
+    if averaged:
+        in_mean, in_covariance = f"E[{in_mean}]", f"E[{in_covariance}]"
     return [
         f"with m the mean and C the covariance of what is seen of {x}, and r = {x} - m:",
-        "dQ/dm = C^-1*r, dQ/dC = (C^-1*r*r'*C^-1 - C^-1)/2",
+        f"dQ/dm = {in_mean}, dQ/dC = ({in_covariance} - C^-1)/2",
         "E[d2Q] = -dm'*C^-1*dm - trace(C^-1*dC*C^-1*dC)/2 (Fisher scoring)",
     ]
 
@@ -256,7 +261,8 @@ def _newton(
         if piece.piece.stationary is not None:
             before.append(f"the derivatives of log({reference(piece.piece.stationary)})")
         if piece.piece.vector is not None:
-            before += _normal_derivatives(piece.piece.vector)
+            averaged = bool(scope_of(piece.piece, reading.model).averaged)
+            before += _normal_derivatives(piece.piece.vector, averaged=averaged)
         if piece.piece.arrays is not None:
             before.append(f"the derivatives of {piece.piece.arrays.text}")
     after = ["b_new = b - H^-1*g"]

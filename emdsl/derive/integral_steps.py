@@ -173,6 +173,8 @@ def _joint(integral: Integral, model: Model) -> str:
 def _kernel_law(integral: Integral, reading: Reading) -> str:
     """`u | data ~ Gamma(...)`, from the coefficients of the kernel's functions in the pieces' log-densities."""
     (name,) = integral.latents
+    if any(piece.piece.vector is not None for piece in reading.pieces if piece.piece.name in integral.pieces):
+        return _law_of_vectors(integral, reading)
     texts = _FUNCTIONS[integral.kernel]
     u = sp.Symbol(name, positive=True)
     c = sp.Rational(integral.power.numerator, integral.power.denominator)
@@ -195,6 +197,17 @@ def _kernel_law(integral: Integral, reading: Reading) -> str:
     law = integral.kernel.title().replace(" ", "")  # as the language writes it
     drawn = plain(u**c, reading.displayed)
     return f"{drawn} | data ~ {law}({', '.join(reading.plain(argument) for argument in shapes)})"
+
+
+def _law_of_vectors(integral: Integral, reading: Reading) -> str:
+    """The law of a number that stands in normal laws of vectors, whose quadratic forms are not taken apart."""
+    (name,) = integral.latents
+    of = "" if integral.power == 1 else f" of {name}^({integral.power})"
+    basis = ", ".join(item.replace("u", name) for item in integral.basis)
+    return (
+        f"log f({name} | data) is linear in {basis}: a {integral.kernel} law{of},\n"
+        f"its coefficients those of {_joint(integral, reading.model)}"
+    )
 
 
 def _log_densities(integral: Integral, reading: Reading, u: Any) -> Iterator[tuple[Derived, Any]]:

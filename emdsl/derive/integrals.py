@@ -16,6 +16,7 @@ from emdsl.derive.deadline import DeadlineExceeded, deadline
 from emdsl.derive.pieces import Derived
 from emdsl.derive.separation import expand
 from emdsl.derive.shares import shares
+from emdsl.derive.vector_powers import powers_of_vector
 from emdsl.ir.degrees import degree
 from emdsl.ir.derivation import INTERVAL, Integral, Placing
 from emdsl.ir.expressions import Apply, Expression, VariableRef, walk
@@ -151,6 +152,12 @@ def _basis(name: str, pieces: Sequence[Derived]) -> frozenset[_Function] | None:
     """The functions of the variable that the log-joint is linear in, or None where it is not linear in a few."""
     found: set[_Function] = set()
     for piece in pieces:
+        if piece.piece.vector is not None:
+            of_vector = powers_of_vector(piece.piece.vector, name)
+            if of_vector is None:
+                return None
+            found |= {LOG, *of_vector[1]} if of_vector[0] else of_vector[1]
+            continue
         symbol = sp.Symbol("hidden_", positive=True)
         raw = _unbundled(piece, name, symbol)
         if raw is None or piece.piece.form != "rows":

@@ -189,7 +189,9 @@ class Vector:
 
     Where these are expressions, or parameters that vary by row or are restricted, `mean_parts` and `covariance_parts`
     are the addends of one element of each: pieces by row over the axis (twice for a covariance) and over what else they
-    are summed over, `log_density` being the addend itself. Without covariance parts closed forms update both.
+    are summed over, `log_density` being the addend itself. Without covariance parts closed forms update both. Where
+    hidden numbers stand in the mean and no parameter, it alone has addends: the update of the covariance takes moments
+    of the residual. Those of a hidden vector are of the mean less the vector.
     """
 
     axis: str

@@ -93,13 +93,14 @@ class PieceBinder:
             self._pointed[id(item)] = kept = (item, any(True for _ in continuous_latents(item, self.model)))
         return kept[1]
 
-    def at(self, bound: BoundPiece, drawn: Mapping[Any, Named]) -> PieceData:
+    def at(self, bound: BoundPiece, drawn: Mapping[Any, Named], points: int | None = None) -> PieceData:
         """The data of a piece with continuous hidden variables at the points `drawn`, whose axis is its last hidden
-        one.
+        one; `points` is their number, for a piece that looks at none of them.
         """
         evaluator = Evaluator(self.model, self.bound, level=bound.level, points=drawn)
         self.plain = evaluator
-        points = max(item.array.shape[item.axes.index(POINT)] for item in drawn.values())
+        if points is None:
+            points = max(item.array.shape[item.axes.index(POINT)] for item in drawn.values())
         axes = replace(bound.axes, sizes={**bound.axes.sizes, POINT: points})
         data = bound.data
         knowns = dict(data.knowns)

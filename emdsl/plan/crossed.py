@@ -54,7 +54,7 @@ def crossed_sites(item: BoundPiece, binder: PieceBinder, layout: Layout) -> tupl
     found: dict[Any, Place] = {}
     for reference in continuous_latents(parts, model):
         name, lag = reference.name, reference.lag
-        if item.level == 0 and item.piece.vector is not None and reference == item.piece.vector.variable:
+        if _is_own_vector(reference, item):
             size = layout.shapes[name][-1]
             units = np.arange(int(np.prod(layout.shapes[name][:-1])))
             for k in range(size):
@@ -71,6 +71,14 @@ def crossed_sites(item: BoundPiece, binder: PieceBinder, layout: Layout) -> tupl
         else:
             found[reference] = Place(name, reference, lag, layout.place(name, unit, chosen))
     return tuple(found.values())
+
+
+def _is_own_vector(reference: VariableRef, item: BoundPiece) -> bool:
+    """Whether it is what an array of vectors outside the plates has the law of: the vector, or its current element."""
+    vector = item.piece.vector
+    if vector is None or item.level or not vector.variable.indices or reference.name != vector.variable.name:
+        return False
+    return reference.indices[: len(vector.variable.indices)] == vector.variable.indices
 
 
 def _unit_of_row(plate: str | None, lag: int, level: int, bound: Bound, rows: int) -> Codes:
@@ -112,7 +120,7 @@ class EachPiece(LatentPiece):
         moved = np.moveaxis(values[0], -1, 0)
         array = moved.reshape(*shape, *moved.shape[1:], 1)
         axes = (*(f"?{k}" for k in range(len(shape))), *self.bound.axes.hidden, ROW)
-        return self.binder.at(self.bound, {(site[0], 0): Named(axes, array)})
+        return self.binder.at(self.bound, {(site[0], 0): Named(axes, array)}, values.shape[-2])
 
     def log_density(self, theta: Theta, v: Array, values: Array) -> Array:
         """`(*cells, points, elements)`."""

@@ -8,7 +8,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from emdsl.plan.latent_pieces import AnyPiece, Site
-from emdsl.plan.normal_laws import SCORE, LawScore, MultiplierLaw, NormalLaws
+from emdsl.plan.law_parts import MultiplierLaw
+from emdsl.plan.normal_laws import SCORE, LawScore, NormalLaws
 from emdsl.runtime.integrals.innovations import Innovations
 from emdsl.runtime.integrals.quadratic import Quadratic
 from emdsl.runtime.problem import Array, Theta

@@ -12,7 +12,7 @@ import numpy as np
 from emdsl.data.bound import Bound, Share
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import INTERVAL, SHARES, Integral
-from emdsl.ir.latents import event_axes
+from emdsl.ir.latents import event_axes, is_continuous
 from emdsl.ir.model import Model
 from emdsl.ir.open_cells import without_cells
 from emdsl.plan.binding import PieceBinder
@@ -38,6 +38,7 @@ from emdsl.plan.open_units import (
     spare_numbers,
     with_cells_anywhere,
 )
+from emdsl.plan.residual_piece import bind_residual
 from emdsl.plan.share_piece import share_piece
 from emdsl.plan.some_units import SomeUnits
 from emdsl.plan.switching import SwitchingChain
@@ -389,6 +390,8 @@ def _crossed_piece(
     )  # fmt: skip
     rows = Rows(np.arange(len(whole) + 1), None, inner_weights(layout.home, item.level), whole)
     if item.piece.form == "gaussian":
+        if _by_residual(item, sites, binder):
+            return bind_residual(item, binder, module, sites, hidden, rows)
         law = bind_hidden_gaussian(item.piece, item.axes, binder, vector_data(len(sites), hidden, 0.0))
         return VectorPiece(name, item, law, sites, hidden, rows, binder.layout.offsets)
     density = _density(item, module)
@@ -416,6 +419,8 @@ def _piece(
     sites = sites_of(item, binder)
     name = item.piece.name
     if item.piece.form == "gaussian":
+        if _by_residual(item, sites, binder):
+            return bind_residual(item, binder, module, sites, hidden, rows)
         data = vector_data(len(sites), hidden, 0.0)
         law = bind_hidden_gaussian(item.piece, item.axes, binder, data)
         vector = VectorPiece(name, item, law, sites, hidden, rows, binder.layout.offsets)
@@ -425,6 +430,24 @@ def _piece(
         return piece
     opened = with_cells(piece, binder, None)
     return moment_piece(piece) if opened is piece else opened
+
+
+def _by_residual(item: BoundPiece, sites: Sequence[Any], binder: PieceBinder) -> bool:
+    """Whether a normal law of vectors enters by its residual: its mean or covariance are more than parameters."""
+    vector = item.piece.vector
+    assert vector is not None
+    hidden = is_continuous(binder.model.variable(vector.variable.name))
+    if hidden and not vector.mean_parts and not vector.covariance_parts:
+        return False
+    cells = [site[0] for site in sites if binder.model.variable(site[0]).cell_of]
+    if cells:
+        raise EmmError(
+            "not-supported-yet",
+            f"the law of the vector `{without_cells(vector.variable.name)}`, whose mean or covariance is a formula, "
+            f"looks at open cells of `{without_cells(cells[0])}`: this has no plan yet",
+            help="write the vector as sums of independent numbers: one law for each, and a let for their sum",
+        )  # fmt: skip
+    return True
 
 
 def _method(

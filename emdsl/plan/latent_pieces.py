@@ -119,7 +119,7 @@ class LatentPiece:
 
     def at(self, values: Array) -> PieceData:
         """The piece's data with the hidden numbers in place."""
-        return self.binder.at(self.bound, drawn(self.sites, values, self.bound.axes.hidden))
+        return self.binder.at(self.bound, drawn(self.sites, values, self.bound.axes.hidden), values.shape[-2])
 
 
 def by_stencil(piece: Summed, theta: Theta, v: Array, centre: Array, spread: Array) -> Quadratic:

@@ -81,11 +81,11 @@ def bind_gaussian(item: BoundPiece, binder: PieceBinder, weights: Array | None) 
     rows, columns = Binder("vector 1", vector.axis), Binder("vector 2", vector.axis)
     if not isinstance(vector.covariance, ParameterRef):
         raise EmmError("internal", "a covariance that is a formula has parts")
-    covariance = _partial(binder, vector.covariance, (rows, columns), axes)
+    covariance = partial_address(binder, vector.covariance, (rows, columns), axes)
     mean: Address | Array
     name = ""
     if isinstance(vector.mean, ParameterRef):
-        mean, name = _partial(binder, vector.mean, (rows,), axes), vector.mean.name
+        mean, name = partial_address(binder, vector.mean, (rows,), axes), vector.mean.name
     elif any(isinstance(node, VariableRef | ParameterRef) for node in walk(vector.mean)):
         raise EmmError("internal", "a mean vector that is a formula has parts")
     else:
@@ -116,21 +116,10 @@ def bind_hidden_gaussian(piece: Piece, axes: Axes, binder: PieceBinder, data: Ga
         data.constant = float(evaluator.value(vector.constant).array)
     finite = replace(axes, hidden=tuple(axis for axis in axes.hidden if axis != POINT))
     rows, columns = Binder("vector 1", vector.axis), Binder("vector 2", vector.axis)
-    if not isinstance(vector.covariance, ParameterRef):
-        raise EmmError(
-            "not-supported-yet",
-            f"the covariance of the hidden `{vector.variable.name}` is a formula, whose M-step has no plan yet",
-            help="write the vector as sums of independent numbers: one law for each, and a let for their sum",
-        )  # fmt: skip
-    covariance = _partial(binder, vector.covariance, (rows, columns), finite)
+    assert isinstance(vector.covariance, ParameterRef)
+    covariance = partial_address(binder, vector.covariance, (rows, columns), finite)
     if isinstance(vector.mean, ParameterRef):
-        return GaussianPiece(data, _partial(binder, vector.mean, (rows,), finite), covariance, vector.mean.name)
-    if any(isinstance(node, ParameterRef) for node in walk(vector.mean)):
-        raise EmmError(
-            "not-supported-yet",
-            f"the mean of the hidden `{vector.variable.name}` is a formula of parameters, whose M-step has no plan yet",
-            help="give the vector the mean 0, and add the formula where the vector is looked at",
-        )  # fmt: skip
+        return GaussianPiece(data, partial_address(binder, vector.mean, (rows,), finite), covariance, vector.mean.name)
     body, axis = (vector.mean.body, vector.mean.binders[0].name) if isinstance(vector.mean, Tabulate) else (
         vector.mean, rows.name
     )  # fmt: skip
@@ -149,11 +138,12 @@ def bind_stationary(piece: Piece, axes: Axes, binder: PieceBinder) -> Stationary
         raise EmmError(
             "not-supported-yet", "the stationary law of a matrix that depends on later variables has no plan yet"
         )
-    place = _partial(binder, law.matrix, binders, leading)
+    place = partial_address(binder, law.matrix, binders, leading)
     return StationaryPart(piece.name, place, binder.layout.offsets[law.matrix.name])
 
 
-def _partial(binder: PieceBinder, reference: ParameterRef, binders: tuple[Binder, ...], axes: Axes) -> Address:
+def partial_address(binder: PieceBinder, reference: ParameterRef, binders: tuple[Binder, ...], axes: Axes) -> Address:
+    """Where the vector or matrix that a partial reference stands for lies, the axes `binders` behind the cells."""
     full = ParameterRef(reference.name, reference.indices + tuple(BinderRef(b) for b in binders))
     sizes = {**axes.sizes, **{b.name: len(binder.bound.indexes[b.index_set]) for b in binders}}
     place = binder.address(full, Axes(axes.hidden, tuple(b.name for b in binders), (), sizes))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,37 +15,16 @@ from emdsl.ir.latents import continuous_latents
 from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.formulas import names_in
 from emdsl.plan.latent_pieces import LatentPiece, Site, VectorPiece
+from emdsl.plan.law_parts import Codes, MultiplierLaw, Part
 from emdsl.plan.moment_piece import MomentPiece, sites_by_element
+from emdsl.plan.residual_laws import ResidualLaw
+from emdsl.plan.residual_piece import ResidualPiece
 from emdsl.runtime.assembly import Assembly, make_place
 from emdsl.runtime.integrals.gaussian import LOG_2PI
-from emdsl.runtime.integrals.innovations import Innovations, Multipliers
+from emdsl.runtime.integrals.innovations import Innovations
 from emdsl.runtime.problem import Array, Theta
 
-Codes = NDArray[np.intp]
 Formula = Callable[..., tuple[Any, ...]]
-
-
-class MultiplierLaw(Protocol):
-    """A posterior that knows the multipliers of the laws."""
-
-    def marginal(self, sites: tuple[Site, ...]) -> tuple[Array, Array]: ...
-
-    def innovations(self, slots: Sequence[int], sites: tuple[Site, ...]) -> Multipliers:
-        """The multipliers of the laws of some slots, and how some hidden numbers go with them."""
-        ...
-
-
-@dataclass(frozen=True)
-class Part:
-    """One law at one theta: the `slots` `(t,)` of its targets, `mean` `(t, *cells, n)`, `covariance` `(t, t, *cells,
-    n)`, `ties` to hidden numbers by site, each `(t, *cells, n)`, `constant` `(*cells, n)`; n may be 1.
-    """
-
-    slots: Codes
-    mean: Array
-    covariance: Array
-    ties: dict[Site, Array]
-    constant: Array
 
 
 @dataclass(frozen=True)
@@ -170,7 +149,7 @@ class VectorLaw:
         out[self.offsets[name] : self.offsets[name] + slope.size] += slope.ravel()
 
 
-AnyLaw = ScalarLaw | VectorLaw
+AnyLaw = ScalarLaw | VectorLaw | ResidualLaw
 
 
 @dataclass(frozen=True)
@@ -261,6 +240,9 @@ def _bind(piece: Any, order: Mapping[Site, int], module: Any) -> AnyLaw | None:
     if isinstance(plain, VectorPiece):
         slots = np.array([order[name, element, 0] for name, element, _ in plain.sites])
         return VectorLaw(plain, slots, _applies(plain, len(slots)), plain.offsets)
+    if isinstance(plain, ResidualPiece):
+        slots = np.array([order[plain.sites[k][0], plain.sites[k][1], 0] for k in plain.own])
+        return ResidualLaw(plain, slots, _applies(plain, len(slots)), plain.offsets)
     law = plain.bound.piece.law
     if law is None or type(plain) is not LatentPiece:
         return None
@@ -284,7 +266,7 @@ def _applies(plain: Any, count: int) -> NDArray[np.bool_]:
     """`(elements, *cells, rows or 1)`: where the law holds."""
     data, hidden = plain.bound.data, plain.hidden
     found = np.ones((count, *hidden, 1), dtype=bool)
-    vector = isinstance(plain, VectorPiece)
+    vector = isinstance(plain, VectorPiece | ResidualPiece)
     if data.outside is not None:
         inside = ~data.outside.reshape(*hidden, -1)
         found = found & np.moveaxis(inside, -1, 0)[..., None]

@@ -37,11 +37,15 @@ from emdsl.runtime.random_start import draw_potentials
 from emdsl.runtime.rules import keep_fixed, share
 from emdsl.runtime.stationary import StationaryPart
 from emdsl.runtime.vector_density import VectorDensity
+from emdsl.runtime.vector_points import VectorAtPoints
 
 #: Rows times starts up to which starts run as a batch: above it one start fills the machine by itself.
 MOST_BATCHED = 400_000
 #: Numbers in the random log-potentials of a batch, which has them all at once: 64 MB.
 MOST_POTENTIALS = 8_000_000
+
+#: A part of Q with derivatives.
+AnyPart = Assembly | PointAssembly | StationaryPart | ArrayPart | VectorDensity | VectorAtPoints
 
 
 def iterated(update: Update) -> bool:
@@ -87,7 +91,7 @@ class BoundProblem:
         self._space = {space.name: space for space in self.spaces}
         self._arrays = {} if batch else array_parts(self.program)
         # A batch only climbs: it needs neither scores nor the groups that Newton's method updates.
-        self.assemblies = [] if batch else self._assemblies()
+        self.assemblies: list[AnyPart] = [] if batch else self._assemblies()
         self._completions = {} if batch else {
             name: self._point_assembly(self.program.pieces[name]) for name in self.program.completions
         }  # fmt: skip
@@ -389,12 +393,11 @@ class BoundProblem:
             offsets=self.program.layout.offsets,
         )
 
-    def _assemblies(self) -> list[Assembly | PointAssembly | StationaryPart | ArrayPart | VectorDensity]:
-        found: list[Assembly | PointAssembly | StationaryPart | ArrayPart | VectorDensity] = list(
-            self.program.stationary.values()
-        )
+    def _assemblies(self) -> list[AnyPart]:
+        found: list[AnyPart] = list(self.program.stationary.values())
         found += self._arrays.values()
         found += self.program.vectors.values()
+        found += self.program.point_vectors.values()
         for item in self.program.pieces.values():
             if item.piece.form in ("gaussian", "stationary", "arrays") or item.piece.argument:
                 continue

@@ -49,10 +49,11 @@ from emdsl.plan.nodes import (
 from emdsl.plan.pooled_units import Pooled, pooled
 from emdsl.plan.preparation import prepared
 from emdsl.plan.pruning import Choice, find_prunings, pruned_sum, states_of
+from emdsl.plan.residual_piece import ResidualPiece
 from emdsl.plan.source import formula_source, program_source
 from emdsl.plan.switching import SwitchingChain
 from emdsl.plan.unseen import is_unseen
-from emdsl.plan.vectors import bind_vector
+from emdsl.plan.vectors import bind_vector, parameters_of
 from emdsl.runtime.carriers import Block, RowTable
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.fused import fused_tables
@@ -60,7 +61,9 @@ from emdsl.runtime.integrals.points import PointWeights
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE
 from emdsl.runtime.openings import FirstWindows
 from emdsl.runtime.problem import Array, Theta
+from emdsl.runtime.residuals import SeenMoments
 from emdsl.runtime.vector_density import VectorDensity, VectorTable
+from emdsl.runtime.vector_points import VectorAtPoints
 
 #: A spread this many times below the pooled one is narrow: squares of standardised columns then lose half their digits.
 NARROW = 1e4
@@ -111,6 +114,8 @@ class Program:
         self.maps = {item.name: bind_map(item, derivation.model, bound) for item in statements}
         self.gaussians: dict[str, GaussianPiece] = {}
         self.vectors: dict[str, VectorDensity] = {}
+        #: Normal laws of vectors by formulas that look at continuous hidden variables.
+        self.point_vectors: dict[str, VectorAtPoints] = {}
         self.stationary = {
             name: bind_stationary(item.piece, item.axes, binder)
             for name, item in self.pieces.items()
@@ -215,7 +220,11 @@ class Program:
     def _bind_statistics(self) -> None:
         bound = self.bound
         for integral in self.integrals.values():
-            self.gaussians.update((p.name, p.gaussian) for p in integral.pieces if isinstance(p, VectorPiece))
+            for piece in integral.pieces:
+                if isinstance(piece, VectorPiece | ResidualPiece) and piece.gaussian is not None:
+                    self.gaussians[piece.name] = piece.gaussian
+                elif isinstance(piece, ResidualPiece):
+                    self.point_vectors[piece.name] = VectorAtPoints(piece.name, parameters_of(piece.bound.piece))
         for name, item in self.pieces.items():
             if item.carrier == "integral":
                 continue
@@ -384,6 +393,13 @@ class Program:
             data = self.pieces[name].data
             knowns = dict(zip(symbols, expected(theta, v, data), strict=True))
             found[name] = PointWeights(found[name], replace(data, knowns={**data.knowns, **knowns}))
+        return self.whole_vectors(found, theta)
+
+    def whole_vectors(self, found: dict[str, Any], theta: Theta) -> dict[str, Any]:
+        """The statistics, moments of vectors of which some columns are missing being those of whole ones at theta."""
+        for name, item in found.items():
+            if isinstance(item, SeenMoments):
+                found[name] = item.monomials(self.gaussians[name].covariance_of(theta))
         return found
 
     def _at_points(self, found: dict[str, Any], nodes: tuple[Node, ...], tables: dict[int, Any]) -> dict[str, Any]:

@@ -71,6 +71,9 @@ def formula_source(derivation: Derivation) -> str:
     own = [piece for piece in derivation.pieces if piece.name in inside and piece.form in ("rows", "log-sum-exp")]
     sections += [density_function(piece) for piece in own]
     sections += [law_functions(piece) for piece in own if piece.law is not None]
+    for piece in (piece for piece in derivation.pieces if piece.name in inside):
+        for part, _ in parts_of(piece):
+            sections += [density_function(part), derivative_functions(part)]
     sections[0] = [*sections[0], *_further(sections[1:])]
     return "\n\n\n".join("\n".join(section) for section in sections) + "\n"
 

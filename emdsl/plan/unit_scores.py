@@ -76,7 +76,7 @@ def _by_unit(problem: BoundProblem, theta: Theta, v: Array, out: Array) -> dict[
     parts = [item for item in parts if item.data.name not in problem.priors and not isinstance(item, ArrayPart)]
     for unit, block in enumerate(one_block_a_unit(program.bound, program.scans)):
         _, statistics = program.sweep(tables, [block])
-        by_points = _at_points(problem, tables, statistics, block)
+        by_points = _at_points(problem, tables, statistics, block, theta)
         statistics.update(by_points)
         for item in parts:
             found = statistics[item.data.name]
@@ -98,7 +98,7 @@ def _by_unit(problem: BoundProblem, theta: Theta, v: Array, out: Array) -> dict[
 
 
 def _at_points(
-    problem: BoundProblem, tables: dict[int, Any], statistics: dict[str, Any], block: Block
+    problem: BoundProblem, tables: dict[int, Any], statistics: dict[str, Any], block: Block, theta: Theta
 ) -> dict[str, Any]:
     """The statistics of the pieces of integrals for the units of one block: all others have no weight."""
     program, found = problem.program, {}
@@ -109,7 +109,7 @@ def _at_points(
             rows = block.rows[program.integrals[node.piece].level]
             own[..., rows] = weights[..., rows]
             found.update(tables[node.number].statistics(own))
-    return found
+    return program.whole_vectors(found, theta)
 
 
 def _add_gaussian(problem: BoundProblem, piece: Any, statistics: Array, theta: Theta, out: Array) -> None:

@@ -73,7 +73,9 @@ def _whole(problem: BoundProblem) -> set[str]:
     for piece in problem.program.gaussians.values():
         names |= {piece.mean_name, piece.covariance.parameter} - {""}
     for law in problem.program.vectors.values():
-        names |= set(law.names)
+        names |= law.names
+    for at_points in problem.program.point_vectors.values():
+        names |= at_points.names
     for prior in (item.arrays for item in problem.derivation.pieces):
         if prior is not None:
             names |= {name for parameters in prior.parameters for name in parameters}

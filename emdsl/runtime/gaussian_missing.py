@@ -112,33 +112,41 @@ class PartlySeenTable:
             for rows, monomials in self._monomials(part, pattern):
                 weights = sums[..., rows]
                 seen += (weights.reshape(-1, len(rows)) @ monomials.T).reshape(seen.shape)
-            total += self._completed(pattern, *part.moments(seen))
+            n, first, second = part.moments(seen)
+            whole, squares = completed_moments(pattern, self.mean, self.covariance, n, first, second)
+            rows_, columns = np.triu_indices(self.data.d)
+            total += np.concatenate([n[..., None], whole, squares[..., rows_, columns]], axis=-1)
         return total
 
-    def _completed(self, pattern: Pattern, n: Array, first: Array, second: Array) -> Array:
-        """Moments of the whole vector from those of its seen block o, with `x_m = a + B x_o + e`, `e` of covariance V:
-        `B = C_mo C_oo^-1`, `a = m_m - B m_o`, `V = C_mm - B C_om`.
-        """
-        o, m = pattern.seen, pattern.missing
-        c = self.covariance
-        factor, _ = cholesky_where_possible(np.ascontiguousarray(c[..., o[:, None], o]))
-        half = np.linalg.solve(factor, c[..., o[:, None], m])
-        slope = np.swapaxes(np.linalg.solve(np.swapaxes(factor, -1, -2), half), -1, -2)
-        left = c[..., m[:, None], m] - np.swapaxes(half, -1, -2) @ half
-        start = self.mean[..., m] - (slope @ self.mean[..., o, None])[..., 0]
-        turned = (slope @ first[..., None])[..., 0]
-        d = self.data.d
-        whole, squares = np.empty((*n.shape, d)), np.empty((*n.shape, d, d))
-        whole[..., o], whole[..., m] = first, n[..., None] * start + turned
-        cross = start[..., :, None] * first[..., None, :] + slope @ second
-        both = start[..., :, None] * turned[..., None, :]
-        count = n[..., None, None]
-        squares[..., o[:, None], o] = second
-        squares[..., m[:, None], o] = cross
-        squares[..., o[:, None], m] = np.swapaxes(cross, -1, -2)
-        squares[..., m[:, None], m] = (
-            count * (start[..., :, None] * start[..., None, :] + left)
-            + both + np.swapaxes(both, -1, -2) + slope @ second @ np.swapaxes(slope, -1, -2)
-        )  # fmt: skip
-        rows, columns = np.triu_indices(d)
-        return np.concatenate([n[..., None], whole, squares[..., rows, columns]], axis=-1)
+
+def completed_moments(
+    pattern: Pattern, mean: Array, covariance: Array, n: Array, first: Array, second: Array
+) -> tuple[Array, Array]:
+    """First and second moments of the whole vector from those of its seen block o, with `x_m = a + B x_o + e`, `e` of
+    covariance V: `B = C_mo C_oo^-1`, `a = m_m - B m_o`, `V = C_mm - B C_om`.
+
+    `mean` `(*hidden, d)`, `covariance` `(*hidden, d, d)`, `n` `(*hidden)`, `first` `(*hidden, o)`, `second` `(*hidden,
+    o, o)`.
+    """
+    o, m = pattern.seen, pattern.missing
+    c = covariance
+    factor, _ = cholesky_where_possible(np.ascontiguousarray(c[..., o[:, None], o]))
+    half = np.linalg.solve(factor, c[..., o[:, None], m])
+    slope = np.swapaxes(np.linalg.solve(np.swapaxes(factor, -1, -2), half), -1, -2)
+    left = c[..., m[:, None], m] - np.swapaxes(half, -1, -2) @ half
+    start = mean[..., m] - (slope @ mean[..., o, None])[..., 0]
+    turned = (slope @ first[..., None])[..., 0]
+    d = mean.shape[-1]
+    whole, squares = np.empty((*n.shape, d)), np.empty((*n.shape, d, d))
+    whole[..., o], whole[..., m] = first, n[..., None] * start + turned
+    cross = start[..., :, None] * first[..., None, :] + slope @ second
+    both = start[..., :, None] * turned[..., None, :]
+    count = n[..., None, None]
+    squares[..., o[:, None], o] = second
+    squares[..., m[:, None], o] = cross
+    squares[..., o[:, None], m] = np.swapaxes(cross, -1, -2)
+    squares[..., m[:, None], m] = (
+        count * (start[..., :, None] * start[..., None, :] + left)
+        + both + np.swapaxes(both, -1, -2) + slope @ second @ np.swapaxes(slope, -1, -2)
+    )  # fmt: skip
+    return whole, squares

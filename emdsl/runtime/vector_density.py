@@ -215,15 +215,17 @@ class VectorDensity:
         )  # fmt: skip
 
     def _information(self, theta: Theta, v: Array, weights: Array, local: NDArray[np.intp], out: Array) -> None:
-        mean, covariance = self._moments(theta, v)
+        _, covariance = self._moments(theta, v)
         size, ones = len(out), (1,) * len(self.hidden)
         slope = _total([t.jacobian(theta, v, local, size) for t in self.mean], (*ones, self.d, 1, size))
         bend = _total([t.jacobian(theta, v, local, size) for t in self.covariance], (*ones, self.d, self.d, 1, size))
         for pattern in self.patterns:
-            seen = _Seen.of(pattern, self.x, mean, covariance)
-            w = weights[..., pattern.rows]
-            for cell in np.ndindex(*self.hidden):
-                root = _cell(seen.root, cell)  # (o, o, rows or 1)
+            behind, _ = seen_block(pattern, covariance)
+            # Cells with the same derivatives, as are most points of a posterior, count together.
+            alike = tuple(k for k in range(len(self.hidden)) if slope.shape[k] == bend.shape[k] == behind.shape[k] == 1)
+            w = weights[..., pattern.rows].sum(axis=alike, keepdims=True)
+            for cell in np.ndindex(*w.shape[:-1]):
+                root = _cell(behind, cell)  # (o, o, rows or 1)
                 first = _taken(_cell(slope, cell), (pattern.seen,), pattern.rows, behind=1)
                 second = _taken(_cell(bend, cell), (pattern.seen, pattern.seen), pattern.rows, behind=1)
                 _add_products(np.einsum("abr,brp->arp", *_over_all_rows(root, first)), w[cell], 1.0, out)
@@ -260,18 +262,28 @@ class _Seen:
     def of(cls, pattern: Pattern, x: Array, mean: Array, covariance: Array) -> _Seen:
         o = pattern.seen
         residual = x[np.ix_(o, pattern.rows)] - _taken(mean, (o,), pattern.rows)
-        block = np.moveaxis(_taken(covariance, (o, o), pattern.rows), -1, -3)
-        factor, proper = cholesky_where_possible(np.ascontiguousarray(block))
-        root = np.asarray(np.linalg.solve(factor, np.broadcast_to(np.eye(len(o)), factor.shape)), dtype=np.float64)
-        logdet = 2 * np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
-        if proper is not None:
-            logdet = np.where(proper, logdet, np.nan)
+        behind, logdet = seen_block(pattern, covariance)
+        root = np.moveaxis(behind, -1, -3)
         precision = np.asarray(np.swapaxes(root, -1, -2) @ root, dtype=np.float64)
         if precision.shape[-3] == 1:
             pulled = precision[..., 0, :, :] @ residual
         else:
             pulled = np.swapaxes((precision @ np.moveaxis(residual, -1, -2)[..., None])[..., 0], -1, -2)
-        return cls(residual, pulled, logdet, np.moveaxis(precision, -3, -1), np.moveaxis(root, -3, -1))
+        return cls(residual, pulled, logdet, np.moveaxis(precision, -3, -1), behind)
+
+
+def seen_block(pattern: Pattern, covariance: Array) -> tuple[Array, Array]:
+    """Of a covariance `(..., d, d, rows or 1)` the inverse Cholesky factors `(..., o, o, rows or 1)` of what the rows
+    of one pattern show, and the log-determinants `(..., rows or 1)`; NaN where a block is not positive definite.
+    """
+    o = pattern.seen
+    block = np.moveaxis(_taken(covariance, (o, o), pattern.rows), -1, -3)
+    factor, proper = cholesky_where_possible(np.ascontiguousarray(block))
+    root = np.asarray(np.linalg.solve(factor, np.broadcast_to(np.eye(len(o)), factor.shape)), dtype=np.float64)
+    logdet = np.asarray(2 * np.log(np.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1))
+    if proper is not None:
+        logdet = np.where(proper, logdet, np.nan)
+    return np.moveaxis(root, -3, -1), logdet
 
 
 def _total(terms: Sequence[Array], least: tuple[int, ...]) -> Array:
@@ -310,8 +322,9 @@ def _add_products(columns: Array, weights: Array, factor: float, out: Array) -> 
     if columns.shape[1] == 1:
         out -= factor * weights.sum() * (columns[:, 0].T @ columns[:, 0])
         return
-    flat = (columns * np.sqrt(np.maximum(weights, 0.0))[:, None]).reshape(-1, columns.shape[-1])
-    out -= factor * (flat.T @ flat)
+    flat = columns.reshape(-1, columns.shape[-1])
+    weighted = (columns * weights[:, None]).reshape(flat.shape)  # weights of points may be negative
+    out -= factor * (weighted.T @ flat)
 
 
 def _put(target: Array, columns: tuple[NDArray[np.intp], ...], rows: NDArray[np.intp], values: Array) -> None:

@@ -20,6 +20,8 @@ from emdsl.runtime.functions import FUNCTIONS
 Floats = NDArray[np.float64]
 #: Arguments by name: `(draws,)`, vectors `(draws, d)`, matrices `(draws, d, d)`.
 Arguments = Mapping[str, Floats]
+#: A variance that is negative by less than this share of the largest is 0.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,21 @@ def _betabinomial(rng: np.random.Generator, a: Arguments, draws: int) -> Floats:
 
 
 def _mvnormal(rng: np.random.Generator, a: Arguments, draws: int) -> Floats:
-    factor = np.linalg.cholesky(a["cov"])
     noise = rng.standard_normal(a["mean"].shape)
-    return np.asarray(a["mean"] + (factor @ noise[..., None])[..., 0])
+    return np.asarray(a["mean"] + (_root(a["cov"]) @ noise[..., None])[..., 0])
+
+
+def _root(covariance: Floats) -> Floats:
+    """A root of covariances `(..., d, d)`, singular ones among them, as estimates at a boundary are. Raises LinAlgError
+    where one has a negative variance in some direction.
+    """
+    try:
+        return np.asarray(np.linalg.cholesky(covariance))
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(covariance)
+        if (values < -ROUNDING * np.abs(values).max(axis=-1, keepdims=True)).any():
+            raise
+        return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :])
 
 
 def _dirichlet(rng: np.random.Generator, a: Arguments, draws: int) -> Floats:

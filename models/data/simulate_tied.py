@@ -37,10 +37,30 @@ def verdicts() -> list[Row]:
     ]
 
 
+def trials() -> list[Row]:
+    """Twenty-four trials of a treatment: its effects on pain and on mobility go together, their errors too; a fifth of
+    the trials report one of the two.
+    """
+    rng = np.random.default_rng(2082)
+    between = np.array([[0.09, 0.05], [0.05, 0.06]])
+    rows: list[Row] = []
+    for number in range(1, 25):
+        errors = rng.uniform(0.06, 0.2, 2).round(3)
+        rho = round(float(rng.uniform(0.3, 0.7)), 2)
+        within = np.outer(errors, errors) * np.array([[1.0, rho], [rho, 1.0]])
+        effect = rng.multivariate_normal((-0.4, 0.25), between)
+        estimate: list[object] = [f"{value:.3f}" for value in rng.multivariate_normal(effect, within)]
+        if rng.random() < 0.2:
+            estimate[int(rng.random() < 0.6)] = ""
+        rows.append((f"t{number:02d}", *estimate, *(f"{error:.3f}" for error in errors), f"{rho:.2f}"))
+    return rows
+
+
 #: Each file with its header and what draws its rows.
 TABLES: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "moods.csv": (("person", "day", "mood"), moods),
     "verdicts.csv": (("judge", "text", "approved"), verdicts),
+    "trials.csv": (("trial", "estimate_pain", "estimate_mobility", "error_pain", "error_mobility", "rho"), trials),
 }
 
 if __name__ == "__main__":

@@ -13,9 +13,11 @@ from tests.laws.hidden_number_models import IntegralCase, Table
 from tests.laws.hidden_one_number_models import ONE_NUMBER
 from tests.laws.hidden_share_models import SHARES
 from tests.laws.hidden_tied_models import TIED
+from tests.laws.hidden_vector_models import VECTORS_OF_NUMBERS
+from tests.laws.hidden_vector_ties import TIED_VECTORS
 from tests.laws.test_invariance import picked, rows_of, same_step
 
-INTEGRAL_CASES = (*NORMAL, *TIED, *ONE_NUMBER, *BOUNDED, *SHARES)
+INTEGRAL_CASES = (*NORMAL, *TIED, *VECTORS_OF_NUMBERS, *TIED_VECTORS, *ONE_NUMBER, *BOUNDED, *SHARES)
 each_case = pytest.mark.parametrize("case", INTEGRAL_CASES, ids=lambda case: case.name)
 
 

@@ -158,3 +158,14 @@ def test_shares(tmp_path: Path) -> None:
     values = {"alpha": {"a": 2.0, "b": 0.7, "c": 4.0}}
     file, _ = simulated(text, values, tmp_path, n=600)
     near(emdsl.loads(text).fit(str(file)), "alpha", [2.0, 0.7, 4.0])
+
+
+def test_a_singular_covariance_is_drawn_from(tmp_path: Path) -> None:
+    """As estimates at a boundary are: here the slope is half the intercept."""
+    tau = {"intercept": {"intercept": 4.0, "slope": 2.0}, "slope": {"intercept": 2.0, "slope": 1.0}}
+    values = {"b0": 0.0, "b1": 0.0, "Tau": tau, "sigma": 0.1}
+    design = {"g": [f"g{k}" for k in range(200)], "x": [0.5] * 200}
+    _, drawn = simulated(SLOPES, values, tmp_path, design)
+    first, second = drawn["r_intercept"], drawn["r_slope"]
+    assert second == pytest.approx(first / 2, abs=1e-9)
+    assert first.std() == pytest.approx(2.0, rel=0.2)

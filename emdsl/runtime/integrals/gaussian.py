@@ -40,6 +40,8 @@ def sigma_points(mean: Array, covariance: Array) -> Array:
 
     Averages over them are exact for quadratics (the cubature rule of degree 3, Arasaratnam and Haykin 2009).
     """
+    if not len(mean):
+        return np.zeros((*mean.shape[:-1], 1, mean.shape[-1]))
     offsets = np.sqrt(len(mean)) * np.moveaxis(covariance_root(covariance), 1, -2)  # (q, *cells, q, units)
     centre = mean[..., None, :]
     return np.concatenate([centre + offsets, centre - offsets], axis=-2)
