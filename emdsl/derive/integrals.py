@@ -34,15 +34,19 @@ def integrals(model: Model, pieces: Sequence[Derived]) -> tuple[Integral, ...]:
     """One integral for each group of continuous hidden variables that some law ties together."""
     found = []
     for names in components(model):
-        hidden = frozenset(names)
-        # what separates holds no hidden number: it counts in each unit, whatever that is
-        laws = [p for p in pieces if not p.piece.prior and p.piece.form != "separable"]
-        own = tuple(p.piece.name for p in laws if looks_at(_factor(p, model), hidden))
+        own = own_pieces(names, model, pieces)
         if any(is_shares(model.variable(name), model) for name in names):
             found.append(shares(names, own, model, pieces))
         else:
             found.append(_integral(names, own, model, pieces))
     return tuple(found)
+
+
+def own_pieces(names: tuple[str, ...], model: Model, pieces: Sequence[Derived]) -> tuple[str, ...]:
+    """The pieces of the laws that look at these hidden variables."""
+    # what separates holds no hidden number: it counts in each unit, whatever that is
+    laws = [p for p in pieces if not p.piece.prior and p.piece.form != "separable"]
+    return tuple(p.piece.name for p in laws if looks_at(_factor(p, model), frozenset(names)))
 
 
 def on_nodes(

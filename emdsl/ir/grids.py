@@ -16,3 +16,18 @@ def weights_of(variable: str) -> str:
 def shares_of(variable: str) -> str:
     """The table of the nodes' shares under the variable's own law."""
     return f"shares of {variable}"
+
+
+def values_of(variable: str) -> str:
+    """The table of the shares at each node."""
+    return f"values of {variable}"
+
+
+def logs_of(variable: str) -> str:
+    """The table of their logarithms, which tell shares apart that are too small for a number."""
+    return f"logs of {variable}"
+
+
+def log_weights_of(variable: str) -> str:
+    """The table of the logarithms of the weights of nodes in a simplex, or, of draws, minus those of their density."""
+    return f"log weights of {variable}"

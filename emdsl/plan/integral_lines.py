@@ -33,7 +33,7 @@ def integral_lines(derivation: Derivation, program: Program | None) -> Iterator[
             groups = count_of(program.pooled[item.name].groups, "group")
             yield f"  {groups} of units with one precision: fitted from second moments, which are summed once"
     for integral in derivation.integrals:
-        if integral.method == "grid":
+        if integral.on_nodes:
             nodes = len(program.bound.indexes[index_set_of(integral.latents[0])])
             yield f"{', '.join(integral.latents)}: {_method(integral, derivation.model)}"
             yield f"  {count_of(nodes, 'node')}{_refined(integral, nodes)}"
@@ -120,6 +120,7 @@ _GRIDS = {
     "fixed": "its own law is a fixed normal: summed over one grid of nodes for all units",
     "standard": "its own law is normal: mean plus sd times e, and e summed over one grid of nodes for all units",
     "laid": "summed over one grid of nodes for all units, laid where the posterior lies",
+    "shares": "shares of 1, summed over one grid of nodes in their simplex for all units",
 }
 
 
