@@ -9,6 +9,7 @@ from emdsl.plan.named import START
 from emdsl.plan.nodes import (
     Add,
     Affine,
+    CodedLogSumExp,
     Crossing,
     FirstRows,
     Fused,
@@ -32,8 +33,8 @@ from emdsl.plan.nodes import (
 
 #: Nodes whose array nobody else holds, so that a sum may be formed in place.
 _FRESH = (
-    Affine, Take, Fused, RowDensity, Quadratic, LogSumExp, PrunedLogSumExp, SegmentSum, Power, Scan, FirstRows, Unseen,
-    Opening,
+    Affine, Take, Fused, RowDensity, Quadratic, LogSumExp, CodedLogSumExp, PrunedLogSumExp, SegmentSum, Power, Scan,
+    FirstRows, Unseen, Opening,
 )  # fmt: skip
 
 
@@ -82,6 +83,8 @@ def _forward(node: Node) -> list[str]:
             return [f"{n} = take(t[{node.number}], c[{node.number}], {_rows(node)}){_comment(node)}"]
         case Fused():
             return [f"{n} = take_fused(t[{node.number}], c[{node.number}], {_rows(node)}){_comment(node)}"]
+        case CodedLogSumExp():
+            return [f"{n} = take(t[{node.number}].table, c[{node.number}], {_rows(node)}){_comment(node)}"]
         case Indicator():
             return [f"{n} = take_log(c[{node.number}].table, c[{node.number}].code[:, {_rows(node)}]){_comment(node)}"]
         case RowDensity():
@@ -230,7 +233,7 @@ def _reverse(node: Node) -> list[str]:
             return [f"S[{node.number}] += {a}"]
         case Affine():
             return [f"S[{node.number}] += affine_reverse({a}, c[{node.number}], {_rows(node)}, b)"]
-        case Take():
+        case Take() | CodedLogSumExp():
             return [f"take_reverse({a}, c[{node.number}], {_rows(node)}, b, S[{node.number}])"]
         case Fused():
             return [f"take_fused_reverse({a}, c[{node.number}], {_rows(node)}, b, S[{node.number}])"]

@@ -11,6 +11,7 @@ from itertools import count
 from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
+from emdsl.plan.coded_sums import coded_sum
 from emdsl.plan.crossing import base, check_weights, level_of
 from emdsl.plan.fusing import shared_codes
 from emdsl.plan.integrals import BoundIntegral
@@ -51,11 +52,13 @@ Names = tuple[tuple[str, ...], ...]
 @dataclass
 class Passes:
     """What has been decided before tables are summed: hidden variables whose states are listed, and tables by code that
-    share joint codes (None where they do not; filled in when they are first asked for).
+    share joint codes (None where they do not; filled in when they are first asked for). `by_code`: sums may be taken by
+    code in place of row by row.
     """
 
     prunings: Sequence[Pruning] = ()
     fuse: Choice = "auto"
+    by_code: bool = True
     joint: dict[Names, FusedCodes | None] = field(default_factory=dict)
 
 
@@ -323,6 +326,11 @@ class Eliminator:
             return [*others, PrunedLogSumExp(next(self.numbers), axes, level, True, tuple(touching), group)]
         if not touching:
             return tables
+        pieces = {piece.piece.name: piece for piece in self.pieces}
+        if self.passes.by_code:
+            by_code = coded_sum(next(self.numbers), touching, group, pieces, self.sizes, self.bound)
+            if by_code is not None:
+                return [*others, by_code]
         total = self._sum(touching, touching[0].level, always=True)
         axes = tuple(axis for axis in total.axes if axis not in group)
         return [*others, LogSumExp(next(self.numbers), axes, total.level, total.rows, total, group)]

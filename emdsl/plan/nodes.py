@@ -51,6 +51,17 @@ class Fused(Node):
 
 
 @dataclass(frozen=True)
+class CodedLogSumExp(Node):
+    """Tables without rows, `still`, and one by code with the hidden variables `over` summed out: by code, once for all
+    rows that show it.
+    """
+
+    still: tuple[Table, ...]
+    take: Take
+    over: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Indicator(Node):
     """A constant table of 0 and minus infinity by code: a deterministic observation."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from emdsl.data.bound import Bound
 from emdsl.data.wording import count_of
 from emdsl.ir.derivation import Derivation, Integral, Piece
@@ -17,6 +19,7 @@ from emdsl.plan.leaves import codes_of
 from emdsl.plan.nodes import (
     Add,
     Affine,
+    CodedLogSumExp,
     Crossing,
     Fused,
     LogSumExp,
@@ -38,7 +41,9 @@ from emdsl.runtime.pruned import PossibleStates
 
 @dataclass(frozen=True)
 class Elimination:
-    """Hidden variables of a plate summed out of a table over `axes` (`z`, or `z@1` for its value a unit before)."""
+    """Hidden variables of a plate summed out of a table over `axes` (`z`, or `z@1` for its value a unit before); once
+    for each of `codes` where that is not 0.
+    """
 
     plate: str | None
     variables: tuple[str, ...]
@@ -46,6 +51,7 @@ class Elimination:
     chained: bool = False
     possible: PossibleStates | None = None
     crossed: CrossedSum | None = None
+    codes: int = 0
 
 
 def sizes_without_data(model: Model) -> dict[str, int | None]:
@@ -171,6 +177,9 @@ def planned(program: Program) -> Iterator[Elimination]:
         match node:
             case LogSumExp(source=source, over=over):
                 yield Elimination(plate, over, _ordered(set(source.axes), model))
+            case CodedLogSumExp(take=take, over=over, axes=axes):
+                codes = program.pieces[take.pieces[0]].data.columns
+                yield Elimination(plate, over, _ordered({*axes, *over}, model), codes=codes)
             case PrunedLogSumExp(over=over, axes=axes):
                 possible = states_of(node, program.prunings)
                 yield Elimination(plate, over, (*axes, *over), possible=possible)
@@ -214,6 +223,8 @@ def _line(item: Elimination, sizes: Mapping[str, int | None]) -> str:
     table = f"a table over {', '.join(map(axis_text, item.axes))} ({_cells(item.axes, sizes)})"
     if item.chained:
         return f"{names}: forward and backward along the chain over {item.plate}, {table} at each step"
+    if item.codes:
+        place = f"once for each of {item.codes} values that rows show in place of each {item.plate}"
     return f"{names}: summed out {place}, {table}"
 
 
@@ -281,6 +292,10 @@ def _operations(program: Program, node: Node) -> int:
             return rows * width * len(inputs)
         case Affine(piece=name):
             return rows * width * program.pieces[name].data.terms
+        case CodedLogSumExp(over=over, take=take):
+            codes = program.pieces[take.pieces[0]].data.columns
+            states = int(np.prod([program.sizes[axis] for axis in over]))
+            return width * (rows + codes * (10 + states))
         case Fused():
             return rows * width * len(codes_of(node, program.passes.joint).joint)
         case Take(pieces=names):

@@ -17,6 +17,7 @@ from emdsl.ir.identifiers import identifier
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.blocks import make_blocks
 from emdsl.plan.centred_inputs import centred
+from emdsl.plan.coded_sums import coded_statistics, coded_sums
 from emdsl.plan.counts import counted_variables
 from emdsl.plan.crossing import crossed_sum
 from emdsl.plan.elimination import Eliminator, Passes
@@ -30,6 +31,7 @@ from emdsl.plan.matrices import GaussianPiece, bind_gaussian, bind_stationary
 from emdsl.plan.narrow_laws import too_narrow
 from emdsl.plan.nodes import (
     Affine,
+    CodedLogSumExp,
     Crossing,
     Fused,
     Indicator,
@@ -77,10 +79,11 @@ class Program:
 
     def __init__(
         self, derivation: Derivation, bound: Bound, batch: int | None = None, prune: Choice = "auto",
-        fuse: Choice = "auto", held: Mapping[str, Array] | None = None, regroup: bool = True,
+        fuse: Choice = "auto", held: Mapping[str, Array] | None = None, regroup: bool = True, by_code: bool = True,
     ) -> None:  # fmt: skip
         """`held` are the values of parameters that are not estimated, NaN where they are. `regroup`: a plate may be put
-        around the others, where rows look at elements outside the plates.
+        around the others, where rows look at elements outside the plates. `by_code`: sums over hidden variables of rows
+        may be taken by code.
         """
         derivation, bound = prepared(derivation, bound, regroup=regroup)
         #: Hidden numbers whose nodes are laid where the posterior lies.
@@ -129,7 +132,7 @@ class Program:
         self.inside = tuple(item for item in self.integrals.values() if item not in self.whole)
         apart = self._chained() | set(bound.chosen)
         self.prunings = find_prunings(derivation.model, bound, list(self.maps.values()), apart, prune)
-        self.passes = Passes(self.prunings, fuse)
+        self.passes = Passes(self.prunings, fuse, by_code)
         #: Integrals along a chain that finite variables of its own plate switch.
         self.switching = tuple(m for m in (i.method for i in self.integrals.values()) if isinstance(m, SwitchingChain))
         in_chain = frozenset(name for method in self.switching for name in method.sizes)
@@ -185,7 +188,7 @@ class Program:
         self.scans = {node.level + 1 for node in self.nodes if isinstance(node, Scan)}
         #: Whether hidden variables that all units share are summed out.
         self.together = any(
-            node.level == 0 and isinstance(node, LogSumExp | PrunedLogSumExp | Crossing) for node in self.nodes
+            node.level == 0 and isinstance(node, LogSumExp | CodedLogSumExp | PrunedLogSumExp | Crossing) for node in self.nodes
         )
         self.blocks = make_blocks(bound, cells, self.scans, together=self.together)
         rows = max((size for block in self.blocks for size in block.n), default=0)
@@ -268,8 +271,9 @@ class Program:
             match node:
                 case Affine():
                     constants[node.number] = self.pieces[node.piece].data
-                case Take():
-                    constants[node.number] = self.pieces[node.pieces[0]].data
+                case Take() | CodedLogSumExp():
+                    take = node.take if isinstance(node, CodedLogSumExp) else node
+                    constants[node.number] = self.pieces[take.pieces[0]].data
                 case Fused():
                     constants[node.number] = codes_of(node, self.passes.joint)
                 case Indicator():
@@ -411,6 +415,8 @@ class Program:
                 if not blank and self._is_narrow(node.pieces[0], etas):
                     return self._row_table(node.pieces[0], theta, v)
                 return coded_table(node, self.pieces, etas)
+            case CodedLogSumExp():
+                return coded_sums(node, self.pieces, etas, self.sizes)
             case Fused():
                 tables = [coded_table(take, self.pieces, etas) for take in node.takes]
                 return fused_tables(tables, codes_of(node, self.passes.joint))
@@ -456,7 +462,10 @@ class Program:
         total = np.where(total <= LOG_IMPOSSIBLE, -np.inf, total)
         found: dict[str, Any] = {}
         for node in nodes:
-            found |= leaf_statistics(node, sums[node.number], tables[node.number], self.pieces, self.passes.joint)
+            own = sums[node.number], tables[node.number]
+            if isinstance(node, CodedLogSumExp):
+                found |= coded_statistics(node, *own, self.pieces, self.sizes)
+            found |= leaf_statistics(node, *own, self.pieces, self.passes.joint)
         return total, found
 
     def _accumulator(self, node: Node, tables: dict[int, Any]) -> Any:
@@ -469,6 +478,8 @@ class Program:
                 return np.zeros((*data.hidden, int(np.prod(data.elements)), int(np.prod(data.codes)), data.terms))
             case Fused():
                 return [np.zeros_like(table) for table in tables[node.number].joint]
+            case CodedLogSumExp():
+                return np.zeros_like(tables[node.number].table)
             case Table() | Take():
                 return np.zeros_like(tables[node.number])
             case Quadratic():
