@@ -25,8 +25,9 @@ OF_SHARES = ("shares", "draws")
 def check_shares(names: Sequence[str], why: str, looking: Sequence[Factor], model: Model) -> None:
     """Raises `no-closed-shares` for shares that no nodes are laid for."""
     for name in names:
-        if event_axes(model.variable(name), model) != 1:
-            raise no_plan(name, f"{why}, and nodes are laid for shares over one index set")
+        variable = model.variable(name)
+        if variable.plate is None or len(variable.axes) != 1 or event_axes(variable, model) != 1:
+            raise no_plan(name, f"{why}, and nodes are laid for shares over one index set in the units of a plate")
         if any(isinstance(node, VariableRef) and node.name == name and node.lag for node in walk(tuple(looking))):
             raise no_plan(name, f"{why}, and a law looks back at them")
 
@@ -39,9 +40,9 @@ def with_share_nodes(model: Model, placings: Mapping[str, Placing]) -> Model:
 
 
 def _with_nodes(model: Model, variable: Variable, *, drawn: bool) -> Model:
-    name, axis = variable.name, variable.axes[-1]
+    name, (axis,) = variable.name, variable.axes
     nodes = index_set_of(name)
-    finite = replace(variable, domain=Domain("finite"), values=nodes, axes=variable.axes[:-1])
+    finite = replace(variable, domain=Domain("finite"), values=nodes, axes=())
     variables = tuple(finite if v.name == name else v for v in model.variables)
     tables = {values_of(name): (nodes, axis), logs_of(name): (nodes, axis), log_weights_of(name): (nodes,)}
     constants = model.constants
@@ -54,19 +55,18 @@ def _with_nodes(model: Model, variable: Variable, *, drawn: bool) -> Model:
     else:
         constants += tuple(Constant(table, axes) for table, axes in tables.items())
     entry = VariableRef if drawn else ConstantRef
-    factors = tuple(_on_nodes(factor, name, len(variable.axes) - 1, entry) for factor in model.factors)
+    factors = tuple(_on_nodes(factor, name, entry) for factor in model.factors)
     sets = (*model.index_sets, IndexSet(nodes, Range(number(0), number(0))))
     return replace(model, variables=variables, constants=constants, factors=factors, index_sets=sets)
 
 
-def _on_nodes(factor: Factor, name: str, axes: int, entry: Any) -> Factor:
-    """The factor over the nodes. `axes`: how many indices choose the shares, before that of one of them."""
+def _on_nodes(factor: Factor, name: str, entry: Any) -> Factor:
+    """The factor over the nodes; `entry` makes the reference to a table."""
 
     def change(node: Any) -> Any:
         match node:
-            case VariableRef(found, indices, lag) if found == name:
-                own = VariableRef(name, indices[:axes], lag)
-                return entry(values_of(name), (own, *indices[axes:]))
+            case VariableRef(found, indices) if found == name:
+                return entry(values_of(name), (VariableRef(name), *indices))
             case Apply("log", (VariableRef(found) | ConstantRef(found) as inner,)) if found == values_of(name):
                 return replace(inner, name=logs_of(name))
         return node

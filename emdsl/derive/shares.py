@@ -46,6 +46,9 @@ def why_open(names: tuple[str, ...], own: tuple[str, ...], model: Model, pieces:
         below = _hidden_inside(piece, model.variable(name), model)
         if below is not None:
             return f"`{below}`, hidden in a plate inside theirs, depends on them together with data"
+        array = _hidden_array(piece, model)
+        if array is not None:
+            return f"all elements of the hidden `{array}` depend on them together"
         if not _is_log_linear(piece, name):
             return f"the law of `{piece.piece.factor}` looks at them other than by their logarithms"
     return ""
@@ -68,6 +71,16 @@ def _hidden_inside(piece: Derived, variable: Variable, model: Model) -> str | No
         if isinstance(node, VariableRef):
             other = model.variable(node.name)
             if other.kind == "latent" and other.values is not None and other.plate not in around:
+                return other.name
+    return None
+
+
+def _hidden_array(piece: Derived, model: Model) -> str | None:
+    """An array of finite hidden variables that the piece looks at: in a closed form all its elements would be tied."""
+    for node in walk((piece.piece.atoms, _looked(piece))):
+        if isinstance(node, VariableRef):
+            other = model.variable(node.name)
+            if other.kind == "latent" and other.values is not None and other.axes:
                 return other.name
     return None
 

@@ -11,7 +11,7 @@ from itertools import count
 from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
-from emdsl.plan.coded_sums import coded_sum
+from emdsl.plan.coded_sums import Codes, coded_sum
 from emdsl.plan.crossing import base, check_weights, level_of
 from emdsl.plan.fusing import shared_codes
 from emdsl.plan.integrals import BoundIntegral
@@ -53,13 +53,14 @@ Names = tuple[tuple[str, ...], ...]
 class Passes:
     """What has been decided before tables are summed: hidden variables whose states are listed, and tables by code that
     share joint codes (None where they do not; filled in when they are first asked for). `by_code`: sums may be taken by
-    code in place of row by row.
+    code in place of row by row, by the `codes` of what rows show.
     """
 
     prunings: Sequence[Pruning] = ()
     fuse: Choice = "auto"
     by_code: bool = True
     joint: dict[Names, FusedCodes | None] = field(default_factory=dict)
+    codes: Codes = field(default_factory=dict)
 
 
 @dataclass
@@ -328,7 +329,7 @@ class Eliminator:
             return tables
         pieces = {piece.piece.name: piece for piece in self.pieces}
         if self.passes.by_code:
-            by_code = coded_sum(next(self.numbers), touching, group, pieces, self.sizes, self.bound)
+            by_code = coded_sum(next(self.numbers), touching, group, pieces, self.sizes, self.bound, self.passes.codes)
             if by_code is not None:
                 return [*others, by_code]
         total = self._sum(touching, touching[0].level, always=True)

@@ -52,12 +52,12 @@ class Fused(Node):
 
 @dataclass(frozen=True)
 class CodedLogSumExp(Node):
-    """Tables without rows, `still`, and one by code with the hidden variables `over` summed out: by code, once for all
-    rows that show it.
+    """Tables without rows, `still`, and the table of one law, `leaf`, with the hidden variables `over` summed out: once
+    for all rows that show the same.
     """
 
     still: tuple[Table, ...]
-    take: Take
+    leaf: Take | Affine
     over: tuple[str, ...]
 
 

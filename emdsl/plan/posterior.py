@@ -29,6 +29,7 @@ from emdsl.plan.hidden_numbers import (
     infinite_notes,
     integrated_numbers,
     is_on_grid,
+    shares_on_nodes,
     standard_joint,
     standardised_number,
     with_known_cells,
@@ -257,6 +258,9 @@ class PosteriorProgram(Program):
                 values = Evaluator(model, bound, theta=theta, level=level).value(self.standard[name])
                 joint, _, axes = standard_joint(name, self.standard[name], model)
                 found[name] = standardised_number(name, level, Named((*axes, ROW), shares[joint]), values)
+            elif self.declared.variable(name).axes:
+                (axis,) = self.declared.variable(name).axes
+                found[name] = shares_on_nodes(variable, axis, level, shares[name], bound)
             else:
                 found[name] = gridded_number(variable, level, shares[name], bound)
         return found

@@ -177,8 +177,8 @@ def planned(program: Program) -> Iterator[Elimination]:
         match node:
             case LogSumExp(source=source, over=over):
                 yield Elimination(plate, over, _ordered(set(source.axes), model))
-            case CodedLogSumExp(take=take, over=over, axes=axes):
-                codes = program.pieces[take.pieces[0]].data.columns
+            case CodedLogSumExp(over=over, axes=axes, number=number):
+                codes = program.constants[number].columns
                 yield Elimination(plate, over, _ordered({*axes, *over}, model), codes=codes)
             case PrunedLogSumExp(over=over, axes=axes):
                 possible = states_of(node, program.prunings)
@@ -292,8 +292,8 @@ def _operations(program: Program, node: Node) -> int:
             return rows * width * len(inputs)
         case Affine(piece=name):
             return rows * width * program.pieces[name].data.terms
-        case CodedLogSumExp(over=over, take=take):
-            codes = program.pieces[take.pieces[0]].data.columns
+        case CodedLogSumExp(over=over):
+            codes = program.constants[node.number].columns
             states = int(np.prod([program.sizes[axis] for axis in over]))
             return width * (rows + codes * (10 + states))
         case Fused():

@@ -17,7 +17,7 @@ from emdsl.ir.identifiers import identifier
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.blocks import make_blocks
 from emdsl.plan.centred_inputs import centred
-from emdsl.plan.coded_sums import coded_statistics, coded_sums
+from emdsl.plan.coded_sums import coded_data, coded_statistics, coded_sums
 from emdsl.plan.counts import counted_variables
 from emdsl.plan.crossing import crossed_sum
 from emdsl.plan.elimination import Eliminator, Passes
@@ -271,9 +271,10 @@ class Program:
             match node:
                 case Affine():
                     constants[node.number] = self.pieces[node.piece].data
-                case Take() | CodedLogSumExp():
-                    take = node.take if isinstance(node, CodedLogSumExp) else node
-                    constants[node.number] = self.pieces[take.pieces[0]].data
+                case Take():
+                    constants[node.number] = self.pieces[node.pieces[0]].data
+                case CodedLogSumExp():
+                    constants[node.number] = coded_data(node, self.pieces, self.passes.codes)
                 case Fused():
                     constants[node.number] = codes_of(node, self.passes.joint)
                 case Indicator():
@@ -416,7 +417,7 @@ class Program:
                     return self._row_table(node.pieces[0], theta, v)
                 return coded_table(node, self.pieces, etas)
             case CodedLogSumExp():
-                return coded_sums(node, self.pieces, etas, self.sizes)
+                return coded_sums(node, self.pieces, etas, self.sizes, self.passes.codes)
             case Fused():
                 tables = [coded_table(take, self.pieces, etas) for take in node.takes]
                 return fused_tables(tables, codes_of(node, self.passes.joint))
@@ -464,7 +465,7 @@ class Program:
         for node in nodes:
             own = sums[node.number], tables[node.number]
             if isinstance(node, CodedLogSumExp):
-                found |= coded_statistics(node, *own, self.pieces, self.sizes)
+                found |= coded_statistics(node, *own, self.pieces, self.sizes, self.passes.codes)
             found |= leaf_statistics(node, *own, self.pieces, self.passes.joint)
         return total, found
 
