@@ -25,6 +25,7 @@ from emdsl.ir.model import CELLS, EMPTY, Model
 from emdsl.plan.anchoring import Echo, agreeing_labels, echoes, relabelled
 from emdsl.plan.arrange import arrange, held_in_place, report_values
 from emdsl.plan.counts import counted_sets, cut_off, raised, tails_of_statistics, warnings_of, with_top
+from emdsl.plan.drawn_fit import SEARCHED, DrawnFit, fit_on_draws
 from emdsl.plan.given import given_arrays
 from emdsl.plan.laid_fit import LaidFit, fit_on_laid_nodes
 from emdsl.plan.laying import laid_names, with_laid_nodes
@@ -34,6 +35,8 @@ from emdsl.plan.open_numbers import looked_at_numbers, open_numbers
 from emdsl.plan.path_climbing import PathMaker, at_maximum_by_paths, at_start_by_paths, doubt, few_paths, switching
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
+from emdsl.plan.share_draws import drawn_in, drawn_shares, wide_draws, with_draws
+from emdsl.plan.share_nodes import needs_draws
 from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, at_start, of_draws
 from emdsl.plan.unit_scores import check_method, is_simulated
 from emdsl.plan.untouched import without_untouched
@@ -114,7 +117,8 @@ class CompiledModel:
 
     def on(self, bound: Bound, purpose: str = "") -> CompiledModel:
         """The model as it is for these data: observed numbers with open cells, which other laws look at, are hidden
-        there. With the purpose `draws` no hidden number is on a grid."""
+        there. With the purpose `draws`, and where there are too many shares for nodes, no hidden number is on a grid."""
+        purpose = "draws" if needs_draws(self.derivation, bound) else purpose
         names = open_numbers(self.derivation, bound)
         if set(names) <= set(self.derivation.open):
             return self.for_draws() if purpose == "draws" else self
@@ -172,7 +176,7 @@ class CompiledModel:
 
         with _places(self):
             here = self.on(bound).derivation
-            return posterior(here, with_laid_nodes(here, bound, theta), theta, filtered=filtered)
+            return posterior(here, with_points(here, bound, theta), theta, filtered=filtered)
 
     def predict(self, bound: Bound, theta: Theta, *, level: float, filtered: bool = False) -> Prediction:
         """What is expected of the observed variables, at these parameters."""
@@ -180,7 +184,7 @@ class CompiledModel:
 
         with _places(self):
             here = self.on(bound).derivation
-            laid = with_laid_nodes(here, bound, theta)
+            laid = with_points(here, bound, theta)
             return predict(here, laid, theta, level=level, filtered=filtered)
 
     def design(
@@ -247,12 +251,16 @@ class CompiledModel:
     def _fit(self, table: Table, bound: Bound, request: FitRequest) -> FitOutcome:
         """The estimates from bound data; the derivation is that for these data."""
         with _places(self):
-            problem = without_untouched(self.problem(bound, request))
+            bound = replace(bound, seed=request.seed)
+            problem = without_untouched(self.problem(_with_first_draws(self.derivation, bound), request))
             if request.plan == "exact":
                 check_exact(problem.derivation)
             check_method(problem, request.se)
             with one_blas_thread(max(problem.program.largest, WORTH_LIMITING if problem.program.laid else 0)):
                 try:
+                    if drawn_shares(self.derivation):
+                        problem, bound, state = self._on_draws(bound, request)
+                        return self._outcome(bound, state, request)
                     if laid_names(self.derivation):
                         problem, bound, state = self._on_laid_nodes(bound, request)
                     else:
@@ -337,6 +345,31 @@ class CompiledModel:
 
         given = bool(request.init) or request.tol == 0 or request.max_iter == 0 or request.starts == 1
         return fit_on_laid_nodes(bound, LaidFit(self.derivation, make, look, climb, given))
+
+    def _on_draws(self, bound: Bound, request: FitRequest) -> tuple[BoundProblem, Bound, FitState]:
+        """The fit on draws of hidden shares."""
+
+        def make(drawn: Bound) -> BoundProblem:
+            return without_untouched(self.problem(drawn, request))
+
+        def look(problem: BoundProblem) -> Search:
+            options = self._options(problem, request)
+            with np.errstate(all="ignore"):
+                return search(problem, problem.initial(), options.starts, options.seed, given=options.init_given,
+                              progress=options.progress)  # fmt: skip
+
+        def climb(problem: BoundProblem, roughly: bool) -> FitState:
+            options = replace(self._options(problem, request), starts=1, init_given=True, arrange=None)
+            if roughly:
+                options = replace(options, se="none", tol=max(request.tol, ROUGHLY))
+            return fit(problem, options)
+
+        def put_in_order(problem: BoundProblem, theta: Theta) -> Theta:
+            return arrange(self.model, problem.program.bound, theta, held_in_place(self.model, problem.spaces))
+
+        stay = request.tol == 0 or request.max_iter == 0
+        given = bool(request.init) or stay or request.starts == 1
+        return fit_on_draws(bound, DrawnFit(self.derivation, make, look, climb, put_in_order, given, stay))
 
     def _at_simulated_maximum(
         self, problem: BoundProblem, bound: Bound, state: FitState, request: FitRequest
@@ -472,6 +505,11 @@ LAID_STARTS = 5
 SMALL_DATA = 20_000
 
 
+#: The log-likelihood that a climb may leave to be gained where draws are made anew at its end.
+ROUGHLY = 1e-4
+#: Draws of hidden shares that posteriors and predictions are told by.
+TOLD_BY = 2000
+
 #: Steps of EM before the maximum of a simulated likelihood is looked for.
 EM_STEPS = 30
 
@@ -480,13 +518,25 @@ EM_STEPS = 30
 ENOUGH, MOST_NODES = 1e-6, 16
 
 
+def _with_first_draws(derivation: Derivation, bound: Bound) -> Bound:
+    """The data with draws of hidden shares, where there are such."""
+    return wide_draws(derivation, bound, SEARCHED) if drawn_shares(derivation) else bound
+
+
+def with_points(derivation: Derivation, bound: Bound, theta: Theta) -> Bound:
+    """The data with nodes and draws where these parameters want them."""
+    if drawn_shares(derivation):
+        return with_draws(derivation, bound, theta, TOLD_BY)
+    return with_laid_nodes(derivation, bound, theta)
+
+
 def default_starts(problem: BoundProblem) -> int:
     """How many short starts are run where the user says nothing."""
     if switching(problem):
         return FEW_STARTS
     drawn, known = problem.program.drawn, problem.program.bound.indexes
     grids = [item for item in drawn if index_set_of(item[0]) in known]
-    if problem.program.laid:
+    if problem.program.laid or drawn_in(problem.program):
         return LAID_STARTS
     if len(drawn) > len(grids) or not (grids or problem.program.integrals):
         return STARTS

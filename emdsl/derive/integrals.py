@@ -52,11 +52,12 @@ def own_pieces(names: tuple[str, ...], model: Model, pieces: Sequence[Derived]) 
 def on_nodes(
     model: Model, name: str, pieces: Sequence[Derived], placing: Placing, value: Expression | None
 ) -> Integral:
-    """The integral over a hidden variable that is summed over a grid."""
+    """The integral over a hidden variable that is summed over a grid, or over draws."""
     hidden = frozenset({name})
     own = tuple(p.piece.name for p in pieces if not p.piece.prior and looks_at(_factor(p, model), hidden))
     lags = (n.lag for f in model.factors for n in walk(f) if isinstance(n, VariableRef) and n.name == name)
-    return Integral((name,), own, "grid", lag=max(lags), placing=placing, value=value)
+    method = "monte-carlo" if placing == "draws" else "grid"
+    return Integral((name,), own, method, lag=max(lags), placing=placing, value=value)
 
 
 def _factor(piece: Derived, model: Model) -> Factor:

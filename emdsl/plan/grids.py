@@ -71,7 +71,7 @@ def with_nodes(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]
         indexes[index_set_of(name)] = tuple(repr(float(node)) for node in nodes)
         constants[weights_of(name)] = weights
         constants[shares_of(name)] = share / share.sum()
-    kept = tuple(integral for integral in derivation.integrals if integral.method != "grid")
+    kept = tuple(integral for integral in derivation.integrals if not integral.on_nodes)
     planned = replace(derivation, model=model, integrals=kept, gridded=None)
     return planned, replace(bound, indexes=indexes, constants=constants, laid=laid)
 

@@ -36,7 +36,8 @@ def integral_lines(derivation: Derivation, program: Program | None) -> Iterator[
         if integral.on_nodes:
             nodes = len(program.bound.indexes[index_set_of(integral.latents[0])])
             yield f"{', '.join(integral.latents)}: {_method(integral, derivation.model)}"
-            yield f"  {count_of(nodes, 'node')}{_refined(integral, nodes)}"
+            drawn = integral.placing == "draws"
+            yield f"  {count_of(nodes, 'draw' if drawn else 'node')}{_refined(integral, nodes)}"
 
 
 def _along_paths(integral: Integral, derivation: Derivation) -> str:
@@ -102,6 +103,8 @@ def _method(integral: Integral, model: Model) -> str:
         case "kernel":
             of = "" if integral.power == 1 else f" of {integral.latents[0]}^({integral.power})"
             return f"conjugate, integrated in closed form {where}; its posterior is a {integral.kernel} law{of}"
+        case "monte-carlo" if integral.on_nodes:
+            return f"no closed form; shares of 1, by draws around the posterior {where}"
         case "grid":
             return f"no closed form; {_GRIDS[integral.placing]}"
         case "sum":
@@ -126,6 +129,8 @@ _GRIDS = {
 
 def _refined(integral: Integral, nodes: int) -> str:
     """What becomes of the nodes that a fit begins with."""
+    if integral.placing == "draws":
+        return " in each to begin with, doubled until the log-likelihood is known well enough"
     if integral.placing != "laid":
         return ", doubled until the log-likelihood stays as it is"
     said = " to begin with, laid again as the parameters move, and more until the log-likelihood stays as it is"

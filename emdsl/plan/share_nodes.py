@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
+from emdsl.ir.derivation import Derivation
 from emdsl.plan.limits import LARGEST_TABLE, shown
 from emdsl.runtime.problem import Array
 
@@ -31,6 +33,12 @@ class ShareNodes:
     values: Array
     logs: Array
     log_weights: Array
+
+
+def needs_draws(derivation: Derivation, bound: Bound) -> bool:
+    """Whether some shares that would be summed over nodes are too many for them."""
+    own = [item.latents[0] for item in derivation.integrals if item.placing == "shares"]
+    return any(len(bound.indexes[derivation.model.variable(name).axes[-1]]) > MOST_SHARES for name in own)
 
 
 def share_nodes(name: str, count: int, times: int) -> ShareNodes:
