@@ -361,7 +361,8 @@ class CompiledModel:
         def climb(problem: BoundProblem, roughly: bool) -> FitState:
             options = replace(self._options(problem, request), starts=1, init_given=True, arrange=None)
             if roughly:
-                options = replace(options, se="none", tol=max(request.tol, ROUGHLY))
+                steps = min(request.max_iter, EM_STEPS)
+                options = replace(options, se="none", tol=0.0, max_iter=steps, accelerate="squarem")
             return fit(problem, options)
 
         def put_in_order(problem: BoundProblem, theta: Theta) -> Theta:
@@ -505,8 +506,6 @@ LAID_STARTS = 5
 SMALL_DATA = 20_000
 
 
-#: The log-likelihood that a climb may leave to be gained where draws are made anew at its end.
-ROUGHLY = 1e-4
 #: Draws of hidden shares that posteriors and predictions are told by.
 TOLD_BY = 2000
 

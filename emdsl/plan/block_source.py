@@ -11,6 +11,7 @@ from emdsl.plan.nodes import (
     Affine,
     CodedLogSumExp,
     Crossing,
+    DrawnLogSumExp,
     FirstRows,
     Fused,
     Indicator,
@@ -33,8 +34,8 @@ from emdsl.plan.nodes import (
 
 #: Nodes whose array nobody else holds, so that a sum may be formed in place.
 _FRESH = (
-    Affine, Take, Fused, RowDensity, Quadratic, LogSumExp, CodedLogSumExp, PrunedLogSumExp, SegmentSum, Power, Scan,
-    FirstRows, Unseen, Opening,
+    Affine, Take, Fused, RowDensity, Quadratic, LogSumExp, CodedLogSumExp, DrawnLogSumExp, PrunedLogSumExp,
+    SegmentSum, Power, Scan, FirstRows, Unseen, Opening,
 )  # fmt: skip
 
 
@@ -96,6 +97,9 @@ def _forward(node: Node) -> list[str]:
         case LogSumExp():
             over = tuple(node.source.axes.index(axis) for axis in node.over)
             return [f"{n}, s{node.number} = log_sum_exp(n{node.source.number}, {over}){_comment(node)}"]
+        case DrawnLogSumExp():
+            arguments = f"{node.source.axes.index(node.over)}, c[{node.number}], {_rows(node)}"
+            return [f"{n}, s{node.number} = drawn_log_sum_exp(n{node.source.number}, {arguments}){_comment(node)}"]
         case PrunedLogSumExp():
             return _pruned(node)
         case Power():
@@ -250,6 +254,9 @@ def _reverse(node: Node) -> list[str]:
             return []
         case LogSumExp():
             return [f"a{node.source.number} = log_sum_exp_reverse(s{node.number}, {a})"]
+        case DrawnLogSumExp():
+            axis = node.source.axes.index(node.over)
+            return [f"a{node.source.number} = drawn_log_sum_exp_reverse(s{node.number}, {axis}, {a})"]
         case PrunedLogSumExp():
             return _pruned_reverse(node)
         case Power():

@@ -13,6 +13,7 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
 from emdsl.plan.coded_sums import Codes, coded_sum
 from emdsl.plan.crossing import base, check_weights, level_of
+from emdsl.plan.drawn_sums import drawn_law, drawn_sum
 from emdsl.plan.fusing import shared_codes
 from emdsl.plan.integrals import BoundIntegral
 from emdsl.plan.layout import BoundPiece
@@ -332,6 +333,11 @@ class Eliminator:
             by_code = coded_sum(next(self.numbers), touching, group, pieces, self.sizes, self.bound, self.passes.codes)
             if by_code is not None:
                 return [*others, by_code]
+        law = drawn_law(touching, group, pieces) if self.passes.by_code else None
+        if law is not None:
+            rest = [node for node in touching if node is not law]
+            source = self._add(rest, level, union(group, *(node.axes for node in rest)), rows=True)
+            return [*others, drawn_sum(next(self.numbers), law, source, group[0], pieces[law.piece])]
         total = self._sum(touching, touching[0].level, always=True)
         axes = tuple(axis for axis in total.axes if axis not in group)
         return [*others, LogSumExp(next(self.numbers), axes, total.level, total.rows, total, group)]

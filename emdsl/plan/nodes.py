@@ -105,6 +105,15 @@ class LogSumExp(Node):
 
 
 @dataclass(frozen=True)
+class DrawnLogSumExp(Node):
+    """A table with a hidden variable summed out whose probabilities are the shares `drawn` of a unit, at each draw."""
+
+    source: Node
+    over: str
+    drawn: str
+
+
+@dataclass(frozen=True)
 class PrunedLogSumExp(Node):
     """The sum of tables with the hidden variables `over` summed out, over those of their joint states alone that are
     possible in each unit.
@@ -184,7 +193,7 @@ def inputs(node: Node) -> tuple[Node, ...]:
     match node:
         case Add() | PrunedLogSumExp() | Crossing():
             return node.inputs
-        case LogSumExp() | Power() | SegmentSum() | FirstRows() | Unseen():
+        case LogSumExp() | DrawnLogSumExp() | Power() | SegmentSum() | FirstRows() | Unseen():
             return (node.source,)
         case Opening():
             return node.tables

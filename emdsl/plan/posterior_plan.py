@@ -21,6 +21,7 @@ from emdsl.plan.nodes import (
     Affine,
     CodedLogSumExp,
     Crossing,
+    DrawnLogSumExp,
     Fused,
     LogSumExp,
     Node,
@@ -177,6 +178,8 @@ def planned(program: Program) -> Iterator[Elimination]:
         match node:
             case LogSumExp(source=source, over=over):
                 yield Elimination(plate, over, _ordered(set(source.axes), model))
+            case DrawnLogSumExp(over=variable, axes=axes):
+                yield Elimination(plate, (variable,), _ordered({*axes, variable}, model))
             case CodedLogSumExp(over=over, axes=axes, number=number):
                 codes = program.constants[number].columns
                 yield Elimination(plate, over, _ordered({*axes, *over}, model), codes=codes)
@@ -292,6 +295,8 @@ def _operations(program: Program, node: Node) -> int:
             return rows * width * len(inputs)
         case Affine(piece=name):
             return rows * width * program.pieces[name].data.terms
+        case DrawnLogSumExp(over=variable):
+            return rows * width * (10 + program.sizes[variable])
         case CodedLogSumExp(over=over):
             codes = program.constants[node.number].columns
             states = int(np.prod([program.sizes[axis] for axis in over]))

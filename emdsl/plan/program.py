@@ -20,6 +20,7 @@ from emdsl.plan.centred_inputs import centred
 from emdsl.plan.coded_sums import coded_data, coded_statistics, coded_sums
 from emdsl.plan.counts import counted_variables
 from emdsl.plan.crossing import crossed_sum
+from emdsl.plan.drawn_sums import drawn_shares_of
 from emdsl.plan.elimination import Eliminator, Passes
 from emdsl.plan.integrals import BoundIntegral, bind_integral, over_all
 from emdsl.plan.latent_pieces import VectorPiece
@@ -33,6 +34,7 @@ from emdsl.plan.nodes import (
     Affine,
     CodedLogSumExp,
     Crossing,
+    DrawnLogSumExp,
     Fused,
     Indicator,
     LogSumExp,
@@ -273,6 +275,8 @@ class Program:
                     constants[node.number] = self.pieces[node.piece].data
                 case Take():
                     constants[node.number] = self.pieces[node.pieces[0]].data
+                case DrawnLogSumExp():
+                    constants[node.number] = drawn_shares_of(node, self.derivation.model, self.bound)
                 case CodedLogSumExp():
                     constants[node.number] = coded_data(node, self.pieces, self.passes.codes)
                 case Fused():
