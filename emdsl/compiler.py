@@ -25,18 +25,20 @@ from emdsl.ir.model import CELLS, EMPTY, Model
 from emdsl.plan.anchoring import Echo, agreeing_labels, echoes, relabelled
 from emdsl.plan.arrange import arrange, held_in_place, report_values
 from emdsl.plan.counts import counted_sets, cut_off, raised, tails_of_statistics, warnings_of, with_top
-from emdsl.plan.drawn_fit import SEARCHED, DrawnFit, fit_on_draws
+from emdsl.plan.drawn_fit import DrawnFit, fit_on_draws
 from emdsl.plan.given import given_arrays
 from emdsl.plan.laid_fit import LaidFit, fit_on_laid_nodes
 from emdsl.plan.laying import laid_names, with_laid_nodes
 from emdsl.plan.merging import merged_units
 from emdsl.plan.methods import check_exact, with_plan
+from emdsl.plan.narrow_laws import beyond_nodes
 from emdsl.plan.open_numbers import looked_at_numbers, open_numbers
 from emdsl.plan.path_climbing import PathMaker, at_maximum_by_paths, at_start_by_paths, doubt, few_paths, switching
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
-from emdsl.plan.share_draws import drawn_in, drawn_shares, wide_draws, with_draws
+from emdsl.plan.share_draws import drawn_in, with_draws
 from emdsl.plan.share_nodes import needs_draws
+from emdsl.plan.share_proposals import drawn_shares
 from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, at_start, of_draws
 from emdsl.plan.unit_scores import check_method, is_simulated
 from emdsl.plan.untouched import without_untouched
@@ -252,7 +254,7 @@ class CompiledModel:
         """The estimates from bound data; the derivation is that for these data."""
         with _places(self):
             bound = replace(bound, seed=request.seed)
-            problem = without_untouched(self.problem(_with_first_draws(self.derivation, bound), request))
+            problem = without_untouched(self.problem(bound, request))
             if request.plan == "exact":
                 check_exact(problem.derivation)
             check_method(problem, request.se)
@@ -267,6 +269,9 @@ class CompiledModel:
                         state = self._first_fit(problem, request)
                     problem, bound, state = self._far_enough(problem, bound, state, request)
                     state = self._with_enough_nodes(problem, bound, state, request)
+                    said = beyond_nodes(problem.program, state.theta)
+                    if said is not None:
+                        state = replace(state, converged=False, warnings=(*state.warnings, said))
                 except FitError as error:
                     error = _about_counts(error, self.model, bound)
                     if isinstance(error.state, FitState):
@@ -488,6 +493,8 @@ class CompiledModel:
             bound = bind(self.model, table, bind_options(request))
             here = self.on(bound)
             lines = check_lines(here.derivation, bound)
+            if drawn_shares(here.derivation):
+                return lines
             parts = Parts(here.derivation, table, bound, bind_options(request))
             return [*lines, "", *identifiability_lines(parts, here.problem(bound, request))]
 
@@ -515,11 +522,6 @@ EM_STEPS = 30
 #: A log-likelihood that moves by less when the nodes of its integrals are doubled has enough of them; they are doubled
 #: up to so many times the usual number.
 ENOUGH, MOST_NODES = 1e-6, 16
-
-
-def _with_first_draws(derivation: Derivation, bound: Bound) -> Bound:
-    """The data with draws of hidden shares, where there are such."""
-    return wide_draws(derivation, bound, SEARCHED) if drawn_shares(derivation) else bound
 
 
 def with_points(derivation: Derivation, bound: Bound, theta: Theta) -> Bound:

@@ -11,6 +11,7 @@ import sympy as sp
 from emdsl.derive import functions, tails
 from emdsl.derive.expressions import has_parameters
 from emdsl.ir.arithmetic import LARGEST_FOLDED_POWER
+from emdsl.ir.grids import shares_table
 from emdsl.ir.expressions import (
     AnyPattern,
     Apply,
@@ -57,6 +58,9 @@ def reference(expression: Expression, *, new: bool = False) -> str:
             return label
         case BinderRef(binder):
             return binder.name
+        case VariableRef(name, (_, *rest)) | ConstantRef(name, (_, *rest)) if shares_table(name) is not None:
+            form, variable = shares_table(name) or ("", "")
+            return form.format(variable + _indices(tuple(rest)))
         case VariableRef(name, indices, lag):
             place = name + _indices(indices)
             return place if not lag else f"prev({place})" if lag == 1 else f"prev({place}, {lag})"

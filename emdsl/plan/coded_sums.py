@@ -20,6 +20,7 @@ from emdsl.plan.layout import BoundPiece
 from emdsl.plan.leaves import coded_table, leaf_statistics, static_table
 from emdsl.plan.named import START, union
 from emdsl.plan.nodes import Affine, CodedLogSumExp, Node, Table, Take
+from emdsl.runtime.carriers import Block, affine, affine_reverse, take, take_reverse
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE
 from emdsl.runtime.pieces import PieceData
 from emdsl.runtime.problem import Array
@@ -30,6 +31,8 @@ MOST_CODES_A_ROW = 0.5
 MOST_NUMBERS = 1 << 25
 
 Pieces = Mapping[str, BoundPiece]
+#: Statistics of a fit's own data count as they are.
+UNWEIGHTED = Block((), (), (), (), (), ())
 
 
 @dataclass(frozen=True)
@@ -74,15 +77,25 @@ def coded_sum(
 
 def _columns(leaf: Take | Affine, pieces: Pieces, codes: Codes) -> int | None:
     """How many codes the table of a law has; None where it has none."""
-    if isinstance(leaf, Affine):
-        if leaf.piece not in codes:
-            codes[leaf.piece] = _row_codes(pieces[leaf.piece])
-        found = codes[leaf.piece]
-        return None if found is None else len(found.rows)
-    own = [pieces[name] for name in leaf.pieces]
-    if any(term.statistic != "1" for item in own for term in item.piece.terms):
-        return None
-    return own[0].data.columns if int(np.prod(own[0].data.elements)) == 1 else None
+    names = _names(leaf)
+    data = pieces[names[0]].data
+    if _is_by_code(leaf, pieces):
+        return data.columns
+    if names[0] not in codes:
+        codes[names[0]] = _row_codes(pieces[names[0]])
+    found = codes[names[0]]
+    return None if found is None else len(found.rows)
+
+
+def _names(leaf: Take | Affine) -> tuple[str, ...]:
+    return leaf.pieces if isinstance(leaf, Take) else (leaf.piece,)
+
+
+def _is_by_code(leaf: Take | Affine, pieces: Pieces) -> bool:
+    """Whether a law is a table by one code already."""
+    own = [pieces[name] for name in _names(leaf)]
+    constant = all(term.statistic == "1" for item in own for term in item.piece.terms)
+    return isinstance(leaf, Take) and constant and int(np.prod(own[0].data.elements)) == 1
 
 
 def _row_codes(item: BoundPiece) -> RowCodes | None:
@@ -94,32 +107,40 @@ def _row_codes(item: BoundPiece) -> RowCodes | None:
     seen = [np.broadcast_to(data.knowns[known.symbol], shape) for known in piece.knowns if known.by_row]
     if data.row_mask is not None:
         seen = [np.where(data.row_mask, values, 0.0) for values in (*seen, data.row_mask.astype(float))]
-    if not seen or any(np.isnan(values).any() for values in seen):
+    shown = [values.reshape(-1, data.rows) for values in seen]
+    if data.code is not None:
+        shown.append(data.code.astype(float))
+    if not shown or any(np.isnan(values).any() for values in shown):
         return None
-    shown = np.stack(seen).reshape(-1, data.rows)
-    _, rows, code = np.unique(shown, axis=1, return_index=True, return_inverse=True)
+    _, rows, code = np.unique(np.concatenate(shown), axis=1, return_index=True, return_inverse=True)
     return RowCodes(code.reshape(-1), rows)
+
+
+def _at_rows(leaf: Take | Affine, pieces: Pieces, codes: Codes) -> PieceData:
+    """The data of a law at one row for each code."""
+    data, found = pieces[_names(leaf)[0]].data, codes[_names(leaf)[0]]
+    assert found is not None
+    code = None if data.code is None else data.code[:, found.rows]
+    statistics = None if data.statistics is None else data.statistics[..., found.rows]
+    return replace(data, code=code, statistics=statistics, rows=len(found.rows), local={})
 
 
 def coded_data(node: CodedLogSumExp, pieces: Pieces, codes: Codes) -> PieceData:
     """The data that rows are looked up by."""
-    data = pieces[_names(node)[0]].data
-    if isinstance(node.leaf, Take):
+    name = _names(node.leaf)[0]
+    data = pieces[name].data
+    if _is_by_code(node.leaf, pieces):
         return data
-    found = codes[node.leaf.piece]
+    found = codes[name]
     assert found is not None
     return replace(data, statistics=None, code=found.code[None], columns=len(found.rows), elements=(), local={})
-
-
-def _names(node: CodedLogSumExp) -> tuple[str, ...]:
-    return node.leaf.pieces if isinstance(node.leaf, Take) else (node.leaf.piece,)
 
 
 @dataclass(frozen=True)
 class CodedSums:
     """The sums `table` `(*axes, 1, columns)` at one theta, with what the reverse needs: both factors as probabilities,
     `outer` `(outside, over)` and `inner` `(over, inside * columns)`, each relative to its largest, and their product.
-    `law` is the table of the law by code.
+    `law` is the table that the law is looked up in.
     """
 
     table: Array
@@ -137,7 +158,7 @@ def coded_sums(
     still: Any = 0.0
     for item in node.still:
         still = still + _aligned(static_table(item, pieces, etas, sizes), item.axes, (*outside, *node.over))
-    law = _law_by_code(node, pieces, etas, codes)
+    law, looked_up = _law_by_code(node, pieces, etas, codes)
     by_code = law.transpose([*(node.leaf.axes.index(axis) for axis in (*node.over, *inside)), law.ndim - 1])
     k = int(np.prod([sizes[axis] for axis in node.over]))
     shape = tuple(sizes[axis] for axis in node.axes)
@@ -147,17 +168,39 @@ def coded_sums(
     total = outer @ inner
     with np.errstate(divide="ignore"):
         table = np.log(total) + first + second
-    return CodedSums(table.reshape(*shape, 1, -1), outer, inner, total, law)
+    return CodedSums(table.reshape(*shape, 1, -1), outer, inner, total, looked_up)
 
 
-def _law_by_code(node: CodedLogSumExp, pieces: Pieces, etas: Mapping[str, Array], codes: Codes) -> Array:
-    """The table of the law `(*axes, columns)`."""
-    if isinstance(node.leaf, Take):
-        return coded_table(node.leaf, pieces, etas)[..., 0, :]
-    data, found = pieces[node.leaf.piece].data, codes[node.leaf.piece]
-    assert data.statistics is not None and found is not None
-    table: Array = etas[node.leaf.piece].reshape(*data.hidden, -1) @ data.statistics[:, found.rows]
-    return table
+def _law_by_code(
+    node: CodedLogSumExp, pieces: Pieces, etas: Mapping[str, Array], codes: Codes
+) -> tuple[Array, Array]:
+    """The table of the law `(*axes, columns)`, and what it is looked up in."""
+    leaf = node.leaf
+    if isinstance(leaf, Take):
+        table = coded_table(leaf, pieces, etas)
+        if _is_by_code(leaf, pieces):
+            return table[..., 0, :], table
+        data = _at_rows(leaf, pieces, codes)
+        return take(table, data, slice(0, data.rows)), table
+    data = _at_rows(leaf, pieces, codes)
+    table = etas[leaf.piece].reshape(*data.hidden, -1)
+    return affine(table, data, slice(0, data.rows)), table
+
+
+def _law_statistics(
+    node: CodedLogSumExp, weights: Array, table: Array, pieces: Pieces, codes: Codes
+) -> dict[str, Any]:
+    """The statistics of the law's pieces, from expected counts `(*axes, columns)`."""
+    leaf = node.leaf
+    if _is_by_code(leaf, pieces):
+        return leaf_statistics(leaf, weights[..., None, :], table, pieces, {})
+    data = _at_rows(leaf, pieces, codes)
+    every = slice(0, data.rows)
+    if isinstance(leaf, Affine):
+        return leaf_statistics(leaf, affine_reverse(weights, data, every, UNWEIGHTED), None, pieces, {})
+    sums = np.zeros_like(table)
+    take_reverse(weights, data, every, UNWEIGHTED, sums)
+    return leaf_statistics(leaf, sums, table, pieces, {})
 
 
 def coded_statistics(
@@ -172,12 +215,7 @@ def coded_statistics(
     inner = inner.reshape(*(sizes[axis] for axis in (*node.over, *inside)), -1)
     own = (*node.over, *inside)
     back = np.ascontiguousarray(inner.transpose([*(own.index(axis) for axis in node.leaf.axes), inner.ndim - 1]))
-    if isinstance(node.leaf, Take):
-        statistics = leaf_statistics(node.leaf, back[..., None, :], found.law[..., None, :], pieces, {})
-    else:
-        data, rows = pieces[node.leaf.piece].data, codes[node.leaf.piece]
-        assert data.statistics is not None and rows is not None
-        statistics = leaf_statistics(node.leaf, back @ data.statistics[:, rows.rows].T, None, pieces, {})
+    statistics = _law_statistics(node, back, found.law, pieces, codes)
     for item in node.still:
         axes = (*outside, *node.over)
         summed = outer.sum(axis=tuple(k for k, axis in enumerate(axes) if axis not in item.axes))

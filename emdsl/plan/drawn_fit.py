@@ -18,21 +18,15 @@ from emdsl.ir.derivation import Derivation
 from emdsl.ir.model import Model
 from emdsl.plan.monte_carlo import BATCHES
 from emdsl.plan.problem import BoundProblem
-from emdsl.plan.share_draws import (
-    drawn_shares,
-    effective,
-    shares_from,
-    some_draws,
-    wide_draws,
-    with_draws,
-)
+from emdsl.plan.share_draws import effective, shares_from, some_draws, with_draws
+from emdsl.plan.share_proposals import drawn_shares, wide_draws
 from emdsl.plan.simulated import LEAST_DRAWS, LEAST_SHARE, MOST_NUMBERS, WANTED, by_parameter, said
 from emdsl.runtime.fitting import FitState, Simulation, StartsReport
 from emdsl.runtime.problem import Array, Theta
 from emdsl.runtime.starts import Search
 
-#: Draws of each unit while starts are run, to begin with, and at most.
-SEARCHED, FIRST_DRAWS, MOST_DRAWS = 300, 400, 6400
+#: Draws of each unit to begin with, once starts have been run, and at most.
+FIRST_DRAWS, MOST_DRAWS = 400, 6400
 #: How often draws are made anew at most, and the gain of a climb below which they need not be.
 MOST_ROUNDS, STILL = 15, 0.01
 #: Differences of log-likelihoods on different draws that are no more than so many times their error say nothing.
@@ -60,7 +54,7 @@ class DrawnFit:
 
 def fit_on_draws(bound: Bound, make: DrawnFit) -> tuple[BoundProblem, Bound, FitState]:
     """The fit on draws that represent the posteriors at its estimates."""
-    bound = wide_draws(make.derivation, bound, SEARCHED)
+    bound = wide_draws(make.derivation, bound)
     problem = make.problem(bound)
     theta: Theta = problem.initial()
     starts: StartsReport | None = None

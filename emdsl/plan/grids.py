@@ -15,6 +15,7 @@ from emdsl.ir.model import Model
 from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.named import Named
 from emdsl.plan.share_nodes import share_nodes
+from emdsl.plan.share_proposals import drawn_shares, wide_draws
 from emdsl.runtime.problem import Array
 
 #: Half the width of a grid and the distance between nodes, in standard deviations of the variable's own law. Data pull
@@ -54,6 +55,8 @@ def with_nodes(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]
     are laid out as to begin with.
     """
     model = derivation.gridded
+    if any(log_weights_of(name) not in bound.values for name in drawn_shares(derivation)):
+        bound = wide_draws(derivation, bound)
     grids = [integral for integral in derivation.integrals if integral.method == "grid"]
     if model is None:
         return derivation, bound

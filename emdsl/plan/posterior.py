@@ -17,6 +17,7 @@ from emdsl.data.bound import Bound
 from emdsl.data.past import pasts
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation
+from emdsl.ir.grids import index_set_of
 from emdsl.ir.model import Model, Variable
 from emdsl.plan.block_source import block_function
 from emdsl.plan.counts import counted_variables, raised, tail, warnings_of
@@ -43,6 +44,7 @@ from emdsl.plan.outside import declared_marginals, declared_numbers, impossible_
 from emdsl.plan.probable_paths import BlockPaths, ProbablePaths
 from emdsl.plan.program import Constants, Program
 from emdsl.plan.pruning import Choice
+from emdsl.plan.share_draws import drawn_in
 from emdsl.plan.source import HEADER
 from emdsl.plan.unrolling import is_chosen
 from emdsl.plan.unseen import check_conditions, is_unseen
@@ -240,6 +242,9 @@ class PosteriorProgram(Program):
 
     def _simulated(self) -> Iterator[str]:
         """A note for each integral whose posterior is known but for the error of a simulation."""
+        for name in drawn_in(self):
+            draws = len(self.bound.indexes[index_set_of(name)])
+            yield f"the posterior of {name} is simulated, by {draws} weighted draws"
         for integral in self.integrals.values():
             if isinstance(integral.taken, MonteCarlo):
                 names = ", ".join(integral.integral.latents)

@@ -87,6 +87,8 @@ class Program:
         around the others, where rows look at elements outside the plates. `by_code`: sums over hidden variables of rows
         may be taken by code.
         """
+        #: Hidden shares that are summed over nodes in their simplex.
+        self.simplex = tuple(item.latents[0] for item in derivation.integrals if item.placing == "shares")
         derivation, bound = prepared(derivation, bound, regroup=regroup)
         #: Hidden numbers whose nodes are laid where the posterior lies.
         self.laid = tuple(bound.laid)
@@ -333,7 +335,7 @@ class Program:
             }
             whole = [integral.method.evidence(theta, v) for integral in self.whole]
             total, found = self.sweep(tables, self.blocks)
-            if self.laid:
+            if self.laid or self.simplex:
                 total = np.where(too_narrow(self, tables), -np.inf, total)
             for evidence in whole:
                 total = total + evidence.forward(slice(0, 1))[0]

@@ -10,7 +10,7 @@ is smooth, and EM climbs it like any other.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from emdsl.ir.grids import index_set_of, log_weights_of, logs_of, values_of
 from emdsl.ir.model import Model
 from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.program import Program
-from emdsl.runtime.functions import lgamma
+from emdsl.plan.share_proposals import Proposal, drawn_shares, placed
 from emdsl.runtime.problem import Array, Theta
 
 #: Draws that the posterior is looked for with, how often, and by how much their law may be narrowed each time.
@@ -34,37 +34,6 @@ WIDER = 0.8
 MAY_VANISH = 2.0
 #: The logarithm at which an exponent is read off, and the exponents that draws are made with.
 FAR, LEAST, MOST = 512.0, 1e-3, 1e7
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A mixture of Dirichlet laws for each unit: their shares of the draws, their exponents `(laws, shares, units)`."""
-
-    mixture: tuple[float, ...]
-    exponents: Array
-
-    def draws(self, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        """The logarithms of `count` draws `(count, shares, units)`, and those of their weights `(count, units)`."""
-        counts = np.diff(np.round(np.cumsum((0.0, *self.mixture)) * count).astype(int))
-        logs = np.concatenate([_dirichlet(a, n, rng) for a, n in zip(self.exponents, counts, strict=True)])
-        density: Any = -np.inf
-        for a, n in zip(self.exponents, counts, strict=True):
-            constant = lgamma(a.sum(axis=0)) - lgamma(a).sum(axis=0)
-            own = constant + ((a - 1.0) * logs).sum(axis=1)
-            density = np.logaddexp(density, np.log(max(n, 1e-300) / count) + own)
-        return logs, -density - np.log(count)
-
-
-def _dirichlet(a: Array, count: int, rng: np.random.Generator) -> Array:
-    """Logarithms of draws, also where exponents are so small that shares have no number (Marsaglia and Tsang 2000)."""
-    shape = (count, *a.shape)
-    gamma = np.log(rng.standard_gamma(np.broadcast_to(a + 1.0, shape))) + np.log(rng.random(shape)) / a
-    return np.asarray(gamma - np.logaddexp.reduce(gamma, axis=1, keepdims=True))
-
-
-def drawn_shares(derivation: Derivation) -> tuple[str, ...]:
-    """The hidden shares that are drawn."""
-    return tuple(item.latents[0] for item in derivation.integrals if item.placing == "draws")
 
 
 def drawn_in(program: Program) -> tuple[str, ...]:
@@ -81,7 +50,7 @@ def with_draws(derivation: Derivation, bound: Bound, theta: Theta, count: int) -
     narrow = {name: np.full(a.shape[-1], float(len(a))) for name, a in own.items()}
     worth = 0.0
     for _ in range(MOST_ROUNDS):
-        trial = placed(derivation, bound, laws, seeking)
+        trial = placed(bound, laws, seeking)
         shares = shares_of_draws(derivation, trial, theta)
         for name, share in shares.items():
             values = np.asarray(trial.values[values_of(name)].array)
@@ -89,7 +58,7 @@ def with_draws(derivation: Derivation, bound: Bound, theta: Theta, count: int) -
         before, worth = worth, float(np.mean([effective(share).mean() for share in shares.values()]))
         if before > 0 and worth < 1.05 * before:
             break
-    return placed(derivation, bound, laws, count)
+    return placed(bound, laws, count)
 
 
 def _fitted(values: Array, share: Array, own: Array, narrow: Array) -> tuple[Proposal, Array]:
@@ -101,29 +70,6 @@ def _fitted(values: Array, share: Array, own: Array, narrow: Array) -> tuple[Pro
     a = np.clip(mean * narrow, LEAST, MOST)
     corners = np.where(a < own + MAY_VANISH, np.minimum(a, own), a)
     return Proposal(MIXTURE, np.stack([a, corners, own])), narrow
-
-
-def placed(derivation: Derivation, bound: Bound, laws: Mapping[str, Proposal], count: int) -> Bound:
-    """The data with draws from these laws, the same random numbers each time."""
-    values, indexes = dict(bound.values), dict(bound.indexes)
-    for number, (name, law) in enumerate(laws.items()):
-        logs, weights = law.draws(count, np.random.default_rng([bound.seed, 11, number]))
-        values[values_of(name)], values[logs_of(name)] = Values(np.exp(logs)), Values(logs)
-        values[log_weights_of(name)] = Values(weights)
-        indexes[index_set_of(name)] = tuple(map(str, range(count)))
-    return replace(bound, values=values, indexes=indexes)
-
-
-def wide_draws(derivation: Derivation, bound: Bound, count: int) -> Bound:
-    """The data with draws all over the simplex, where nothing is known of parameters yet."""
-    model, laws = derivation.model, {}
-    for name in drawn_shares(derivation):
-        units = next(level.size for level in bound.levels if level.plate == model.variable(name).plate)
-        size = len(bound.indexes[model.variable(name).axes[-1]])
-        a = np.ones((2, size, units))
-        a[1] = 0.3
-        laws[name] = Proposal((0.5, 0.5), a)
-    return placed(derivation, bound, laws, count)
 
 
 def some_draws(derivation: Derivation, bound: Bound, batch: int, batches: int) -> Bound:

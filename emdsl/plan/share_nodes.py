@@ -51,7 +51,7 @@ def share_nodes(name: str, count: int, times: int) -> ShareNodes:
         raise EmmError(
             "too-large", f"the {count} shares `{name}` of a unit would take {shown((intervals + 1) ** breaks)} nodes, "
             f"and a grid of them is for at most {MOST_SHARES} shares",
-            help="--plan monte-carlo",
+            help="emdsl fit MODEL DATA, which draws them",
         )  # fmt: skip
     first, rest, weight = _breaks(intervals)
     axes = (np.arange(len(first)),) * breaks
