@@ -13,6 +13,7 @@ from tests.models.cases import CASES, ROOT, SHIPPED, VARIANT_CASES, Case
 from tests.models.comparison import disagreements
 from tests.models.cut_likelihoods import CUT
 from tests.models.grid_likelihoods import ON_GRIDS
+from tests.models.share_likelihoods import WITH_SHARES
 from tests.models.hidden_likelihoods import HIDDEN
 from tests.models.hidden_number_cases import CASES_OF_HIDDEN_NUMBERS
 from tests.models.hidden_numbers_likelihoods import HIDDEN_NUMBERS
@@ -62,7 +63,7 @@ def test_every_shipped_model_has_a_reference() -> None:
     published = {case.name for case in (*SHIPPED, *SHIPPED_CASES)}
     published |= {case.name for case in CASES_OF_HIDDEN_NUMBERS if case.shipped}
     published |= set(DIRECT) | set(WIDER) | set(CUT) | set(HIDDEN) | set(HIDDEN_NUMBERS) | set(BOUNDED_NUMBERS)
-    published |= set(TIED) | set(SIMULATED) | set(ON_GRIDS)
+    published |= set(TIED) | set(SIMULATED) | set(ON_GRIDS) | set(WITH_SHARES)
     assert {model.stem for model in MODELS} == published
 
 
