@@ -119,7 +119,8 @@ class CompiledModel:
 
     def on(self, bound: Bound, purpose: str = "") -> CompiledModel:
         """The model as it is for these data: observed numbers with open cells, which other laws look at, are hidden
-        there. With the purpose `draws`, and where there are too many shares for nodes, no hidden number is on a grid."""
+        there. With the purpose `draws`, and where shares are too many for nodes, no hidden number is on a grid.
+        """
         purpose = "draws" if needs_draws(self.derivation, bound) else purpose
         names = open_numbers(self.derivation, bound)
         if set(names) <= set(self.derivation.open):

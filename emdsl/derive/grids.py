@@ -139,8 +139,8 @@ def _placed(name: str, looking: list[Factor], model: Model) -> OnGrid:
 
 
 def on_share_nodes(model: Model, pieces: Sequence[Derived], *, drawn: bool) -> tuple[OnGrid, ...]:
-    """Hidden shares without a closed integral, and the numbers that laws tie to them; `pieces` are those of the model as
-    it is. Raises `no-closed-shares` where no nodes take them.
+    """Hidden shares without a closed integral, and the numbers that laws tie to them; `pieces` are those of the model
+    as it is. Raises `no-closed-shares` where no nodes take them.
     """
     found: list[OnGrid] = []
     for names in components(model):

@@ -56,8 +56,9 @@ def on_nodes(
     hidden = frozenset({name})
     own = tuple(p.piece.name for p in pieces if not p.piece.prior and looks_at(_factor(p, model), hidden))
     lags = (n.lag for f in model.factors for n in walk(f) if isinstance(n, VariableRef) and n.name == name)
-    method = "monte-carlo" if placing == "draws" else "grid"
-    return Integral((name,), own, method, lag=max(lags), placing=placing, value=value)
+    if placing == "draws":
+        return Integral((name,), own, "monte-carlo", placing=placing)
+    return Integral((name,), own, "grid", lag=max(lags), placing=placing, value=value)
 
 
 def _factor(piece: Derived, model: Model) -> Factor:

@@ -11,7 +11,6 @@ import sympy as sp
 from emdsl.derive import functions, tails
 from emdsl.derive.expressions import has_parameters
 from emdsl.ir.arithmetic import LARGEST_FOLDED_POWER
-from emdsl.ir.grids import shares_table
 from emdsl.ir.expressions import (
     AnyPattern,
     Apply,
@@ -28,6 +27,7 @@ from emdsl.ir.expressions import (
     Tabulate,
     VariableRef,
 )
+from emdsl.ir.grids import shares_table
 from emdsl.ir.show import show
 
 #: What stands for the logarithm of 0 in formulas that are computed with.

@@ -1,8 +1,9 @@
 """Hidden variables of rows whose laws are tables by code: summed out once for each code in place of each row.
 
 Where `z` is looked at by tables without rows (`P(z | p)`, the same for all) and by one law of what rows show (`P(w |
-z)`), of which there are few different things, its sum is a function of the code and of what is around: the matrix product of both tables over z. Rows then look it up. In
-reverse come the expected counts of codes, which the same products share out among the values of z.
+z)`), of which there are few different things, its sum is a function of the code and of what is around: the matrix
+product of both tables over z. Rows then look it up. In reverse come the expected counts of codes, which the same
+products share out among the values of z.
 """
 
 from __future__ import annotations
@@ -171,9 +172,7 @@ def coded_sums(
     return CodedSums(table.reshape(*shape, 1, -1), outer, inner, total, looked_up)
 
 
-def _law_by_code(
-    node: CodedLogSumExp, pieces: Pieces, etas: Mapping[str, Array], codes: Codes
-) -> tuple[Array, Array]:
+def _law_by_code(node: CodedLogSumExp, pieces: Pieces, etas: Mapping[str, Array], codes: Codes) -> tuple[Array, Array]:
     """The table of the law `(*axes, columns)`, and what it is looked up in."""
     leaf = node.leaf
     if isinstance(leaf, Take):
@@ -187,9 +186,7 @@ def _law_by_code(
     return affine(table, data, slice(0, data.rows)), table
 
 
-def _law_statistics(
-    node: CodedLogSumExp, weights: Array, table: Array, pieces: Pieces, codes: Codes
-) -> dict[str, Any]:
+def _law_statistics(node: CodedLogSumExp, weights: Array, table: Array, pieces: Pieces, codes: Codes) -> dict[str, Any]:
     """The statistics of the law's pieces, from expected counts `(*axes, columns)`."""
     leaf = node.leaf
     if _is_by_code(leaf, pieces):

@@ -84,8 +84,10 @@ def fit_on_draws(bound: Bound, make: DrawnFit) -> tuple[BoundProblem, Bound, Fit
     simulation = simulation_of(problem, bound, state, make)
     told = (*state.warnings, *said(simulation))
     converged = state.converged and simulation.met and settled
-    state = replace(state, starts=starts or state.starts, iterations=iterations + state.iterations, simulation=simulation, warnings=told,
-                    converged=converged)  # fmt: skip
+    state = replace(
+        state, starts=starts or state.starts, iterations=iterations + state.iterations, simulation=simulation,
+        warnings=told, converged=converged,
+    )  # fmt: skip
     return problem, bound, state
 
 

@@ -65,8 +65,8 @@ def with_nodes(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]
     for integral in grids:
         (name,) = integral.latents
         if integral.placing == "shares":
-            nodes, tables = _over_simplex(name, derivation.model, bound)
-            indexes[index_set_of(name)] = nodes
+            labels, tables = _over_simplex(name, derivation.model, bound)
+            indexes[index_set_of(name)] = labels
             constants |= tables
             continue
         tied = any(set(other.pieces) & set(integral.pieces) for other in grids if other is not integral)

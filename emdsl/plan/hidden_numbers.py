@@ -146,8 +146,8 @@ def gridded_number(variable: Variable, level: int, shares: Array, bound: Bound) 
 
 
 def shares_on_nodes(variable: Variable, axis: str, level: int, shares: Array, bound: Bound) -> HiddenNumber:
-    """Shares that are summed over nodes, or drawn, from the posterior `(nodes, units)` of these; `axis` is what they are
-    shares over.
+    """Shares that are summed over nodes, or drawn, from the posterior `(nodes, units)` of these; `axis` is what they
+    are shares over.
     """
     name = values_of(variable.name)
     if name in bound.constants:

@@ -71,8 +71,8 @@ def _check_closed(integral: Integral) -> None:
 def _by_quadrature(integral: Integral, model: Model) -> Integral:
     if integral.placing == "draws":
         raise EmmError(
-            "no-quadrature", f"{_names(integral)} has more than {MOST_SHARES} shares, and a grid of nodes is for at most "
-            "so many",
+            "no-quadrature",
+            f"{_names(integral)} has more than {MOST_SHARES} shares, and a grid of nodes is for at most so many",
             place="--plan", help="--plan auto, which draws",
         )  # fmt: skip
     if integral.method not in CLOSED:

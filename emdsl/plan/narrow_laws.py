@@ -54,9 +54,9 @@ def beyond_nodes(program: Program, theta: Theta) -> str | None:
         missed = max((1.0 - float(mass.min()) for _, mass in _masses(name, program, tables)), default=0.0)
         if missed > MOST_MISSED:
             return (
-                f"the law of `{name}` has {missed:.2g} of its mass where no node is, and the log-likelihood of each unit "
-                "an error of that size: either nearly all of a unit is of one kind, as in a mixture, or shares hardly "
-                "vary"
+                f"the law of `{name}` has {missed:.2g} of its mass where no node is, and the log-likelihood of each "
+                "unit an error of that size: either nearly all of a unit is of one kind, as in a mixture, or shares "
+                "hardly vary"
             )
     return None
 

@@ -298,7 +298,7 @@ def _operations(program: Program, node: Node) -> int:
         case DrawnLogSumExp(over=variable):
             return rows * width * (10 + program.sizes[variable])
         case CodedLogSumExp(over=over):
-            codes = program.constants[node.number].columns
+            codes = int(program.constants[node.number].columns)
             states = int(np.prod([program.sizes[axis] for axis in over]))
             return width * (rows + codes * (10 + states))
         case Fused():

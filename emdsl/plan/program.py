@@ -191,9 +191,8 @@ class Program:
         #: Levels whose units are hidden chains.
         self.scans = {node.level + 1 for node in self.nodes if isinstance(node, Scan)}
         #: Whether hidden variables that all units share are summed out.
-        self.together = any(
-            node.level == 0 and isinstance(node, LogSumExp | CodedLogSumExp | PrunedLogSumExp | Crossing) for node in self.nodes
-        )
+        summed = LogSumExp | CodedLogSumExp | PrunedLogSumExp | Crossing
+        self.together = any(node.level == 0 and isinstance(node, summed) for node in self.nodes)
         self.blocks = make_blocks(bound, cells, self.scans, together=self.together)
         rows = max((size for block in self.blocks for size in block.n), default=0)
         check_array("the largest table of one block of units", (cells, rows), "give the hidden variables fewer values")

@@ -1,8 +1,8 @@
 """Draws of hidden shares around the posterior of each unit, with the logarithms of their weights.
 
-Draws are made from a mixture of three Dirichlet laws: one with the mean and spread of the unit's posterior, one that has
-in the corners of the simplex the exponents of the shares' own law, without which weights would have no bound, and that
-law itself. Where the posterior lies is found by draws too, from a wide law that is narrowed step by step (population
+Draws are made from a mixture of three Dirichlet laws: one with the mean and spread of the unit's posterior, one that
+has in the corners of the simplex the exponents of the shares' own law, without which weights would have no bound, and
+that law itself. Where the posterior lies is found by draws too, from a wide law that is narrowed step by step (population
 Monte Carlo; Cappé, Guillin, Marin and Robert 2004). Draws are held while parameters move: the likelihood that they make
 is smooth, and EM climbs it like any other.
 """
@@ -53,7 +53,7 @@ def with_draws(derivation: Derivation, bound: Bound, theta: Theta, count: int) -
         trial = placed(bound, laws, seeking)
         shares = shares_of_draws(derivation, trial, theta)
         for name, share in shares.items():
-            values = np.asarray(trial.values[values_of(name)].array)
+            values = np.asarray(trial.values[values_of(name)].array, dtype=np.float64)
             laws[name], narrow[name] = _fitted(values, share, own[name], narrow[name])
         before, worth = worth, float(np.mean([effective(share).mean() for share in shares.values()]))
         if before > 0 and worth < 1.05 * before:
@@ -77,7 +77,7 @@ def some_draws(derivation: Derivation, bound: Bound, batch: int, batches: int) -
     values, indexes = dict(bound.values), dict(bound.indexes)
     for name in drawn_shares(derivation):
         for table in (values_of(name), logs_of(name), log_weights_of(name)):
-            part = np.asarray(values[table].array)[batch::batches]
+            part = np.asarray(values[table].array, dtype=np.float64)[batch::batches]
             more = np.log(batches) if table == log_weights_of(name) else 0.0
             values[table] = Values(part + more)
         indexes[index_set_of(name)] = tuple(map(str, range(len(part))))
@@ -137,7 +137,8 @@ def own_exponents(name: str, derivation: Derivation, bound: Bound, theta: Theta)
         indexes={**bound.indexes, index_set_of(name): tuple(map(str, range(size + 1)))},
     )  # fmt: skip
     found = [_slopes(branch, name, model, made, theta, level) for branch in _branches(name, model)]
-    return np.clip(1.0 + np.min([np.broadcast_to(item, (size, units)) for item in found], axis=0), LEAST, MOST)
+    least: Array = np.min([np.broadcast_to(item, (size, units)) for item in found], axis=0)
+    return np.asarray(np.clip(1.0 + least, LEAST, MOST))
 
 
 def _branches(name: str, model: Model) -> list[Any]:

@@ -35,7 +35,7 @@ def topics() -> Optimum:
     table, kinds = counted(text["document"], text["word"], [float(n) for n in text["count"]])
 
     def log_likelihood(p: Point) -> float:
-        first, weights = shares(*p["alpha"], 24)
+        first, weights = shares(float(p["alpha"][0]), float(p["alpha"][1]), 24)
         law = np.log(np.outer(first, p["phi"][0]) + np.outer(1 - first, p["phi"][1]))
         return float(np.log(np.exp(table @ law.T) @ weights).sum())
 

@@ -13,11 +13,11 @@ from tests.models.cases import CASES, ROOT, SHIPPED, VARIANT_CASES, Case
 from tests.models.comparison import disagreements
 from tests.models.cut_likelihoods import CUT
 from tests.models.grid_likelihoods import ON_GRIDS
-from tests.models.share_likelihoods import WITH_SHARES
 from tests.models.hidden_likelihoods import HIDDEN
 from tests.models.hidden_number_cases import CASES_OF_HIDDEN_NUMBERS
 from tests.models.hidden_numbers_likelihoods import HIDDEN_NUMBERS
 from tests.models.likelihoods import DIRECT, regression_mixture
+from tests.models.share_likelihoods import WITH_SHARES
 from tests.models.test_simulated import SIMULATED
 from tests.models.tied_likelihoods import TIED
 from tests.models.wider_cases import SHIPPED_CASES
