@@ -12,7 +12,7 @@ import pytest
 from scipy import integrate, optimize, special, stats
 
 import emdsl
-from emdsl.compiler import CompiledModel, load_text
+from emdsl.compiler import CompiledModel, FitRequest, load_text
 from emdsl.diagnostics.errors import EmmError
 from emdsl.plan.drawn_fit import loglik_error
 from emdsl.plan.problem import BoundProblem
@@ -312,3 +312,32 @@ def test_a_law_that_comes_too_near_the_corners_is_no_estimate() -> None:
     fit: Any = emdsl.loads(ONE_SHARE).fit({"n": [8] * 10, "y": [0, 8] * 5}, starts=1)
     assert not fit.converged
     assert any("of its mass where no node is" in said for said in fit.warnings)
+
+
+def test_posteriors_by_draws_are_those_by_nodes() -> None:
+    alpha = [0.4, 0.7, 0.2]
+    by_nodes, by_draws = load_text(_topics(3)), load_text(_topics(3), purpose="draws")
+    bound = take(by_nodes, TABLE).bound
+    one, other = (model.posterior(bound, _theta(alpha)) for model in (by_nodes, by_draws))
+    assert other.numbers[0].mean == pytest.approx(one.numbers[0].mean, abs=0.03)
+    assert other.numbers[0].sd == pytest.approx(one.numbers[0].sd, abs=0.03)
+    assert other.marginals[0].probabilities == pytest.approx(one.marginals[0].probabilities, abs=0.03)
+    assert any("simulated, by 2000 weighted draws" in note for note in other.notes)
+
+
+@pytest.mark.parametrize("shares", [2, 4])
+def test_a_model_with_shares_is_checked_simulated_and_predicted(shares: int) -> None:
+    model = emdsl.loads(_topics(shares))
+    params = {
+        "alpha": {f"t{k}": 0.5 for k in range(shares)},
+        "phi": {f"t{k}": dict(zip("abc", map(float, PHI[k]), strict=True)) for k in range(shares)},
+    }
+    drawn = model.simulate(None, params, seed=1, latent=True, design=TABLE)
+    assert np.sum([drawn[f"p_t{k}"] for k in range(shares)], axis=0) == pytest.approx(np.ones(len(TABLE["w"])))
+    said = "\n".join(model.compiled.check(TABLE, FitRequest()))
+    assert ("by draws" if shares == 4 else "over one grid of nodes in their simplex") in said
+    # the topic of the only word of a document is known from this word and the mean shares
+    topic = PHI[:shares, 0] / PHI[:shares, 0].sum()
+    alone = model.predict(TABLE, params).iloc[0]
+    found = [float(alone[f"P(w={word})"]) for word in "abc"]
+    assert found == pytest.approx(list(topic @ PHI[:shares]), abs=1e-6 if shares == 2 else 0.05)
