@@ -65,7 +65,7 @@ def fit_on_draws(bound: Bound, make: DrawnFit) -> tuple[BoundProblem, Bound, Fit
             best = found.best.iterate.value
             starts = StartsReport(len(found.starts), max(1, found.at_best(best)), found.logliks, ())
     count, iterations, settled = FIRST_DRAWS, 0, make.stay
-    for _ in range(MOST_ROUNDS):
+    for number in range(MOST_ROUNDS):
         bound = with_draws(make.derivation, bound, theta, count)
         problem = make.problem(bound).starting_at(theta)
         if settled:
@@ -76,7 +76,7 @@ def fit_on_draws(bound: Bound, make: DrawnFit) -> tuple[BoundProblem, Bound, Fit
         error = loglik_error(problem, theta)
         if error > WANTED and _fits(bound, make.derivation, 2 * count):
             count = 2 * count
-        elif state.loglik - before <= STILL + error**2:
+        elif state.loglik - before <= STILL + error**2 and number + 1 < MOST_ROUNDS:
             settled, theta = True, make.arrange(problem, theta)
     if settled and not make.stay:
         _check_order(problem, state, error, make.derivation.model)

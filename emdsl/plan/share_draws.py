@@ -3,8 +3,8 @@
 Draws are made from a mixture of three Dirichlet laws: one with the mean and spread of the unit's posterior, one that
 has in the corners of the simplex the exponents of the shares' own law, without which weights would have no bound, and
 that law itself. Where the posterior lies is found by draws too, from a wide law that is narrowed step by step
-(population Monte Carlo; Cappé, Guillin, Marin and Robert 2004). Draws are held while parameters move: the likelihood that they make
-is smooth, and EM climbs it like any other.
+(population Monte Carlo; Cappé, Guillin, Marin and Robert 2004). Draws are held while parameters move: the likelihood
+that they make is smooth, and EM climbs it like any other.
 """
 
 from __future__ import annotations
