@@ -31,7 +31,7 @@ from emdsl.plan.laid_fit import LaidFit, fit_on_laid_nodes
 from emdsl.plan.laying import laid_names, with_laid_nodes
 from emdsl.plan.merging import merged_units
 from emdsl.plan.methods import check_exact, with_plan
-from emdsl.plan.narrow_laws import beyond_nodes
+from emdsl.plan.narrow_laws import beyond_nodes, order_of_breaks
 from emdsl.plan.open_numbers import looked_at_numbers, open_numbers
 from emdsl.plan.path_climbing import PathMaker, at_maximum_by_paths, at_start_by_paths, doubt, few_paths, switching
 from emdsl.plan.problem import BoundProblem
@@ -450,7 +450,8 @@ class CompiledModel:
             theta = _with_signs(problem, _with_labels(problem, theta, named), mirrors)
             ordered = arrange(self.model, bound, theta, stay)
             before, after = problem.expect(theta).loglik, problem.expect(ordered).loglik
-            if not abs(before - after) <= 1e-8 * (1.0 + abs(before)) + doubt(problem):
+            unsure = doubt(problem) + order_of_breaks(problem.program)
+            if not abs(before - after) <= 1e-8 * (1.0 + abs(before)) + unsure:
                 names = ", ".join(order.index_set for order in self.model.orders)
                 raise EmmError(
                     "order-not-invariant",

@@ -29,6 +29,8 @@ from emdsl.runtime.starts import Search
 FIRST_DRAWS, MOST_DRAWS = 400, 6400
 #: How often draws are made anew at most, and the gain of a climb below which they need not be.
 MOST_ROUNDS, STILL = 15, 0.01
+#: Other draws have another error: so much of the one that is asked for is climbed with.
+ENOUGH = 0.8
 #: Differences of log-likelihoods on different draws that are no more than so many times their error say nothing.
 DOUBT = 6.0
 
@@ -74,7 +76,7 @@ def fit_on_draws(bound: Bound, make: DrawnFit) -> tuple[BoundProblem, Bound, Fit
         state = make.climb(problem, True)
         theta, iterations = state.theta, iterations + state.iterations
         error = loglik_error(problem, theta)
-        if error > WANTED and _fits(bound, make.derivation, 2 * count):
+        if error > ENOUGH * WANTED and _fits(bound, make.derivation, 2 * count):
             count = 2 * count
         elif state.loglik - before <= STILL + error**2 and number + 1 < MOST_ROUNDS:
             settled, theta = True, make.arrange(problem, theta)

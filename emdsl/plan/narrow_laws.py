@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emdsl.ir.grids import values_of
 from emdsl.plan.named import START
 from emdsl.plan.nodes import Table
 from emdsl.runtime.problem import Array, Theta
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 #: The sum of a law over its nodes beyond which it is too narrow for them. For a normal law it is at most
 #: 1 + 2*exp(-2*pi^2*(sd/step)^2): this says that nodes are more than 1.6 standard deviations apart.
 MOST_MASS = 1.001
+#: What the nodes that a fit begins with leave uncertain where the breaks of a stick have an order.
+OF_BREAKS = 0.05
 #: The mass that a law may have where no node is.
 MOST_MISSED = 1e-6
 
@@ -59,6 +62,14 @@ def beyond_nodes(program: Program, theta: Theta) -> str | None:
                 "hardly vary"
             )
     return None
+
+
+def order_of_breaks(program: Program) -> float:
+    """How far the log-likelihood may move where shares change places: a stick that is broken more than once is broken
+    in their order, and at nodes to begin with that shows.
+    """
+    sizes = [program.bound.constants[values_of(name)].shape[-1] for name in program.simplex]
+    return OF_BREAKS if max(sizes, default=0) > 2 else 0.0
 
 
 def _masses(name: str, program: Program, tables: Mapping[int, Any]) -> list[tuple[tuple[str, ...], Array]]:

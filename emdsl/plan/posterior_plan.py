@@ -42,9 +42,7 @@ from emdsl.runtime.pruned import PossibleStates
 
 @dataclass(frozen=True)
 class Elimination:
-    """Hidden variables of a plate summed out of a table over `axes` (`z`, or `z@1` for its value a unit before); once
-    for each of `codes` where that is not 0.
-    """
+    """Hidden variables of a plate summed out of a table over `axes` (`z`, or `z@1` for its value a unit before)."""
 
     plate: str | None
     variables: tuple[str, ...]
@@ -52,7 +50,6 @@ class Elimination:
     chained: bool = False
     possible: PossibleStates | None = None
     crossed: CrossedSum | None = None
-    codes: int = 0
 
 
 def sizes_without_data(model: Model) -> dict[str, int | None]:
@@ -180,9 +177,8 @@ def planned(program: Program) -> Iterator[Elimination]:
                 yield Elimination(plate, over, _ordered(set(source.axes), model))
             case DrawnLogSumExp(over=variable, axes=axes):
                 yield Elimination(plate, (variable,), _ordered({*axes, variable}, model))
-            case CodedLogSumExp(over=over, axes=axes, number=number):
-                codes = program.constants[number].columns
-                yield Elimination(plate, over, _ordered({*axes, *over}, model), codes=codes)
+            case CodedLogSumExp(over=over, axes=axes):
+                yield Elimination(plate, over, _ordered({*axes, *over}, model))
             case PrunedLogSumExp(over=over, axes=axes):
                 possible = states_of(node, program.prunings)
                 yield Elimination(plate, over, (*axes, *over), possible=possible)
@@ -226,8 +222,6 @@ def _line(item: Elimination, sizes: Mapping[str, int | None]) -> str:
     table = f"a table over {', '.join(map(axis_text, item.axes))} ({_cells(item.axes, sizes)})"
     if item.chained:
         return f"{names}: forward and backward along the chain over {item.plate}, {table} at each step"
-    if item.codes:
-        place = f"once for each of {item.codes} values that rows show in place of each {item.plate}"
     return f"{names}: summed out {place}, {table}"
 
 
@@ -269,6 +263,7 @@ def cost_lines(program: Program) -> list[str]:
     beside = " beside the integrals" if program.integrals else ""
     return [
         *_joint_codes(program),
+        *_sums_by_code(program),
         f"largest table: {count_of(largest, 'number')} a unit",
         f"one E-step: about {_short(2 * sum(_operations(program, node) for node in program.nodes))} operations{beside}",
         f"memory: {_bytes(_held(program))} for the data, {array} for the largest array",
@@ -284,6 +279,14 @@ def _joint_codes(program: Program) -> Iterator[str]:
             codes = ", ".join(str(item.patterns.shape[1]) for item in joint.joint)
             count = count_of(len(joint.joint), "joint code")
             yield f"{count_of(items, 'item')} read under {count} ({codes} values that occur)"
+
+
+def _sums_by_code(program: Program) -> Iterator[str]:
+    for node in program.nodes:
+        if isinstance(node, CodedLogSumExp):
+            rows = program.bound.levels[node.level].size
+            codes = count_of(program.constants[node.number].columns, "value")
+            yield f"{', '.join(node.over)}: one sum for each of {codes} that {count_of(rows, 'row')} show"
 
 
 def _operations(program: Program, node: Node) -> int:

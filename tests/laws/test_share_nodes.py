@@ -225,6 +225,14 @@ def test_estimates_of_admixture_are_those_of_direct_maximisation() -> None:
     assert special.expit(start[1:]) == pytest.approx(special.expit(best.x[1:]), abs=1e-3)
 
 
+def test_labels_of_three_shares_are_put_in_order() -> None:
+    """The nodes break a stick in the order of labels, so that few of them tell a relabelled model apart a little."""
+    text = _topics(3).replace("param alpha[topic]", "param alpha") + "order topic by phi[topic, a]\n"
+    fit: Any = emdsl.loads(text).fit(TABLE, fix={"alpha": 0.4}, starts=1, max_iter=3, se="none")
+    chances = [fit.params["phi"][f"t{k}"]["a"] for k in range(3)]
+    assert chances == sorted(chances)
+
+
 def test_the_posterior_of_shares_and_of_what_is_drawn_from_them() -> None:
     """Means of shares by unit, and the chances of each row's topic, by sums over all topics of a document."""
     alpha, doc = [0.4, 0.7], "acb"
