@@ -23,11 +23,13 @@ from emdsl.ir.model import Model
 from emdsl.outcome import FitOutcome
 from emdsl.plan.counts import with_top
 from emdsl.plan.given import given_arrays
-from emdsl.plan.laying import with_laid_nodes
 from emdsl.plan.merging import merged_units
 from emdsl.plan.methods import with_plan
 from emdsl.plan.open_numbers import looked_at_numbers, open_numbers
+from emdsl.plan.points import with_points
 from emdsl.plan.problem import BoundProblem
+from emdsl.plan.share_nodes import needs_draws
+from emdsl.plan.share_proposals import drawn_shares
 from emdsl.plan.unit_scores import is_simulated
 from emdsl.request import FitRequest, bind_options
 from emdsl.runtime.problem import Array, Theta
@@ -59,7 +61,9 @@ class CompiledModel:
 
     def on(self, bound: Bound, purpose: Purpose = "") -> CompiledModel:
         """The model as it is for these data: observed numbers with open cells, which other laws look at, are hidden
-        there. With the purpose `draws` no hidden number is on a grid."""
+        there. With the purpose `draws`, and where shares are too many for nodes, no hidden number is on a grid.
+        """
+        purpose = "draws" if needs_draws(self.derivation, bound) else purpose
         names = open_numbers(self.derivation, bound)
         if set(names) <= set(self.derivation.open):
             return self.for_draws() if purpose == "draws" else self
@@ -121,7 +125,7 @@ class CompiledModel:
 
         with _places(self):
             here = self.on(bound).derivation
-            return posterior(here, with_laid_nodes(here, bound, theta), theta, filtered=filtered)
+            return posterior(here, with_points(here, bound, theta), theta, filtered=filtered)
 
     def predict(self, bound: Bound, theta: Theta, *, level: float, filtered: bool = False) -> Prediction:
         """What is expected of the observed variables, at these parameters."""
@@ -129,7 +133,7 @@ class CompiledModel:
 
         with _places(self):
             here = self.on(bound).derivation
-            laid = with_laid_nodes(here, bound, theta)
+            laid = with_points(here, bound, theta)
             return predict(here, laid, theta, level=level, filtered=filtered)
 
     def design(
@@ -215,6 +219,8 @@ class CompiledModel:
             bound = bind(self.model, table, bind_options(request))
             here = self.on(bound)
             lines = check_lines(here.derivation, bound)
+            if drawn_shares(here.derivation):
+                return lines
             parts = Parts(here.derivation, table, bound, bind_options(request))
             return [*lines, "", *identifiability_lines(parts, here.problem(bound, request))]
 

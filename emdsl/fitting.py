@@ -13,14 +13,18 @@ from emdsl.diagnostics.errors import FitError
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.model import Model
 from emdsl.outcome import FitOutcome, outcome
+from emdsl.plan.arrange import arrange, held_in_place
 from emdsl.plan.arranger import arranger
 from emdsl.plan.counts import counted_sets, cut_off, raised, tails_of_statistics, warnings_of
+from emdsl.plan.drawn_fit import DrawnFit, fit_on_draws
 from emdsl.plan.given import given_arrays
 from emdsl.plan.laid_fit import LaidFit, fit_on_laid_nodes
 from emdsl.plan.laying import laid_names
 from emdsl.plan.methods import check_exact
+from emdsl.plan.narrow_laws import beyond_nodes
 from emdsl.plan.path_climbing import PathMaker, at_maximum_by_paths, at_start_by_paths, few_paths, switching
 from emdsl.plan.problem import BoundProblem
+from emdsl.plan.share_proposals import drawn_shares
 from emdsl.plan.simulated import Maker, SimulatedProblem, at_simulated_maximum, at_start, of_draws
 from emdsl.plan.start_counts import default_starts
 from emdsl.plan.unit_scores import check_method, is_simulated
@@ -72,12 +76,18 @@ class Fitting:
         check_method(problem, self.request.se)
         with one_blas_thread(max(problem.program.largest, WORTH_LIMITING if problem.program.laid else 0)):
             try:
+                if drawn_shares(self.derivation):
+                    problem, bound, state = self._on_draws(bound)
+                    return self._outcome(bound, state)
                 if laid_names(self.derivation):
                     problem, bound, state = self._on_laid_nodes(bound)
                 else:
                     state = self._first_fit(problem)
                 problem, bound, state = self._far_enough(problem, bound, state)
                 state = self._with_enough_nodes(problem, bound, state)
+                said = beyond_nodes(problem.program, state.theta)
+                if said is not None:
+                    state = replace(state, converged=False, warnings=(*state.warnings, said))
             except FitError as error:
                 error = _about_counts(error, self.model, bound)
                 if isinstance(error.state, FitState):
@@ -140,20 +150,44 @@ class Fitting:
         def make(nodes: Bound) -> BoundProblem:
             return without_untouched(self.compiled.problem(nodes, self.request))
 
-        def look(problem: BoundProblem, count: int | None) -> Search:
-            options = self._options(problem)
-            with np.errstate(all="ignore"):
-                return search(
-                    problem, problem.initial(), count or options.starts, options.seed, given=options.init_given,
-                    progress=options.progress,
-                )  # fmt: skip
-
         def climb(problem: BoundProblem) -> FitState:
             return fit(problem, replace(self._options(problem), starts=1, init_given=True))
 
         request = self.request
         given = bool(request.init) or not self._wanted or request.starts == 1
-        return fit_on_laid_nodes(bound, LaidFit(self.derivation, make, look, climb, given))
+        return fit_on_laid_nodes(bound, LaidFit(self.derivation, make, self._search, climb, given))
+
+    def _search(self, problem: BoundProblem, count: int | None) -> Search:
+        options = self._options(problem)
+        with np.errstate(all="ignore"):
+            return search(
+                problem, problem.initial(), count or options.starts, options.seed, given=options.init_given,
+                progress=options.progress,
+            )  # fmt: skip
+
+    def _on_draws(self, bound: Bound) -> tuple[BoundProblem, Bound, FitState]:
+        """The fit on draws of hidden shares."""
+        request = self.request
+
+        def make(drawn: Bound) -> BoundProblem:
+            return without_untouched(self.compiled.problem(drawn, request))
+
+        def look(problem: BoundProblem) -> Search:
+            return self._search(problem, None)
+
+        def climb(problem: BoundProblem, roughly: bool) -> FitState:
+            options = replace(self._options(problem), starts=1, init_given=True, arrange=None)
+            if roughly:
+                steps = min(request.max_iter, EM_STEPS)
+                options = replace(options, se="none", tol=0.0, max_iter=steps, accelerate="squarem")
+            return fit(problem, options)
+
+        def put_in_order(problem: BoundProblem, theta: Theta) -> Theta:
+            return arrange(self.model, problem.program.bound, theta, held_in_place(self.model, problem.spaces))
+
+        stay = not self._wanted
+        given = bool(request.init) or stay or request.starts == 1
+        return fit_on_draws(bound, DrawnFit(self.derivation, make, look, climb, put_in_order, given, stay))
 
     def _at_simulated_maximum(self, problem: BoundProblem, bound: Bound, state: FitState) -> FitState:
         def make(nodes: int, theta: Theta) -> BoundProblem:

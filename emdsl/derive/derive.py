@@ -8,8 +8,8 @@ from typing import Literal
 from emdsl.derive.candidate import Candidate
 from emdsl.derive.completion import ALONE, Completed, Completions, completed, waits_for_others
 from emdsl.derive.deadline import DeadlineExceeded, deadline
-from emdsl.derive.grids import on_grids, values_of, with_grids
-from emdsl.derive.integrals import integrals, on_nodes
+from emdsl.derive.grids import on_grids, on_share_nodes, values_of, with_grids
+from emdsl.derive.integrals import integrals, looks_at, on_nodes
 from emdsl.derive.opening import opening
 from emdsl.derive.pieces import Derived, factor_pieces, prior_pieces
 from emdsl.derive.steps import derivation_steps
@@ -18,6 +18,7 @@ from emdsl.derive.verify import FAILED, verify
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation, Integral, Step
 from emdsl.ir.identifiers import distinct
+from emdsl.ir.latents import is_shares
 from emdsl.ir.model import Factor, Model
 
 #: The time that the text of a derivation may take.
@@ -42,6 +43,7 @@ def derive(
     """
     original = model
     grids = on_grids(model) if grids_wanted else ()
+    grids += on_share_nodes(model, _of_shares(model), drawn=not grids_wanted)
     model = with_grids(original, grids) if grids else original
     opened = opening(model, open_cells) if open_cells else None
     model = opened.whole if opened is not None else model
@@ -68,6 +70,12 @@ def derive(
         gridded=model if grids or open_cells else None,
         open=open_cells,
     )
+
+
+def _of_shares(model: Model) -> list[Derived]:
+    """The pieces of the laws that look at hidden shares, as the model is written."""
+    names = frozenset(variable.name for variable in model.variables if is_shares(variable, model))
+    return [piece for factor in model.factors if looks_at(factor, names) for piece in _in_time(factor, model)]
 
 
 def _in_time(factor: Factor, model: Model) -> list[Derived]:

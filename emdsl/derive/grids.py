@@ -11,15 +11,20 @@ A fixed normal law has its nodes once and for all. A normal law with parameters 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from emdsl.derive.expressions import fold, has_parameters
-from emdsl.derive.integrals import components
+from emdsl.derive.integrals import components, own_pieces
+from emdsl.derive.pieces import Derived
+from emdsl.derive.share_nodes import OF_SHARES, check_shares, with_share_nodes
+from emdsl.derive.shares import no_plan, why_open
 from emdsl.derive.standardising import normal_law
 from emdsl.ir.degrees import degree
 from emdsl.ir.derivation import Placing
 from emdsl.ir.expressions import Apply, ConstantRef, Expression, VariableRef, number, rewrite, walk
 from emdsl.ir.grids import index_set_of, weights_of
+from emdsl.ir.latents import is_shares
 from emdsl.ir.model import Constant, Domain, Factor, IndexSet, Model, Range, Variable
 
 #: Scalars of these domains have a scale on which nodes can be laid: themselves, their logarithm, their logit.
@@ -133,11 +138,36 @@ def _placed(name: str, looking: list[Factor], model: Model) -> OnGrid:
     return OnGrid(name, "laid")
 
 
+def on_share_nodes(model: Model, pieces: Sequence[Derived], *, drawn: bool) -> tuple[OnGrid, ...]:
+    """Hidden shares without a closed integral, and the numbers that laws tie to them; `pieces` are those of the model
+    as it is. Raises `no-closed-shares` where no nodes take them.
+    """
+    found: list[OnGrid] = []
+    for names in components(model):
+        own_shares = [name for name in names if is_shares(model.variable(name), model)]
+        why = own_shares and why_open(names, own_pieces(names, model, pieces), model, pieces)
+        if not why:
+            continue
+        looking = [factor for factor in model.factors if _refers(factor, names)]
+        check_shares(own_shares, why, looking, model)
+        for name in names:
+            if name in own_shares:
+                found.append(OnGrid(name, "draws" if drawn else "shares"))
+            elif _is_scalar(model.variable(name)) and not drawn:
+                found.append(_placed(name, looking, model))
+            else:
+                how = "no draws are made of numbers beside shares" if drawn else "no grid takes the other"
+                raise no_plan(own_shares[0], f"{why}, and {how}: `{name}`")
+    return tuple(found)
+
+
 # --- the model with them ----------------------------------------------------------------------------------------------
 
 
 def with_grids(model: Model, grids: tuple[OnGrid, ...]) -> Model:
     """The model with these variables finite: their values are the nodes, their laws have the weight of a node."""
+    model = with_share_nodes(model, {item.name: item.placing for item in grids if item.placing in OF_SHARES})
+    grids = tuple(item for item in grids if item.placing not in OF_SHARES)
     names = [item.name for item in grids]
     variables = tuple(
         replace(v, domain=Domain("finite"), values=index_set_of(v.name)) if v.name in names else v

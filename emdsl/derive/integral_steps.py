@@ -35,6 +35,8 @@ METHODS = {
     "standard": "its own law is normal: it is its mean plus its standard deviation times e, and e, standard normal, is "
     "summed over one grid of nodes for all units",
     "laid": "summed over one grid of nodes for all units, laid where the posterior lies, again as the parameters move",
+    "shares": "shares of 1, summed over one grid of nodes in their simplex for all units",
+    "draws": "shares of 1, integrated by simulation: importance sampling, draws around the posterior of each unit",
     "sum": "summed over the whole numbers where it is probable",
     "quadrature": "integrated by adaptive Gauss-Hermite quadrature around the mode of each unit",
 }
@@ -70,6 +72,9 @@ def _step(integral: Integral, reading: Reading) -> Step:
                 after = f"{names} = {reference(value)}\nP(e = node) = exp(-node^2/2)/sqrt(2*pi)*weight"
                 notes.append(f"from here on {names} stands for e")
             notes.append(f"from here on {names} takes the values of the nodes, like any finite hidden variable")
+        case "monte-carlo":
+            after = f"P({names} = draw) = f(draw)/(draws*density of the draw)"
+            notes.append(f"from here on {names} takes the values of the draws, like any finite hidden variable")
         case "sum":
             after = f"P({names} = k) is proportional to the joint at k"
         case "quadrature" if simulated:
@@ -80,9 +85,9 @@ def _step(integral: Integral, reading: Reading) -> Step:
     switches = [name for name in around if integral.lag and _is_beside(name, integral, reading)]
     if switches:
         notes.append(f"along each path of {', '.join(switches)}; paths are drawn by particles (--plan monte-carlo)")
-    elif around and integral.method != "grid":
+    elif around and not integral.on_nodes:
         notes.append(f"for each value of {', '.join(around)} that its laws look at")
-    if integral.method != "grid":
+    if not integral.on_nodes:
         notes.append("E[...] is the mean over this law")
     return Step("posterior", names, before, after, "\n".join(notes))
 
@@ -104,7 +109,7 @@ def integrated_laws(found: Sequence[Integral], model: Model) -> tuple[Law, ...]:
     kept = list(laws(model))
     for integral in found:
         hidden = set(integral.latents)
-        if integral.method == "grid":
+        if integral.on_nodes:
             continue
         own = [law for law in kept if {name for name, _ in law.looks_at} & hidden]
         kept = [law for law in kept if law not in own]

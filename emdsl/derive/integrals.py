@@ -35,10 +35,7 @@ def integrals(model: Model, pieces: Sequence[Derived]) -> tuple[Integral, ...]:
     """One integral for each group of continuous hidden variables that some law ties together."""
     found = []
     for names in components(model):
-        hidden = frozenset(names)
-        # what separates holds no hidden number: it counts in each unit, whatever that is
-        laws = [p for p in pieces if not p.piece.prior and p.piece.form != "separable"]
-        own = tuple(p.piece.name for p in laws if looks_at(_factor(p, model), hidden))
+        own = own_pieces(names, model, pieces)
         if any(is_shares(model.variable(name), model) for name in names):
             found.append(shares(names, own, model, pieces))
         else:
@@ -46,13 +43,22 @@ def integrals(model: Model, pieces: Sequence[Derived]) -> tuple[Integral, ...]:
     return tuple(found)
 
 
+def own_pieces(names: tuple[str, ...], model: Model, pieces: Sequence[Derived]) -> tuple[str, ...]:
+    """The pieces of the laws that look at these hidden variables."""
+    # what separates holds no hidden number: it counts in each unit, whatever that is
+    laws = [p for p in pieces if not p.piece.prior and p.piece.form != "separable"]
+    return tuple(p.piece.name for p in laws if looks_at(_factor(p, model), frozenset(names)))
+
+
 def on_nodes(
     model: Model, name: str, pieces: Sequence[Derived], placing: Placing, value: Expression | None
 ) -> Integral:
-    """The integral over a hidden variable that is summed over a grid."""
+    """The integral over a hidden variable that is summed over a grid, or over draws."""
     hidden = frozenset({name})
     own = tuple(p.piece.name for p in pieces if not p.piece.prior and looks_at(_factor(p, model), hidden))
     lags = (n.lag for f in model.factors for n in walk(f) if isinstance(n, VariableRef) and n.name == name)
+    if placing == "draws":
+        return Integral((name,), own, "monte-carlo", placing=placing)
     return Integral((name,), own, "grid", lag=max(lags), placing=placing, value=value)
 
 

@@ -27,6 +27,7 @@ from emdsl.ir.expressions import (
     Tabulate,
     VariableRef,
 )
+from emdsl.ir.grids import shares_table
 from emdsl.ir.show import show
 
 #: What stands for the logarithm of 0 in formulas that are computed with.
@@ -57,6 +58,9 @@ def reference(expression: Expression, *, new: bool = False) -> str:
             return label
         case BinderRef(binder):
             return binder.name
+        case VariableRef(name, (_, *rest)) | ConstantRef(name, (_, *rest)) if shares_table(name) is not None:
+            form, variable = shares_table(name) or ("", "")
+            return form.format(variable + _indices(tuple(rest)))
         case VariableRef(name, indices, lag):
             place = name + _indices(indices)
             return place if not lag else f"prev({place})" if lag == 1 else f"prev({place}, {lag})"

@@ -1,4 +1,6 @@
-"""Hidden shares that sum to 1: their integral is closed where the log-joint is linear in their logarithms."""
+"""Hidden shares that sum to 1: their integral is closed where the log-joint is linear in their logarithms; otherwise
+they are summed over nodes (`emdsl.derive.share_nodes`).
+"""
 
 from __future__ import annotations
 
@@ -16,26 +18,40 @@ from emdsl.ir.model import Model, Variable
 
 
 def shares(names: tuple[str, ...], own: tuple[str, ...], model: Model, pieces: Sequence[Derived]) -> Integral:
-    """The integral over hidden shares. Raises `no-closed-shares`, with the reason, where it has no closed form."""
-    if len(names) > 1:
-        others = " and ".join(f"`{name}`" for name in names)
-        raise _open(names[0], f"a law ties {others} together")
+    """The closed integral over hidden shares. Raises `no-closed-shares`, with the reason, where it has none."""
+    why = why_open(names, own, model, pieces)
+    if why:
+        raise no_plan(names[0], why)
     (name,) = names
-    kept = [piece for piece in pieces if piece.piece.name in own and _occurs(piece, name)]
-    for piece in kept:
-        below = _hidden_inside(piece, model.variable(name), model)
-        if below is not None:
-            raise _open(name, f"`{below}`, hidden in a plate inside theirs, depends on them together with data")
-        if not _is_log_linear(piece, name):
-            raise _open(name, f"the law of `{piece.piece.factor}` looks at them other than by their logarithms")
-    return Integral(names, tuple(piece.piece.name for piece in kept), "kernel", kernel=SHARES, basis=("log(u)",))
+    kept = tuple(piece.piece.name for piece in pieces if piece.piece.name in own and _occurs(piece, name))
+    return Integral(names, kept, "kernel", kernel=SHARES, basis=("log(u)",))
 
 
-def _open(name: str, why: str) -> EmmError:
+def no_plan(name: str, why: str) -> EmmError:
+    """The error for hidden shares that are neither integrated in closed form nor summed over nodes."""
     return EmmError(
         "no-closed-shares", f"the integral over the hidden shares `{name}` has no closed form, and no other plan yet: "
         f"{why}", help=f"make the shares a parameter: param {name}[…] : simplex[…], with a prior where there is one",
     )  # fmt: skip
+
+
+def why_open(names: tuple[str, ...], own: tuple[str, ...], model: Model, pieces: Sequence[Derived]) -> str:
+    """Why the integral over hidden shares, and what is tied to them, has no closed form; empty where it has one."""
+    if len(names) > 1:
+        return f"a law ties {' and '.join(f'`{name}`' for name in names)} together"
+    (name,) = names
+    for piece in pieces:
+        if piece.piece.name not in own or not _occurs(piece, name):
+            continue
+        below = _hidden_inside(piece, model.variable(name), model)
+        if below is not None:
+            return f"`{below}`, hidden in a plate inside theirs, depends on them together with data"
+        array = _hidden_array(piece, model)
+        if array is not None:
+            return f"all elements of the hidden `{array}` depend on them together"
+        if not _is_log_linear(piece, name):
+            return f"the law of `{piece.piece.factor}` looks at them other than by their logarithms"
+    return ""
 
 
 def _occurs(piece: Derived, name: str) -> bool:
@@ -55,6 +71,16 @@ def _hidden_inside(piece: Derived, variable: Variable, model: Model) -> str | No
         if isinstance(node, VariableRef):
             other = model.variable(node.name)
             if other.kind == "latent" and other.values is not None and other.plate not in around:
+                return other.name
+    return None
+
+
+def _hidden_array(piece: Derived, model: Model) -> str | None:
+    """An array of finite hidden variables that the piece looks at: in a closed form all its elements would be tied."""
+    for node in walk((piece.piece.atoms, _looked(piece))):
+        if isinstance(node, VariableRef):
+            other = model.variable(node.name)
+            if other.kind == "latent" and other.values is not None and other.axes:
                 return other.name
     return None
 

@@ -258,7 +258,7 @@ class Update:
         return "; ".join(f"{', '.join(names)}: {why}" for why, names in gathered.items())
 
 
-Placing = Literal["", "fixed", "standard", "laid"]
+Placing = Literal["", "fixed", "standard", "laid", "shares", "draws"]
 
 #: The kernel of a number whose log-joint is quadratic, on the interval that it lies in.
 INTERVAL = "normal on an interval"
@@ -277,7 +277,7 @@ class Integral:
     grid        smooth, one number: summed over one grid for all units, as a finite variable; `placing` says which
     quadrature  smooth otherwise: adaptive Gauss-Hermite quadrature
     sum         they are counts: summed over the whole numbers
-    monte-carlo only where the user asks for it: importance sampling around the joint mode
+    monte-carlo where the user asks for it, importance sampling around the joint mode; of shares, by draws of each unit
     `lag` is how far back laws look at them along a chain (0: they do not). The kernel is one in `u^power`. `closed`:
     draws are asked for, and the log-joint is quadratic in them. `open`: it is over the units that have (or do not have)
     open cells, and no others; `group` names those units once data are bound. `cut`: it goes up to a bound, or begins at
@@ -286,6 +286,8 @@ class Integral:
     standard    over a standard normal e: the variable is `value`, its mean plus its standard deviation times e (there
                 the variable's name stands for e)
     laid        where the posterior lies, laid again as the parameters move
+    shares      shares that sum to 1: over the whole simplex
+    draws       shares that sum to 1: draws around the posterior of each unit (`method` is then monte-carlo)
     """
 
     latents: tuple[str, ...]
@@ -301,6 +303,11 @@ class Integral:
     open: Openness | None = None
     group: str = ""
     cut: bool = False
+
+    @property
+    def on_nodes(self) -> bool:
+        """Whether what is hidden has become a finite variable, whose values are nodes or draws."""
+        return self.method == "grid" or self.placing == "draws"
 
 
 @dataclass(frozen=True)

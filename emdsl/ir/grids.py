@@ -16,3 +16,26 @@ def weights_of(variable: str) -> str:
 def shares_of(variable: str) -> str:
     """The table of the nodes' shares under the variable's own law."""
     return f"shares of {variable}"
+
+
+def values_of(variable: str) -> str:
+    """The table of the shares at each node."""
+    return f"values of {variable}"
+
+
+def logs_of(variable: str) -> str:
+    """The table of their logarithms, which tell shares apart that are too small for a number."""
+    return f"logs of {variable}"
+
+
+def log_weights_of(variable: str) -> str:
+    """The table of the logarithms of the weights of nodes in a simplex, or, of draws, minus those of their density."""
+    return f"log weights of {variable}"
+
+
+def shares_table(name: str) -> tuple[str, str] | None:
+    """How an entry of one of these tables reads, with the variable; None for any other name."""
+    for prefix, form in (("values of ", "{}"), ("logs of ", "log({})"), ("log weights of ", "log(weight of {})")):
+        if name.startswith(prefix):
+            return form, name.removeprefix(prefix)
+    return None

@@ -10,6 +10,7 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
 from emdsl.plan.anchoring import Echo, agreeing_labels, echoes, relabelled
 from emdsl.plan.arrange import arrange, held_in_place
+from emdsl.plan.narrow_laws import order_of_breaks
 from emdsl.plan.path_climbing import doubt
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.reflection import Reflection, reflections, turned
@@ -32,7 +33,8 @@ def arranger(problem: BoundProblem, model: Model) -> Callable[[Theta], dict[str,
         theta = _with_signs(problem, _with_labels(problem, theta, named), mirrors)
         ordered = arrange(model, bound, theta, stay)
         before, after = problem.expect(theta).loglik, problem.expect(ordered).loglik
-        if not abs(before - after) <= 1e-8 * (1.0 + abs(before)) + doubt(problem):
+        unsure = doubt(problem) + order_of_breaks(problem.program)
+        if not abs(before - after) <= 1e-8 * (1.0 + abs(before)) + unsure:
             names = ", ".join(order.index_set for order in model.orders)
             raise EmmError(
                 "order-not-invariant",

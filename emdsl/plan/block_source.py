@@ -9,7 +9,9 @@ from emdsl.plan.named import START
 from emdsl.plan.nodes import (
     Add,
     Affine,
+    CodedLogSumExp,
     Crossing,
+    DrawnLogSumExp,
     FirstRows,
     Fused,
     Indicator,
@@ -32,8 +34,8 @@ from emdsl.plan.nodes import (
 
 #: Nodes whose array nobody else holds, so that a sum may be formed in place.
 _FRESH = (
-    Affine, Take, Fused, RowDensity, Quadratic, LogSumExp, PrunedLogSumExp, SegmentSum, Power, Scan, FirstRows, Unseen,
-    Opening,
+    Affine, Take, Fused, RowDensity, Quadratic, LogSumExp, CodedLogSumExp, DrawnLogSumExp, PrunedLogSumExp,
+    SegmentSum, Power, Scan, FirstRows, Unseen, Opening,
 )  # fmt: skip
 
 
@@ -82,6 +84,8 @@ def _forward(node: Node) -> list[str]:
             return [f"{n} = take(t[{node.number}], c[{node.number}], {_rows(node)}){_comment(node)}"]
         case Fused():
             return [f"{n} = take_fused(t[{node.number}], c[{node.number}], {_rows(node)}){_comment(node)}"]
+        case CodedLogSumExp():
+            return [f"{n} = take(t[{node.number}].table, c[{node.number}], {_rows(node)}){_comment(node)}"]
         case Indicator():
             return [f"{n} = take_log(c[{node.number}].table, c[{node.number}].code[:, {_rows(node)}]){_comment(node)}"]
         case RowDensity():
@@ -93,6 +97,9 @@ def _forward(node: Node) -> list[str]:
         case LogSumExp():
             over = tuple(node.source.axes.index(axis) for axis in node.over)
             return [f"{n}, s{node.number} = log_sum_exp(n{node.source.number}, {over}){_comment(node)}"]
+        case DrawnLogSumExp():
+            arguments = f"{node.source.axes.index(node.over)}, c[{node.number}], {_rows(node)}"
+            return [f"{n}, s{node.number} = drawn_log_sum_exp(n{node.source.number}, {arguments}){_comment(node)}"]
         case PrunedLogSumExp():
             return _pruned(node)
         case Power():
@@ -230,7 +237,7 @@ def _reverse(node: Node) -> list[str]:
             return [f"S[{node.number}] += {a}"]
         case Affine():
             return [f"S[{node.number}] += affine_reverse({a}, c[{node.number}], {_rows(node)}, b)"]
-        case Take():
+        case Take() | CodedLogSumExp():
             return [f"take_reverse({a}, c[{node.number}], {_rows(node)}, b, S[{node.number}])"]
         case Fused():
             return [f"take_fused_reverse({a}, c[{node.number}], {_rows(node)}, b, S[{node.number}])"]
@@ -247,6 +254,9 @@ def _reverse(node: Node) -> list[str]:
             return []
         case LogSumExp():
             return [f"a{node.source.number} = log_sum_exp_reverse(s{node.number}, {a})"]
+        case DrawnLogSumExp():
+            axis = node.source.axes.index(node.over)
+            return [f"a{node.source.number} = drawn_log_sum_exp_reverse(s{node.number}, {axis}, {a})"]
         case PrunedLogSumExp():
             return _pruned_reverse(node)
         case Power():

@@ -73,6 +73,8 @@ def _counts(name: str, program: Program, statistics: dict[str, Any]) -> Array | 
     for parts in laws.values():
         by_row = [item for item in parts if item.piece.form == "rows"]
         for item in by_row[:1] or parts:
+            if item.piece.name not in statistics:
+                continue  # it holds no parameter, and its integral keeps nothing for the M-step
             values = _cell_counts(item, statistics[item.piece.name])
             if values is None:
                 continue

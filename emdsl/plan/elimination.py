@@ -11,7 +11,9 @@ from itertools import count
 from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
+from emdsl.plan.coded_sums import Codes, coded_sum
 from emdsl.plan.crossing import base, check_weights, level_of
+from emdsl.plan.drawn_sums import drawn_law, drawn_sum
 from emdsl.plan.fusing import shared_codes
 from emdsl.plan.integrals import BoundIntegral
 from emdsl.plan.layout import BoundPiece
@@ -51,12 +53,15 @@ Names = tuple[tuple[str, ...], ...]
 @dataclass
 class Passes:
     """What has been decided before tables are summed: hidden variables whose states are listed, and tables by code that
-    share joint codes (None where they do not; filled in when they are first asked for).
+    share joint codes (None where they do not; filled in when they are first asked for). `by_code`: sums may be taken by
+    code in place of row by row, by the `codes` of what rows show.
     """
 
     prunings: Sequence[Pruning] = ()
     fuse: Choice = "auto"
+    by_code: bool = True
     joint: dict[Names, FusedCodes | None] = field(default_factory=dict)
+    codes: Codes = field(default_factory=dict)
 
 
 @dataclass
@@ -323,6 +328,16 @@ class Eliminator:
             return [*others, PrunedLogSumExp(next(self.numbers), axes, level, True, tuple(touching), group)]
         if not touching:
             return tables
+        pieces = {piece.piece.name: piece for piece in self.pieces}
+        if self.passes.by_code:
+            by_code = coded_sum(next(self.numbers), touching, group, pieces, self.sizes, self.bound, self.passes.codes)
+            if by_code is not None:
+                return [*others, by_code]
+        law = drawn_law(touching, group, pieces) if self.passes.by_code else None
+        if law is not None:
+            rest = [node for node in touching if node is not law]
+            source = self._add(rest, level, union(group, *(node.axes for node in rest)), rows=True)
+            return [*others, drawn_sum(next(self.numbers), law, source, group[0], pieces[law.piece])]
         total = self._sum(touching, touching[0].level, always=True)
         axes = tuple(axis for axis in total.axes if axis not in group)
         return [*others, LogSumExp(next(self.numbers), axes, total.level, total.rows, total, group)]

@@ -10,10 +10,12 @@ import numpy as np
 
 from emdsl.data.bound import Bound
 from emdsl.ir.derivation import Derivation, Integral
-from emdsl.ir.grids import index_set_of, shares_of, weights_of
+from emdsl.ir.grids import index_set_of, log_weights_of, logs_of, shares_of, values_of, weights_of
 from emdsl.ir.model import Model
 from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.named import Named
+from emdsl.plan.share_nodes import share_nodes
+from emdsl.plan.share_proposals import drawn_shares, wide_draws
 from emdsl.runtime.problem import Array
 
 #: Half the width of a grid and the distance between nodes, in standard deviations of the variable's own law. Data pull
@@ -53,6 +55,8 @@ def with_nodes(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]
     are laid out as to begin with.
     """
     model = derivation.gridded
+    if any(log_weights_of(name) not in bound.values for name in drawn_shares(derivation)):
+        bound = wide_draws(derivation, bound)
     grids = [integral for integral in derivation.integrals if integral.method == "grid"]
     if model is None:
         return derivation, bound
@@ -60,14 +64,27 @@ def with_nodes(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound]
     laid = {item.latents[0]: range_of(item.latents[0], bound) for item in grids if item.placing == "laid"}
     for integral in grids:
         (name,) = integral.latents
+        if integral.placing == "shares":
+            labels, tables = _over_simplex(name, derivation.model, bound)
+            indexes[index_set_of(name)] = labels
+            constants |= tables
+            continue
         tied = any(set(other.pieces) & set(integral.pieces) for other in grids if other is not integral)
         nodes, weights, share = _nodes(integral, derivation.model, bound, STEP_OF_SEVERAL if tied else STEP)
         indexes[index_set_of(name)] = tuple(repr(float(node)) for node in nodes)
         constants[weights_of(name)] = weights
         constants[shares_of(name)] = share / share.sum()
-    kept = tuple(integral for integral in derivation.integrals if integral.method != "grid")
+    kept = tuple(integral for integral in derivation.integrals if not integral.on_nodes)
     planned = replace(derivation, model=model, integrals=kept, gridded=None)
     return planned, replace(bound, indexes=indexes, constants=constants, laid=laid)
+
+
+def _over_simplex(name: str, model: Model, bound: Bound) -> tuple[tuple[str, ...], dict[str, Array]]:
+    """The labels of the nodes of shares, and their tables."""
+    found = share_nodes(name, len(bound.indexes[model.variable(name).axes[-1]]), bound.nodes)
+    tables = {values_of(name): found.values, logs_of(name): found.logs, log_weights_of(name): found.log_weights}
+    count = len(found.log_weights)
+    return tuple(map(str, range(count))), {**tables, shares_of(name): np.full(count, 1.0 / count)}
 
 
 def _nodes(integral: Integral, model: Model, bound: Bound, step: float) -> tuple[Array, Array, Array]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from emdsl.data.bound import Bound
 from emdsl.data.shares import units_of_share
 from emdsl.ir.expressions import Expression, VariableRef, walk
-from emdsl.ir.grids import index_set_of
+from emdsl.ir.grids import index_set_of, values_of
 from emdsl.ir.model import Model, Variable
 from emdsl.ir.open_cells import mask_name
 from emdsl.plan.integrals import BoundIntegral, Evidence
@@ -143,6 +143,21 @@ def gridded_number(variable: Variable, level: int, shares: Array, bound: Bound) 
     mean = nodes @ shares
     variance = ((nodes[:, None] - mean) ** 2 * shares).sum(axis=0)
     return HiddenNumber(variable.name, level, ((),), mean[None], np.sqrt(variance)[None])
+
+
+def shares_on_nodes(variable: Variable, axis: str, level: int, shares: Array, bound: Bound) -> HiddenNumber:
+    """Shares that are summed over nodes, or drawn, from the posterior `(nodes, units)` of these; `axis` is what they
+    are shares over.
+    """
+    name = values_of(variable.name)
+    if name in bound.constants:
+        values = np.asarray(bound.constants[name]).T[..., None]  # (elements, nodes, 1)
+    else:
+        values = np.moveaxis(np.asarray(bound.values[name].array), 1, 0)
+    mean = (values * shares).sum(axis=1)
+    variance = ((values - mean[:, None]) ** 2 * shares).sum(axis=1)
+    elements = tuple((label,) for label in bound.indexes[axis])
+    return HiddenNumber(variable.name, level, elements, mean, np.sqrt(variance))
 
 
 def standard_joint(name: str, value: Expression, model: Model) -> tuple[str, str | None, tuple[str, ...]]:

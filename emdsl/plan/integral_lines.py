@@ -33,10 +33,11 @@ def integral_lines(derivation: Derivation, program: Program | None) -> Iterator[
             groups = count_of(program.pooled[item.name].groups, "group")
             yield f"  {groups} of units with one precision: fitted from second moments, which are summed once"
     for integral in derivation.integrals:
-        if integral.method == "grid":
+        if integral.on_nodes:
             nodes = len(program.bound.indexes[index_set_of(integral.latents[0])])
             yield f"{', '.join(integral.latents)}: {_method(integral, derivation.model)}"
-            yield f"  {count_of(nodes, 'node')}{_refined(integral, nodes)}"
+            drawn = integral.placing == "draws"
+            yield f"  {count_of(nodes, 'draw' if drawn else 'node')}{_refined(integral, nodes)}"
 
 
 def _along_paths(integral: Integral, derivation: Derivation) -> str:
@@ -102,6 +103,8 @@ def _method(integral: Integral, model: Model) -> str:
         case "kernel":
             of = "" if integral.power == 1 else f" of {integral.latents[0]}^({integral.power})"
             return f"conjugate, integrated in closed form {where}; its posterior is a {integral.kernel} law{of}"
+        case "monte-carlo" if integral.on_nodes:
+            return f"no closed form; shares of 1, by draws around the posterior {where}"
         case "grid":
             return f"no closed form; {_GRIDS[integral.placing]}"
         case "sum":
@@ -120,11 +123,14 @@ _GRIDS = {
     "fixed": "its own law is a fixed normal: summed over one grid of nodes for all units",
     "standard": "its own law is normal: mean plus sd times e, and e summed over one grid of nodes for all units",
     "laid": "summed over one grid of nodes for all units, laid where the posterior lies",
+    "shares": "shares of 1, summed over one grid of nodes in their simplex for all units",
 }
 
 
 def _refined(integral: Integral, nodes: int) -> str:
     """What becomes of the nodes that a fit begins with."""
+    if integral.placing == "draws":
+        return " in each to begin with, doubled until the log-likelihood is known well enough"
     if integral.placing != "laid":
         return ", doubled until the log-likelihood stays as it is"
     said = " to begin with, laid again as the parameters move, and more until the log-likelihood stays as it is"

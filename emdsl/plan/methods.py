@@ -9,6 +9,7 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import SHARES, Derivation, Integral
 from emdsl.ir.model import Model
 from emdsl.ir.open_cells import without_cells
+from emdsl.plan.share_nodes import MOST_SHARES
 
 #: Methods that are exact but for rounding.
 CLOSED = ("gaussian", "kernel", "sum")
@@ -39,7 +40,7 @@ def check_exact(derivation: Derivation) -> None:
 
 
 def _by_draws(integral: Integral) -> Integral:
-    if integral.method == "monte-carlo":
+    if integral.method == "monte-carlo" or integral.placing == "draws":
         return integral
     if integral.method == "grid":
         raise EmmError(
@@ -68,6 +69,12 @@ def _check_closed(integral: Integral) -> None:
 
 
 def _by_quadrature(integral: Integral, model: Model) -> Integral:
+    if integral.placing == "draws":
+        raise EmmError(
+            "no-quadrature",
+            f"{_names(integral)} has more than {MOST_SHARES} shares, and a grid of nodes is for at most so many",
+            place="--plan", help="--plan auto, which draws",
+        )  # fmt: skip
     if integral.method not in CLOSED:
         return integral
     plates = {model.variable(name).plate for name in integral.latents}

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emdsl.ir.grids import values_of
 from emdsl.plan.named import START
 from emdsl.plan.nodes import Table
-from emdsl.runtime.problem import Array
+from emdsl.runtime.problem import Array, Theta
 
 if TYPE_CHECKING:
     from emdsl.plan.program import Program
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 #: The sum of a law over its nodes beyond which it is too narrow for them. For a normal law it is at most
 #: 1 + 2*exp(-2*pi^2*(sd/step)^2): this says that nodes are more than 1.6 standard deviations apart.
 MOST_MASS = 1.001
+#: What the nodes that a fit begins with leave uncertain where the breaks of a stick have an order.
+OF_BREAKS = 0.05
+#: The mass that a law may have where no node is.
+MOST_MISSED = 1e-6
 
 
 def too_narrow(program: Program, tables: Mapping[int, Any]) -> NDArray[np.bool_]:
@@ -30,13 +35,50 @@ def too_narrow(program: Program, tables: Mapping[int, Any]) -> NDArray[np.bool_]
     those of the program's nodes.
     """
     found: NDArray[np.bool_] = np.zeros((), dtype=np.bool_)
-    for name in program.laid:
-        for axes, table in _own_tables(name, program, tables):
-            axis = axes.index(name)
-            peak = np.maximum(table.max(axis=axis, keepdims=True), -700.0)
-            mass = np.exp(peak) * np.exp(table - peak).sum(axis=axis, keepdims=True)
+    for name in (*program.laid, *program.simplex):
+        for axes, mass in _masses(name, program, tables):
             beyond = ~(mass <= MOST_MASS)
             found = found | beyond.any(axis=tuple(range(axes[0] == START, beyond.ndim)))
+    return found
+
+
+def beyond_nodes(program: Program, theta: Theta) -> str | None:
+    """What is to be said where the law of some shares has mass nearer to the corners of the simplex than any node, or
+    between nodes.
+    """
+    if not program.simplex:
+        return None
+    with np.errstate(all="ignore"):
+        v = program.vector(theta)
+        etas = program.etas(theta, v)
+        own = [node for node in program.nodes if isinstance(node, Table)]
+        tables = {node.number: program.table_of(node, theta, v, etas) for node in own}
+    for name in program.simplex:
+        missed = max((1.0 - float(mass.min()) for _, mass in _masses(name, program, tables)), default=0.0)
+        if missed > MOST_MISSED:
+            return (
+                f"the law of `{name}` has {missed:.2g} of its mass where no node is, and the log-likelihood of each "
+                "unit an error of that size: either nearly all of a unit is of one kind, as in a mixture, or shares "
+                "hardly vary"
+            )
+    return None
+
+
+def order_of_breaks(program: Program) -> float:
+    """How far the log-likelihood may move where shares change places: a stick that is broken more than once is broken
+    in their order, and at nodes to begin with that shows.
+    """
+    sizes = [program.bound.constants[values_of(name)].shape[-1] for name in program.simplex]
+    return OF_BREAKS if max(sizes, default=0) > 2 else 0.0
+
+
+def _masses(name: str, program: Program, tables: Mapping[int, Any]) -> list[tuple[tuple[str, ...], Array]]:
+    """The sum of each law of a number over its nodes, that axis of length 1."""
+    found = []
+    for axes, table in _own_tables(name, program, tables):
+        axis = axes.index(name)
+        peak = np.maximum(table.max(axis=axis, keepdims=True), -700.0)
+        found.append((axes, np.exp(peak) * np.exp(table - peak).sum(axis=axis, keepdims=True)))
     return found
 
 

@@ -51,6 +51,17 @@ class Fused(Node):
 
 
 @dataclass(frozen=True)
+class CodedLogSumExp(Node):
+    """Tables without rows, `still`, and the table of one law, `leaf`, with the hidden variables `over` summed out: once
+    for all rows that show the same.
+    """
+
+    still: tuple[Table, ...]
+    leaf: Take | Affine
+    over: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Indicator(Node):
     """A constant table of 0 and minus infinity by code: a deterministic observation."""
 
@@ -91,6 +102,15 @@ class LogSumExp(Node):
 
     source: Node
     over: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DrawnLogSumExp(Node):
+    """A table with a hidden variable summed out whose probabilities are the shares `drawn` of a unit, at each draw."""
+
+    source: Node
+    over: str
+    drawn: str
 
 
 @dataclass(frozen=True)
@@ -173,7 +193,7 @@ def inputs(node: Node) -> tuple[Node, ...]:
     match node:
         case Add() | PrunedLogSumExp() | Crossing():
             return node.inputs
-        case LogSumExp() | Power() | SegmentSum() | FirstRows() | Unseen():
+        case LogSumExp() | DrawnLogSumExp() | Power() | SegmentSum() | FirstRows() | Unseen():
             return (node.source,)
         case Opening():
             return node.tables

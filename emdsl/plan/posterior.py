@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from emdsl.data.bound import Bound
 from emdsl.data.past import pasts
 from emdsl.ir.derivation import Derivation
+from emdsl.ir.grids import index_set_of
 from emdsl.ir.model import Model, Variable
 from emdsl.plan.block_source import block_function
 from emdsl.plan.counts import counted_variables, raised, tail, warnings_of
@@ -28,6 +29,7 @@ from emdsl.plan.hidden_numbers import (
     infinite_notes,
     integrated_numbers,
     is_on_grid,
+    shares_on_nodes,
     standard_joint,
     standardised_number,
     with_known_cells,
@@ -42,6 +44,7 @@ from emdsl.plan.path_laws import said_of, wider_paths
 from emdsl.plan.probable_paths import BlockPaths, ProbablePaths
 from emdsl.plan.program import Constants, Program
 from emdsl.plan.pruning import Choice
+from emdsl.plan.share_draws import drawn_in
 from emdsl.plan.source import HEADER
 from emdsl.plan.unrolling import is_chosen
 from emdsl.plan.unseen import check_conditions, is_unseen
@@ -235,6 +238,9 @@ class PosteriorProgram(Program):
         """A note for each integral whose posterior is known but for the error of a simulation; `doubtful`: the most
         probable paths are those of drawn ones.
         """
+        for name in drawn_in(self):
+            draws = len(self.bound.indexes[index_set_of(name)])
+            yield f"the posterior of {name} is simulated, by {draws} weighted draws"
         for integral in self.integrals.values():
             if isinstance(integral.taken, MonteCarlo):
                 names = ", ".join(integral.integral.latents)
@@ -258,6 +264,9 @@ class PosteriorProgram(Program):
                 values = Evaluator(model, bound, theta=theta, level=level).value(self.standard[name])
                 joint, _, axes = standard_joint(name, self.standard[name], model)
                 found[name] = standardised_number(name, level, Named((*axes, ROW), shares[joint]), values)
+            elif self.declared.variable(name).axes:
+                (axis,) = self.declared.variable(name).axes
+                found[name] = shares_on_nodes(variable, axis, level, shares[name], bound)
             else:
                 found[name] = gridded_number(variable, level, shares[name], bound)
         return found

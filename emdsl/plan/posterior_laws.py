@@ -9,6 +9,7 @@ from typing import Any
 from emdsl.data.bound import Bound
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.expressions import VariableRef
+from emdsl.ir.grids import index_set_of
 from emdsl.ir.latents import continuous_latents
 from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.integrals import BoundIntegral
@@ -16,6 +17,7 @@ from emdsl.plan.monte_carlo import MonteCarlo
 from emdsl.plan.number_laws import NumberLaw, number_law, points_of
 from emdsl.plan.path_laws import said_of
 from emdsl.plan.posterior import Joint, PosteriorProgram
+from emdsl.plan.share_draws import drawn_in
 from emdsl.runtime.problem import Array, Theta
 
 #: How many times the usual number of draws predictions take of what is simulated, and of paths.
@@ -73,6 +75,9 @@ class PosteriorLaws(PosteriorProgram):
 
     def simulated_numbers(self) -> Iterator[str]:
         """A note for each integral that is known by draws."""
+        for name in drawn_in(self):
+            draws = len(self.bound.indexes[index_set_of(name)])
+            yield f"what is predicted with {name} is simulated, by {draws} weighted draws"
         for integral in self.integrals.values():
             if isinstance(integral.method, MonteCarlo):
                 names = ", ".join(integral.integral.latents)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from emdsl.data.bound import Bound
 from emdsl.data.wording import count_of
 from emdsl.ir.derivation import Derivation, Integral, Piece
@@ -17,7 +19,9 @@ from emdsl.plan.leaves import codes_of
 from emdsl.plan.nodes import (
     Add,
     Affine,
+    CodedLogSumExp,
     Crossing,
+    DrawnLogSumExp,
     Fused,
     LogSumExp,
     Node,
@@ -171,6 +175,10 @@ def planned(program: Program) -> Iterator[Elimination]:
         match node:
             case LogSumExp(source=source, over=over):
                 yield Elimination(plate, over, _ordered(set(source.axes), model))
+            case DrawnLogSumExp(over=variable, axes=axes):
+                yield Elimination(plate, (variable,), _ordered({*axes, variable}, model))
+            case CodedLogSumExp(over=over, axes=axes):
+                yield Elimination(plate, over, _ordered({*axes, *over}, model))
             case PrunedLogSumExp(over=over, axes=axes):
                 possible = states_of(node, program.prunings)
                 yield Elimination(plate, over, (*axes, *over), possible=possible)
@@ -255,6 +263,7 @@ def cost_lines(program: Program) -> list[str]:
     beside = " beside the integrals" if program.integrals else ""
     return [
         *_joint_codes(program),
+        *_sums_by_code(program),
         f"largest table: {count_of(largest, 'number')} a unit",
         f"one E-step: about {_short(2 * sum(_operations(program, node) for node in program.nodes))} operations{beside}",
         f"memory: {_bytes(_held(program))} for the data, {array} for the largest array",
@@ -272,6 +281,14 @@ def _joint_codes(program: Program) -> Iterator[str]:
             yield f"{count_of(items, 'item')} read under {count} ({codes} values that occur)"
 
 
+def _sums_by_code(program: Program) -> Iterator[str]:
+    for node in program.nodes:
+        if isinstance(node, CodedLogSumExp):
+            rows = program.bound.levels[node.level].size
+            codes = count_of(program.constants[node.number].columns, "value")
+            yield f"{', '.join(node.over)}: one sum for each of {codes} that {count_of(rows, 'row')} show"
+
+
 def _operations(program: Program, node: Node) -> int:
     """Multiplications and the like of the forward pass, an exponential counted as ten."""
     rows = program.bound.levels[node.level].size if node.rows else 1
@@ -281,6 +298,12 @@ def _operations(program: Program, node: Node) -> int:
             return rows * width * len(inputs)
         case Affine(piece=name):
             return rows * width * program.pieces[name].data.terms
+        case DrawnLogSumExp(over=variable):
+            return rows * width * (10 + program.sizes[variable])
+        case CodedLogSumExp(over=over):
+            codes = int(program.constants[node.number].columns)
+            states = int(np.prod([program.sizes[axis] for axis in over]))
+            return width * (rows + codes * (10 + states))
         case Fused():
             return rows * width * len(codes_of(node, program.passes.joint).joint)
         case Take(pieces=names):

@@ -401,7 +401,7 @@ class BoundProblem:
         for item in self.program.pieces.values():
             if item.piece.form in ("gaussian", "stationary", "arrays") or item.piece.argument:
                 continue
-            if item.carrier == "integral" and not item.piece.atoms:
+            if item.carrier in ("integral", "rows") and not item.piece.atoms:
                 continue  # it has no part in the M-step
             if item.carrier == "integral":
                 found.append(self._point_assembly(item))

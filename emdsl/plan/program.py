@@ -17,8 +17,10 @@ from emdsl.ir.identifiers import identifier
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.blocks import make_blocks
 from emdsl.plan.centred_inputs import centred
+from emdsl.plan.coded_sums import coded_data, coded_statistics, coded_sums
 from emdsl.plan.counts import counted_variables
 from emdsl.plan.crossing import crossed_sum
+from emdsl.plan.drawn_sums import drawn_shares_of
 from emdsl.plan.elimination import Eliminator, Passes
 from emdsl.plan.integrals import BoundIntegral, bind_integral, joined_by_paths, over_all
 from emdsl.plan.latent_pieces import VectorPiece
@@ -30,7 +32,9 @@ from emdsl.plan.matrices import GaussianPiece, bind_gaussian, bind_stationary
 from emdsl.plan.narrow_laws import too_narrow
 from emdsl.plan.nodes import (
     Affine,
+    CodedLogSumExp,
     Crossing,
+    DrawnLogSumExp,
     Fused,
     Indicator,
     LogSumExp,
@@ -80,11 +84,14 @@ class Program:
 
     def __init__(
         self, derivation: Derivation, bound: Bound, batch: int | None = None, prune: Choice = "auto",
-        fuse: Choice = "auto", held: Mapping[str, Array] | None = None, regroup: bool = True,
+        fuse: Choice = "auto", held: Mapping[str, Array] | None = None, regroup: bool = True, by_code: bool = True,
     ) -> None:  # fmt: skip
         """`held` are the values of parameters that are not estimated, NaN where they are. `regroup`: a plate may be put
-        around the others, where rows look at elements outside the plates.
+        around the others, where rows look at elements outside the plates. `by_code`: sums over hidden variables of rows
+        may be taken by code.
         """
+        #: Hidden shares that are summed over nodes in their simplex.
+        self.simplex = tuple(item.latents[0] for item in derivation.integrals if item.placing == "shares")
         derivation, bound = prepared(derivation, bound, regroup=regroup)
         #: Hidden numbers whose nodes are laid where the posterior lies.
         self.laid = tuple(bound.laid)
@@ -135,7 +142,7 @@ class Program:
         self.inside = tuple(item for item in self.integrals.values() if item not in self.whole)
         apart = self._chained() | set(bound.chosen)
         self.prunings = find_prunings(derivation.model, bound, list(self.maps.values()), apart, prune)
-        self.passes = Passes(self.prunings, fuse)
+        self.passes = Passes(self.prunings, fuse, by_code)
         #: Integrals along a chain that finite variables of its own plate switch.
         self.switching = tuple(m for m in (i.method for i in self.integrals.values()) if isinstance(m, SwitchingChain))
         self.in_chain = frozenset(name for method in self.switching for name in method.sizes)
@@ -190,9 +197,8 @@ class Program:
         #: Levels whose units are hidden chains.
         self.scans = {node.level + 1 for node in self.nodes if isinstance(node, Scan)}
         #: Whether hidden variables that all units share are summed out.
-        self.together = any(
-            node.level == 0 and isinstance(node, LogSumExp | PrunedLogSumExp | Crossing) for node in self.nodes
-        )
+        summed = LogSumExp | CodedLogSumExp | PrunedLogSumExp | Crossing
+        self.together = any(node.level == 0 and isinstance(node, summed) for node in self.nodes)
         self.blocks = make_blocks(bound, cells, self.scans, together=self.together)
         rows = max((size for block in self.blocks for size in block.n), default=0)
         check_array("the largest table of one block of units", (cells, rows), "give the hidden variables fewer values")
@@ -280,6 +286,10 @@ class Program:
                     constants[node.number] = self.pieces[node.piece].data
                 case Take():
                     constants[node.number] = self.pieces[node.pieces[0]].data
+                case DrawnLogSumExp():
+                    constants[node.number] = drawn_shares_of(node, self.derivation.model, self.bound)
+                case CodedLogSumExp():
+                    constants[node.number] = coded_data(node, self.pieces, self.passes.codes)
                 case Fused():
                     constants[node.number] = codes_of(node, self.passes.joint)
                 case Indicator():
@@ -334,7 +344,7 @@ class Program:
             }
             whole = [integral.method.evidence(theta, v) for integral in self.whole]
             total, found = self.sweep(tables, self.blocks)
-            if self.laid:
+            if self.laid or self.simplex:
                 total = np.where(too_narrow(self, tables), -np.inf, total)
             for evidence in whole:
                 total = total + evidence.forward(slice(0, 1))[0]
@@ -428,6 +438,8 @@ class Program:
                 if not blank and self._is_narrow(node.pieces[0], etas):
                     return self._row_table(node.pieces[0], theta, v)
                 return coded_table(node, self.pieces, etas)
+            case CodedLogSumExp():
+                return coded_sums(node, self.pieces, etas, self.sizes, self.passes.codes)
             case Fused():
                 tables = [coded_table(take, self.pieces, etas) for take in node.takes]
                 return fused_tables(tables, codes_of(node, self.passes.joint))
@@ -473,7 +485,10 @@ class Program:
         total = np.where(total <= LOG_IMPOSSIBLE, -np.inf, total)
         found: dict[str, Any] = {}
         for node in nodes:
-            found |= leaf_statistics(node, sums[node.number], tables[node.number], self.pieces, self.passes.joint)
+            own = sums[node.number], tables[node.number]
+            if isinstance(node, CodedLogSumExp):
+                found |= coded_statistics(node, *own, self.pieces, self.sizes, self.passes.codes)
+            found |= leaf_statistics(node, *own, self.pieces, self.passes.joint)
         return total, found
 
     def _accumulator(self, node: Node, tables: dict[int, Any]) -> Any:
@@ -486,6 +501,8 @@ class Program:
                 return np.zeros((*data.hidden, int(np.prod(data.elements)), int(np.prod(data.codes)), data.terms))
             case Fused():
                 return [np.zeros_like(table) for table in tables[node.number].joint]
+            case CodedLogSumExp():
+                return np.zeros_like(tables[node.number].table)
             case Table() | Take():
                 return np.zeros_like(tables[node.number])
             case Quadratic():

@@ -24,6 +24,7 @@ HEADER = '''"""EM for the model {name}: generated from its derivation, do not ed
 import numpy as np
 
 from emdsl.runtime.carriers import affine, affine_reverse, take, take_reverse, times_weight, weighted
+from emdsl.runtime.drawn import drawn_log_sum_exp, drawn_log_sum_exp_reverse
 from emdsl.runtime.functions import (
     Phi, abs_, at_most, atan2, below, cos, digamma, exp, i1_over_i0, lgamma, lgamma_step, log, log1p, log_Phi, log_i0,
     log_logistic, logistic, max_, min_, pi, polygamma, polygamma_step, probit, sign, sin, sqrt, tan, trigamma, where,

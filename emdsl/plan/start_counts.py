@@ -7,6 +7,7 @@ import numpy as np
 from emdsl.ir.grids import index_set_of
 from emdsl.plan.path_climbing import switching
 from emdsl.plan.problem import BoundProblem
+from emdsl.plan.share_draws import drawn_in
 
 #: Short starts of a fit: with finite hidden variables; with continuous ones alone, whose likelihoods have few maxima,
 #: for data of up to so many rows times elements; for larger data.
@@ -22,7 +23,7 @@ def default_starts(problem: BoundProblem) -> int:
         return FEW_STARTS
     drawn, known = problem.program.drawn, problem.program.bound.indexes
     grids = [item for item in drawn if index_set_of(item[0]) in known]
-    if problem.program.laid:
+    if problem.program.laid or drawn_in(problem.program):
         return LAID_STARTS
     if len(drawn) > len(grids) or not (grids or problem.program.integrals):
         return STARTS

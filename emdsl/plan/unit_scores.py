@@ -25,6 +25,7 @@ from emdsl.runtime.vector_density import VectorDensity
 
 if TYPE_CHECKING:
     from emdsl.plan.problem import BoundProblem
+from emdsl.plan.share_draws import drawn_in
 
 #: Numbers (units times parameters) up to which scores of single units are held.
 MOST_NUMBERS = 20_000_000
@@ -200,7 +201,8 @@ def check_method(problem: BoundProblem, method: str) -> None:
 def is_simulated(problem: BoundProblem) -> bool:
     """Whether the likelihood is known but for the error of a simulation."""
     program = problem.program
-    return bool(program.switching) or any(isinstance(i.method, MonteCarlo) for i in program.integrals.values())
+    drawn = bool(program.switching) or bool(drawn_in(program))
+    return drawn or any(isinstance(i.method, MonteCarlo) for i in program.integrals.values())
 
 
 def refusal(why: str) -> EmmError:

@@ -230,6 +230,35 @@ def passes() -> list[Row]:
     return rows
 
 
+def alleles() -> list[Row]:
+    """Fifty people of mixed ancestry at eight loci: copies of one allele (0, 1 or 2) by person and locus; half of the
+    people have nearly all of their ancestry from one of two populations.
+    """
+    rng = np.random.default_rng(2067)
+    frequency = np.array([(0.9, 0.15, 0.8, 0.3, 0.7, 0.95, 0.1, 0.5), (0.2, 0.8, 0.3, 0.85, 0.15, 0.4, 0.6, 0.9)])
+    rows: list[Row] = []
+    for number in range(50):
+        share = rng.beta(0.6, 0.6)
+        for locus in range(8):
+            for _ in range(2):
+                population = int(rng.random() > share)
+                rows.append((f"p{number + 1:02d}", f"l{locus + 1}", int(rng.random() < frequency[population, locus])))
+    return rows
+
+
+def words() -> list[Row]:
+    """Words counted in eighty short documents on two topics, in different shares."""
+    rng = np.random.default_rng(2068)
+    vocabulary = ("bank", "river", "loan", "water", "rate", "fish")
+    law = np.array([(0.25, 0.02, 0.35, 0.03, 0.33, 0.02), (0.2, 0.3, 0.02, 0.25, 0.03, 0.2)])
+    rows: list[Row] = []
+    for number in range(80):
+        share = rng.beta(0.7, 0.7)
+        counts = rng.multinomial(int(rng.integers(12, 30)), share * law[0] + (1 - share) * law[1])
+        rows += [(f"d{number + 1:02d}", word, int(n)) for word, n in zip(vocabulary, counts, strict=True) if n]
+    return rows
+
+
 def write(name: str, header: tuple[str, ...], rows: list[Row]) -> None:
     """One CSV file next to this one."""
     with (HERE / name).open("w", newline="", encoding="utf-8") as file:
@@ -260,6 +289,8 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[[], list[Row]]]] = {
     "plots.csv": (("site", "plot", "survey", "seen"), plots),
     "returns.csv": (("day", "change"), returns),
     "gauge.csv": (("hour", "reading"), gauge),
+    "alleles.csv": (("person", "locus", "allele"), alleles),
+    "words.csv": (("document", "word", "count"), words),
     "passes.csv": (("person", "task", "rater", "passed"), passes),
 }
 

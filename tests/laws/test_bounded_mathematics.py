@@ -106,29 +106,29 @@ def test_a_model_is_the_law_of_scipy(text: str, law: Any, b: float, s: float, t:
     assert bound.problem.expect(theta).loglik == pytest.approx(law(b, s, t), rel=1e-9)
 
 
-TOPICS = (
-    "index topic = 1..2\nindex word = levels(w)\nparam phi[topic] : simplex[word]\nfor each doc:\n"
-    "    latent   p[topic] ~ Dirichlet(1)\n    for each place:\n        latent   z ~ Categorical(p)\n"
-    "        observed w ~ Categorical(phi[z])\n"
+OUTSIDE = (
+    "index topic = 1..2\nindex word = levels(w)\nparam phi[topic] : simplex[word]\n"
+    "latent p[topic] ~ Dirichlet(1)\nfor each place:\n    latent   z ~ Categorical(p)\n"
+    "    observed w ~ Categorical(phi[z])\n"
 )
-MIXING = (
-    "index k = {a, b}\nparam m[k] : real\nfor each row:\n    latent   p[k] ~ Dirichlet(1)\n"
-    "    observed y ~ Normal(sum(i in k: p[i]*m[i]), 1)\n"
+BESIDE_AN_ARRAY = (
+    "index k = {a, b}\nindex j = {x, y}\nparam m : positive\nfor each row:\n    latent   p[k] ~ Dirichlet(1)\n"
+    "    latent   u[j] ~ Gamma(m, 1)\n    observed y ~ Poisson(u[x]*p[a])\n"
 )
-TWO = (
-    "index k = {a, b}\nparam m : positive\nfor each row:\n    latent   p[k] ~ Dirichlet(1)\n"
-    "    latent   u ~ Gamma(m, 1)\n    observed y ~ Poisson(u*p[a])\n"
+LAGGED = (
+    "index k = {a, b}\nfor each t in sequence:\n    latent   p[k] ~ Dirichlet(1)\n"
+    "    observed y ~ Normal(prev(p[a]), 1)\n"
 )
 
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [(TOPICS, "`z`, hidden in a plate inside theirs"), (MIXING, "other than by their logarithms"),
-     (TWO, "a law ties `p` and `u` together")],
+    [(OUTSIDE, "in the units of a plate"), (BESIDE_AN_ARRAY, "no grid takes the other: `u`"),
+     (LAGGED, "a law looks back at them")],
 )  # fmt: skip
-def test_shares_without_a_closed_integral_say_why(text: str, why: str) -> None:
+def test_shares_without_any_integral_say_why(text: str, why: str) -> None:
     with pytest.raises(EmmError, match="has no closed form") as caught:
-        take(text, {"doc": ["1"], "w": ["a"], "y": [1]})
+        take(text, {"doc": ["1"], "w": ["a"], "y": [1], "t": [1]})
     assert caught.value.code == "no-closed-shares"
     assert why in str(caught.value)
 

@@ -17,6 +17,7 @@ from tests.models.hidden_likelihoods import HIDDEN
 from tests.models.hidden_number_cases import CASES_OF_HIDDEN_NUMBERS
 from tests.models.hidden_numbers_likelihoods import HIDDEN_NUMBERS
 from tests.models.likelihoods import DIRECT, regression_mixture
+from tests.models.share_likelihoods import WITH_SHARES
 from tests.models.test_simulated import SIMULATED
 from tests.models.tied_likelihoods import TIED
 from tests.models.wider_cases import SHIPPED_CASES
@@ -62,7 +63,7 @@ def test_every_shipped_model_has_a_reference() -> None:
     published = {case.name for case in (*SHIPPED, *SHIPPED_CASES)}
     published |= {case.name for case in CASES_OF_HIDDEN_NUMBERS if case.shipped}
     published |= set(DIRECT) | set(WIDER) | set(CUT) | set(HIDDEN) | set(HIDDEN_NUMBERS) | set(BOUNDED_NUMBERS)
-    published |= set(TIED) | set(SIMULATED) | set(ON_GRIDS)
+    published |= set(TIED) | set(SIMULATED) | set(ON_GRIDS) | set(WITH_SHARES)
     assert {model.stem for model in MODELS} == published
 
 
