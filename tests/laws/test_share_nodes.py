@@ -12,12 +12,13 @@ import pytest
 from scipy import integrate, optimize, special, stats
 
 import emdsl
-from emdsl.compiler import CompiledModel, FitRequest, load_text
+from emdsl.compiler import CompiledModel, load_text
 from emdsl.diagnostics.errors import EmmError
 from emdsl.plan.drawn_fit import loglik_error
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.program import Program
 from emdsl.plan.share_draws import with_draws
+from emdsl.request import FitRequest
 from emdsl.runtime.domains import Coordinates
 from tests.laws.bound_models import take
 
