@@ -24,7 +24,8 @@ from emdsl.plan.crossed import Place
 from emdsl.plan.crossed_layout import Layout
 from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.gaussian_method import GaussianEvidence, GaussianMethod
-from emdsl.plan.integrals import BoundIntegral, Evidence, order_of
+from emdsl.plan.integral_pieces import order_of
+from emdsl.plan.integrals import BoundIntegral, Evidence
 from emdsl.plan.latent_pieces import drawn
 from emdsl.plan.monte_carlo import MonteCarlo, SampledEvidence
 from emdsl.plan.named import POINT, ROW, Named
