@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
+from emdsl.data.counting import weights_between
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
 from emdsl.plan.limits import LARGEST_TABLE, check_array, shown
@@ -97,7 +98,7 @@ def _gathered(
     """The rows of a table by the variables that they are about, `(groups, variables)`; apart where two axes are the
     same variable."""
     axes = [axis for axis in node.axes if axis != START]
-    weights = _weights(node.level, bound)
+    weights = weights_between(bound, 0, node.level)
     inside = _applies(node, role, model, bound) & (True if weights is None else weights > 0)
     rows = np.flatnonzero(inside)
     none = np.zeros(len(rows), dtype=np.intp)
@@ -166,18 +167,6 @@ def _applies(node: Node, role: tuple[str, int], model: Model, bound: Bound) -> A
             chain = bound.levels[own]
             inside &= unit - chain.starts[chain.parent[unit]] >= lag_of(axis)
     return inside
-
-
-def _weights(level: int, bound: Bound) -> Any:
-    """How often each unit of a level counts; None where all count once."""
-    total: Any = None
-    for number in range(1, level + 1):
-        own = bound.weights.get(bound.levels[number].plate or "")
-        if total is not None:
-            total = total[bound.levels[number].parent]
-        if own is not None:
-            total = own if total is None else total * own
-    return total
 
 
 def check_weights(node: Crossing, model: Model, bound: Bound) -> None:

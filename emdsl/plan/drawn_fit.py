@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from emdsl.data.bound import Bound
+from emdsl.data.counting import unit_weights
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.model import Model
+from emdsl.plan.crossing import level_of
 from emdsl.plan.monte_carlo import BATCHES
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.share_draws import effective, shares_from, some_draws, with_draws
@@ -121,23 +123,9 @@ def loglik_error(problem: BoundProblem, theta: Theta) -> float:
     """The simulation error of the log-likelihood, as a standard deviation (delta method, unit by unit)."""
     total = 0.0
     for name, share in unit_shares(problem, theta).items():
-        plate = problem.derivation.model.variable(name).plate
-        weights = _weights(problem.program.bound, plate)
+        weights = unit_weights(problem.program.bound, level_of(name, problem.derivation.model, problem.program.bound))
         total += float((((share**2).sum(axis=0) - 1.0 / len(share)) * weights**2).sum())
     return float(np.sqrt(max(total, 0.0)))
-
-
-def _weights(bound: Bound, plate: str | None) -> Array:
-    """How often each unit of a plate counts."""
-    level = next(number for number, item in enumerate(bound.levels) if item.plate == plate)
-    total = np.ones(bound.levels[level].size)
-    unit = np.arange(len(total))
-    for number in range(level, 0, -1):
-        own = bound.weights.get(bound.levels[number].plate or "")
-        if own is not None:
-            total = total * own[unit]
-        unit = bound.levels[number].parent[unit]
-    return total
 
 
 def simulation_of(problem: BoundProblem, bound: Bound, state: FitState, make: DrawnFit) -> Simulation:

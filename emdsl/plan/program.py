@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from emdsl.data.bound import Bound
+from emdsl.data.counting import weights_between
 from emdsl.data.shares import share_of
 from emdsl.ir.derivation import Derivation, Integral
 from emdsl.ir.identifiers import identifier
@@ -218,7 +219,7 @@ class Program:
     # --- binding ------------------------------------------------------------------------------------------------------
 
     def _integral(self, integral: Integral, binder: PieceBinder, formulas: Any) -> BoundIntegral:
-        found = bind_integral(integral, self.pieces, binder, formulas, partial(_weights_between, binder.bound))
+        found = bind_integral(integral, self.pieces, binder, formulas, partial(weights_between, binder.bound))
         if not integral.group:
             return found
         return over_all(found, self.bound.levels[found.level].size, self.bound.shares[integral.group])
@@ -258,7 +259,7 @@ class Program:
 
     def _unit_weights(self, level: int) -> Any:
         """The weight of each unit of a level: the product over the plates around it."""
-        return _weights_between(self.bound, 0, level)
+        return weights_between(self.bound, 0, level)
 
     def _chained(self) -> frozenset[str]:
         """Hidden variables that are summed out along a chain: something looks back at them, or a law of its first
@@ -521,18 +522,3 @@ class Program:
 
 def _pieces_of(node: Node) -> set[str]:
     return {*getattr(node, "pieces", ()), getattr(node, "piece", "")}
-
-
-def _weights_between(bound: Bound, outer: int, inner: int) -> Any:
-    """The weight of each unit of level `inner` within its unit of level `outer`: the product over the plates between
-    them.
-    """
-    total: Any = None
-    for number in range(outer + 1, inner + 1):
-        plate = bound.levels[number].plate
-        if total is not None:
-            total = total[bound.levels[number].parent]
-        own = bound.weights.get(plate) if plate is not None else None
-        if own is not None:
-            total = own if total is None else total * own
-    return total
