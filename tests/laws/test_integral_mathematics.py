@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from emdsl.plan import integrals
+from emdsl.plan import integral_pieces
 from emdsl.plan.moment_piece import MomentPiece, moment_piece
 from emdsl.runtime.integrals.block_tridiagonal import solve
 from emdsl.runtime.integrals.components import Components
@@ -184,7 +184,7 @@ def test_moments_and_rows_agree(case: IntegralCase, monkeypatch: pytest.MonkeyPa
             used.append(isinstance(moment_piece(piece), MomentPiece))
             return piece
 
-        patch.setattr(integrals, "moment_piece", plainly)
+        patch.setattr(integral_pieces, "moment_piece", plainly)
         by_row = take(by_moments.compiled, case.table)
     assert any(used)
     theta = random_theta(by_moments.problem.spaces, np.random.default_rng(8), by_moments.problem.initial())
