@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.em import Iterate, evaluate
 from emdsl.runtime.neutral import element_names
-from emdsl.runtime.problem import Problem, Space
+from emdsl.runtime.problem import Array, Problem, Space
 
 #: Iterations between two looks at a climb.
 STRETCH = 50
@@ -46,17 +46,9 @@ def collapsing(coordinates: Coordinates, looks: Sequence[Iterate]) -> tuple[str,
 def far_and_rising(problem: Problem, iterate: Iterate, coordinates: Coordinates) -> tuple[str, ...]:
     """The elements so near a bound that no data can have put them there, towards which the objective goes on rising."""
     u, names = coordinates.free(iterate.theta), coordinates.names
-    found = []
-    for axis in np.flatnonzero(coordinates.flags("closed_below") & (u < NEXT_TO_0)):
-        moved = u.copy()
-        moved[axis] -= 10.0
-        try:
-            value = evaluate(problem, coordinates.theta(moved)).value
-        except (np.linalg.LinAlgError, FloatingPointError):
-            continue
-        if value > iterate.value + 1.0:
-            found.append(names[coordinates.elements[axis]])
-    return tuple(found)
+    outwards = np.where(coordinates.flags("closed_below") & (u < NEXT_TO_0), -10.0, 0.0)
+    found = _rising(problem, iterate, coordinates, outwards, 1.0)
+    return tuple(names[coordinates.elements[axis]] for axis in found)
 
 
 def without_bound(problem: Problem, iterate: Iterate, coordinates: Coordinates) -> tuple[str, ...]:
@@ -65,17 +57,35 @@ def without_bound(problem: Problem, iterate: Iterate, coordinates: Coordinates) 
     held = np.isin(full.full_elements, coordinates.full_elements[coordinates.held]) & ~full.unsmooth
     u, names = full.free(iterate.theta), full.names
     below, above = full.flags("closed_below"), full.flags("closed_above")
-    found = []
-    for axis in np.flatnonzero(held & (below | above)):
-        moved = u.copy()
-        moved[axis] += 10.0 if above[axis] and u[axis] > 0 else -10.0
-        try:
-            value = evaluate(problem, full.theta(moved)).value
-        except (np.linalg.LinAlgError, FloatingPointError):
+    outwards = np.where(above & (u > 0), 10.0, -10.0) * (held & (below | above))
+    found = _rising(problem, iterate, full, outwards, RISE)
+    return tuple(names[full.full_elements[axis]] for axis in found)
+
+
+def _rising(
+    problem: Problem, iterate: Iterate, coordinates: Coordinates, outwards: Array, least: float
+) -> Iterator[int]:
+    """The coordinates whose move `outwards` alone raises the objective by more than `least`. Of many next to their
+    bounds hardly one matters to the objective: those that it does not feel, moved together, are passed over.
+    """
+    u = coordinates.free(iterate.theta)
+    waiting = [np.flatnonzero(outwards)]
+    while waiting:
+        axes = waiting.pop()
+        if not len(axes):
             continue
-        if value > iterate.value + RISE:
-            found.append(names[full.full_elements[axis]])
-    return tuple(found)
+        moved = u.copy()
+        moved[axes] += outwards[axes]
+        try:
+            gain = evaluate(problem, coordinates.theta(moved)).value - iterate.value
+        except (np.linalg.LinAlgError, FloatingPointError):
+            gain = np.nan
+        if len(axes) == 1:
+            if gain > least:
+                yield int(axes[0])
+        elif not abs(gain) <= 1e-3 * least:
+            half = len(axes) // 2
+            waiting += [axes[half:], axes[:half]]
 
 
 def next_collapse(problem: Problem, iterate: Iterate) -> tuple[str, ...]:
