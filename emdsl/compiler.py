@@ -83,6 +83,8 @@ class CompiledModel:
         """The model with the steps of its derivation, which a fit has no need of; `names` as for `with_open`."""
         if names:
             return self.with_open(names, purpose="reading")
+        if self.derivation.steps:
+            return self
         return load_text(self.text, self.file, purpose="reading")
 
     def with_open(self, names: Sequence[str], place: str = "open", purpose: Purpose = "") -> CompiledModel:

@@ -68,9 +68,14 @@ class Fitting:
         """Whether EM is to run until it has converged."""
         return self.request.tol > 0 and self.request.max_iter > 0
 
+    @property
+    def _begun(self) -> bool:
+        """Whether the fit begins where it is told to, without a search."""
+        return bool(self.request.init) or not self._wanted or self.request.starts == 1
+
     def on(self, table: Table, bound: Bound) -> FitOutcome:
         """The estimates from bound data. Raises FitError where there are none."""
-        problem = without_untouched(self.compiled.problem(bound, self.request))
+        problem = self._problem(bound)
         if self.request.plan == "exact":
             check_exact(problem.derivation)
         check_method(problem, self.request.se)
@@ -96,6 +101,10 @@ class Fitting:
                 raise
             return self._outcome(bound, state)
 
+    def _problem(self, bound: Bound) -> BoundProblem:
+        """The program on these data."""
+        return without_untouched(self.compiled.problem(bound, self.request))
+
     def _outcome(self, bound: Bound, state: FitState) -> FitOutcome:
         return outcome(self.model, bound, state, self.request, self.compiled)
 
@@ -119,8 +128,7 @@ class Fitting:
             moved = abs(finer.expect(state.theta).loglik - state.loglik)
             if moved <= ENOUGH:
                 return state
-            options = replace(self._options(finer), starts=1, init_given=True)
-            again = fit(finer, options)
+            again = fit(finer, self._onward(finer))
             state = replace(again, starts=state.starts, iterations=state.iterations + again.iterations)
         said = f"{bound.nodes} times as many nodes as usual still move the log-likelihood by {moved:.2g}"
         return replace(state, converged=False, warnings=(*state.warnings, said))
@@ -147,17 +155,12 @@ class Fitting:
     def _on_laid_nodes(self, bound: Bound) -> tuple[BoundProblem, Bound, FitState]:
         """The fit on nodes that are laid where the posterior lies."""
 
-        def make(nodes: Bound) -> BoundProblem:
-            return without_untouched(self.compiled.problem(nodes, self.request))
-
         def climb(problem: BoundProblem) -> FitState:
-            return fit(problem, replace(self._options(problem), starts=1, init_given=True))
+            return fit(problem, self._onward(problem))
 
-        request = self.request
-        given = bool(request.init) or not self._wanted or request.starts == 1
-        return fit_on_laid_nodes(bound, LaidFit(self.derivation, make, self._search, climb, given))
+        return fit_on_laid_nodes(bound, LaidFit(self.derivation, self._problem, self._search, climb, self._begun))
 
-    def _search(self, problem: BoundProblem, count: int | None) -> Search:
+    def _search(self, problem: BoundProblem, count: int | None = None) -> Search:
         options = self._options(problem)
         with np.errstate(all="ignore"):
             return search(
@@ -167,27 +170,21 @@ class Fitting:
 
     def _on_draws(self, bound: Bound) -> tuple[BoundProblem, Bound, FitState]:
         """The fit on draws of hidden shares."""
-        request = self.request
-
-        def make(drawn: Bound) -> BoundProblem:
-            return without_untouched(self.compiled.problem(drawn, request))
-
-        def look(problem: BoundProblem) -> Search:
-            return self._search(problem, None)
 
         def climb(problem: BoundProblem, roughly: bool) -> FitState:
-            options = replace(self._options(problem), starts=1, init_given=True, arrange=None)
+            options = replace(self._onward(problem), arrange=None)
             if roughly:
-                steps = min(request.max_iter, EM_STEPS)
+                steps = min(self.request.max_iter, EM_STEPS)
                 options = replace(options, se="none", tol=0.0, max_iter=steps, accelerate="squarem")
             return fit(problem, options)
 
         def put_in_order(problem: BoundProblem, theta: Theta) -> Theta:
             return arrange(self.model, problem.program.bound, theta, held_in_place(self.model, problem.spaces))
 
-        stay = not self._wanted
-        given = bool(request.init) or stay or request.starts == 1
-        return fit_on_draws(bound, DrawnFit(self.derivation, make, look, climb, put_in_order, given, stay))
+        make = DrawnFit(
+            self.derivation, self._problem, self._search, climb, put_in_order, given=self._begun, stay=not self._wanted
+        )  # fmt: skip
+        return fit_on_draws(bound, make)
 
     def _at_simulated_maximum(self, problem: BoundProblem, bound: Bound, state: FitState) -> FitState:
         def make(nodes: int, theta: Theta) -> BoundProblem:
@@ -195,16 +192,13 @@ class Fitting:
             return BoundProblem(self.derivation, more, given_arrays(self.model, more, self.request.fix, "fix"), theta)
 
         def climb(again: SimulatedProblem) -> FitState:
-            options = self._options(again.inner)
-            return fit(again, replace(options, starts=1, init_given=True, arrange=None, accelerate="newton"))
+            return fit(again, replace(self._onward(again.inner), arrange=None, accelerate="newton"))
 
         def steps(held: BoundProblem, count: int) -> FitState:
-            options = self._options(held)
-            return fit(held, replace(options, starts=1, init_given=True, arrange=None, se="none", tol=0.0,
-                                     max_iter=count))  # fmt: skip
+            return fit(held, replace(self._onward(held), arrange=None, se="none", tol=0.0, max_iter=count))
 
         def end(held: BoundProblem) -> FitState:
-            return fit(held, replace(self._options(held), starts=1, init_given=True, arrange=None))
+            return fit(held, replace(self._onward(held), arrange=None))
 
         if switching(problem):
             arrange = self._options(problem).arrange
@@ -234,6 +228,10 @@ class Fitting:
         options = replace(options, tol=0.0, max_iter=min(self.request.max_iter, EM_STEPS), se="none", arrange=arrange)
         with of_draws(problem, 0), few_paths(problem):
             return fit(problem, options)
+
+    def _onward(self, problem: BoundProblem) -> FitOptions:
+        """Of a climb that goes on from where the problem begins."""
+        return replace(self._options(problem), starts=1, init_given=True)
 
     def _options(self, problem: BoundProblem) -> FitOptions:
         request = self.request

@@ -25,4 +25,4 @@ def derive(files: tuple[str, ...], form: str, cells: str, quiet: bool, verbose: 
     if form != "text":
         known = ", ".join(("text", *DERIVATION_FORMATS))
         raise EmmError("bad-option", f"expected one of {known}, found `{form}`", place="--format")
-    give(str(load(model_file).derive(open_names(cells))))
+    give(str(load(model_file, to_read=True).derive(open_names(cells))))

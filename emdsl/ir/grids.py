@@ -35,7 +35,8 @@ def log_weights_of(variable: str) -> str:
 
 def shares_table(name: str) -> tuple[str, str] | None:
     """How an entry of one of these tables reads, with the variable; None for any other name."""
-    for prefix, form in (("values of ", "{}"), ("logs of ", "log({})"), ("log weights of ", "log(weight of {})")):
+    for table, form in ((values_of, "{}"), (logs_of, "log({})"), (log_weights_of, "log(weight of {})")):
+        prefix = table("")
         if name.startswith(prefix):
             return form, name.removeprefix(prefix)
     return None

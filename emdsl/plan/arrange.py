@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from emdsl.data.bound import Bound
+from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model, Order
 from emdsl.plan.evaluation import Evaluator
 from emdsl.runtime.problem import Array, Space, Theta
@@ -26,6 +27,17 @@ def held_in_place(model: Model, spaces: Sequence[Space]) -> frozenset[str]:
             if (space.fixed.any() and not (space.zero == space.fixed).all()) or (moved != moved[:1]).any():
                 found.add(axis)
     return frozenset(found)
+
+
+def order_not_invariant(model: Model, before: float, after: float, digits: int = 6) -> EmmError:
+    """What is said where relabelling takes the log-likelihood from `before` to `after`."""
+    names = ", ".join(order.index_set for order in model.orders)
+    return EmmError(
+        "order-not-invariant",
+        f"the labels of {names} cannot be put in order: relabelling changes the log-likelihood "
+        f"from {before:.{digits}f} to {after:.{digits}f}, so the model tells them apart",
+        help="drop the `order` line, or what names a label by itself",
+    )
 
 
 def arrange(model: Model, bound: Bound, theta: Theta, stay: frozenset[str] = frozenset()) -> dict[str, Array]:

@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
 from emdsl.plan.anchoring import Echo, agreeing_labels, echoes, relabelled
-from emdsl.plan.arrange import arrange, held_in_place
+from emdsl.plan.arrange import arrange, held_in_place, order_not_invariant
 from emdsl.plan.narrow_laws import order_of_breaks
 from emdsl.plan.path_climbing import doubt
 from emdsl.plan.problem import BoundProblem
@@ -35,13 +34,7 @@ def arranger(problem: BoundProblem, model: Model) -> Callable[[Theta], dict[str,
         before, after = problem.expect(theta).loglik, problem.expect(ordered).loglik
         unsure = doubt(problem) + order_of_breaks(problem.program)
         if not abs(before - after) <= 1e-8 * (1.0 + abs(before)) + unsure:
-            names = ", ".join(order.index_set for order in model.orders)
-            raise EmmError(
-                "order-not-invariant",
-                f"the labels of {names} cannot be put in order: relabelling changes the log-likelihood "
-                f"from {before:.6f} to {after:.6f}, so the model tells them apart",
-                help="drop the `order` line, or what names a label by itself",
-            )
+            raise order_not_invariant(model, before, after)
         return ordered
 
     return put_in_order

@@ -14,15 +14,15 @@ import numpy as np
 
 from emdsl.data.bound import Bound
 from emdsl.data.counting import unit_weights
-from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.model import Model
+from emdsl.plan.arrange import order_not_invariant
 from emdsl.plan.crossing import level_of
 from emdsl.plan.monte_carlo import BATCHES
 from emdsl.plan.problem import BoundProblem
 from emdsl.plan.share_draws import effective, shares_from, some_draws, with_draws
 from emdsl.plan.share_proposals import drawn_shares, wide_draws
-from emdsl.plan.simulated import LEAST_DRAWS, LEAST_SHARE, MOST_NUMBERS, WANTED, by_parameter, said
+from emdsl.plan.simulated import MOST_NUMBERS, WANTED, covariance_of, errors_of_estimates, is_met, said
 from emdsl.runtime.fitting import FitState, Simulation, StartsReport
 from emdsl.runtime.problem import Array, Theta
 from emdsl.runtime.starts import Search
@@ -43,8 +43,7 @@ class DrawnFit:
 
     `problem` makes the program on data with draws. `search` runs starts on it; `climb` goes from where the problem
     begins to the maximum, `roughly` without standard errors and not to the last digit; `arrange` puts labels in order.
-    `given`: the user says where to
-    begin. `stay`: the fit is not to look for the maximum.
+    `given`: the user says where to begin. `stay`: the fit is not to look for the maximum.
     """
 
     derivation: Derivation
@@ -99,13 +98,7 @@ def _check_order(problem: BoundProblem, state: FitState, error: float, model: Mo
     """Raises `order-not-invariant` where draws for labels in order have another likelihood than those before."""
     after = problem.expect(problem.initial()).loglik
     if model.orders and not abs(after - state.loglik) <= DOUBT * (WANTED + error):
-        names = ", ".join(order.index_set for order in model.orders)
-        raise EmmError(
-            "order-not-invariant",
-            f"the labels of {names} cannot be put in order: relabelling changes the log-likelihood from "
-            f"{state.loglik:.3f} to {after:.3f}, so the model tells them apart",
-            help="drop the `order` line, or what names a label by itself",
-        )  # fmt: skip
+        raise order_not_invariant(model, state.loglik, after, digits=3)
 
 
 def _fits(bound: Bound, derivation: Derivation, count: int) -> bool:
@@ -137,7 +130,7 @@ def simulation_of(problem: BoundProblem, bound: Bound, state: FitState, make: Dr
     draws = max(len(share) for share in shares.values())
     least = min(float(effective(share).min(initial=float(draws))) for share in shares.values())
     error = loglik_error(problem, theta)
-    met = error <= WANTED and least >= max(LEAST_DRAWS, LEAST_SHARE * draws)
+    met = is_met(error, least, draws)
     if state.uncertainty is None:
         return Simulation(draws, error, None, least, WANTED, met)
     coordinates, scores = state.uncertainty.coordinates, []
@@ -145,8 +138,5 @@ def simulation_of(problem: BoundProblem, bound: Bound, state: FitState, make: Dr
         part = make.problem(some_draws(make.derivation, bound, batch, BATCHES))
         statistics = part.expect(theta).statistics
         scores.append(coordinates.pullback(theta, part.gradient(theta, statistics)))
-    variance = np.cov(np.array(scores).T, ddof=1).reshape(coordinates.size, coordinates.size) / BATCHES
-    spread = state.uncertainty.free_covariance @ variance @ state.uncertainty.free_covariance
-    jacobian = coordinates.jacobian(theta)
-    errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", jacobian, spread, jacobian), 0.0))
-    return Simulation(draws, error, by_parameter(errors, coordinates), least, WANTED, met)
+    errors = errors_of_estimates(state.uncertainty, theta, covariance_of(scores) / BATCHES)
+    return Simulation(draws, error, errors, least, WANTED, met)

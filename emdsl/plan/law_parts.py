@@ -26,6 +26,21 @@ class MultiplierLaw(Protocol):
         ...
 
 
+def pulled_points(here: Array, found: Multipliers, pulls: Array, weights: Array) -> tuple[Array, Array]:
+    """Points `(sites, *cells, points, n)` and shares `(t, *cells, points, n)` with which derivatives of means add up to
+    `E[r dm(h)]`: these are affine in the hidden numbers h, so that it is `(r - 1) dm(h) + dm(h + Cov(h, r))` at
+    posterior means. `here` `(sites, *cells, 1, n)` are these, `pulls` `(t, *cells, n)` the weighted multipliers r of
+    the laws.
+    """
+    count = len(pulls)
+    points = np.concatenate([here, *(here + found.cross[:, k][..., None, :] for k in range(count))], axis=-2)
+    shares = np.zeros((count, *points.shape[1:]))
+    shares[..., 0, :] = pulls - weights
+    for k in range(count):
+        shares[k, ..., k + 1, :] = weights
+    return points, shares
+
+
 @dataclass(frozen=True)
 class Part:
     """One law at one theta: the `slots` `(t,)` of its targets, `mean` `(t, *cells, n)`, `covariance` `(t, t, *cells,

@@ -15,6 +15,7 @@ from emdsl.plan.binding import PieceBinder
 from emdsl.plan.evaluation import Evaluator, axis_of
 from emdsl.plan.layout import Axes, BoundPiece
 from emdsl.plan.named import POINT
+from emdsl.plan.vectors import law_constant, shown_cells
 from emdsl.runtime.gaussian import GaussianData, GaussianTable
 from emdsl.runtime.gaussian_missing import PartlySeenTable, Pattern, patterns_of
 from emdsl.runtime.problem import Array, Theta
@@ -71,13 +72,10 @@ def bind_gaussian(item: BoundPiece, binder: PieceBinder, weights: Array | None) 
     """
     vector, axes = item.piece.vector, item.axes
     assert vector is not None
-    values = np.asarray(binder.bound.values[vector.variable.name].array, dtype=np.float64)
-    shown = ~np.isnan(values)
-    if item.data.row_mask is not None:
-        shown = shown & item.data.row_mask
+    values, shown = shown_cells(item, binder)
     centre, scale = _pooled(values, shown, weights)
     evaluator = binder.plain
-    constant = 0.0 if vector.constant is None else float(evaluator.value(vector.constant).array)
+    constant = law_constant(item, binder)
     rows, columns = Binder("vector 1", vector.axis), Binder("vector 2", vector.axis)
     if not isinstance(vector.covariance, ParameterRef):
         raise EmmError("internal", "a covariance that is a formula has parts")

@@ -15,7 +15,7 @@ from emdsl.ir.latents import continuous_latents
 from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.formulas import names_in
 from emdsl.plan.latent_pieces import LatentPiece, Site, VectorPiece
-from emdsl.plan.law_parts import Codes, MultiplierLaw, Part
+from emdsl.plan.law_parts import Codes, MultiplierLaw, Part, pulled_points
 from emdsl.plan.moment_piece import MomentPiece, sites_by_element
 from emdsl.plan.residual_laws import ResidualLaw
 from emdsl.plan.residual_piece import ResidualPiece
@@ -90,14 +90,7 @@ class ScalarLaw:
         if not self.parents:
             self._add(1, theta, v, here, pulls[..., None, :], out)
             return
-        # dm is affine in h, so that E[r dm(h)] = (r - 1) dm(h) + dm(h + Cov(h, r)) at posterior means.
-        count = len(self.slots)
-        points = np.concatenate([here, *(here + found.cross[:, k][..., None, :] for k in range(count))], axis=-2)
-        shares = np.zeros((count, *points.shape[1:]))
-        shares[..., 0, :] = pulls - weights
-        for k in range(count):
-            shares[k, ..., k + 1, :] = weights
-        self._add(1, theta, v, points, shares, out)
+        self._add(1, theta, v, *pulled_points(here, found, pulls, weights), out)
 
     def _add(self, of_mean: int, theta: Theta, v: Array, points: Array, shares: Array, out: Array) -> None:
         """Adds derivatives of the mean or the variance at `points` `(sites, *cells, points, rows)`, summed with

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from emdsl.plan.problem import BoundProblem
-from emdsl.plan.simulated import WANTED, by_parameter, said
+from emdsl.plan.simulated import WANTED, covariance_of, errors_of_estimates, said
 from emdsl.plan.switching import RUNS, SwitchingChain
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.fitting import FitState, Simulation
@@ -209,8 +209,6 @@ def _errors_of_estimates(
             scores.append(coordinates.pullback(state.theta, problem.gradient(state.theta, plain)))
         for item in switching(problem):
             item.without_run = None
-        variance = np.cov(np.array(scores).T, ddof=1).reshape(size, size) * (RUNS - 1) ** 2 / RUNS
-    inside = spread.free_covariance @ variance @ spread.free_covariance
-    jacobian = coordinates.jacobian(state.theta)
-    errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", jacobian, inside, jacobian), 0.0))
-    return by_parameter(errors, coordinates), 0.5 * float(np.trace(spread.free_covariance @ variance))
+        variance = covariance_of(scores) * (RUNS - 1) ** 2 / RUNS
+    errors = errors_of_estimates(spread, state.theta, variance)
+    return errors, 0.5 * float(np.trace(spread.free_covariance @ variance))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdsl.plan.law_parts import MultiplierLaw, Part
+from emdsl.plan.law_parts import MultiplierLaw, Part, pulled_points
 from emdsl.plan.residual_piece import ResidualPiece
 from emdsl.plan.vectors import COVARIANCE, MEAN
 from emdsl.runtime.integrals.gaussian import LOG_2PI
@@ -69,15 +69,8 @@ class ResidualLaw:
             addend.pull(np.expand_dims(bend, -4), theta, v, out)
         mean, _ = law.marginal(piece.sites)
         pulls, here = weights * found.mean, mean[..., None, :]
-        if not self.parents:
-            points, shares = here, pulls[..., None, :]
-        else:
-            # dm is affine in h, so that E[r dm(h)] = (r - 1) dm(h) + dm(h + Cov(h, r)) at posterior means.
-            d = piece.d
-            points = np.concatenate([here, *(here + found.cross[:, k][..., None, :] for k in range(d))], axis=-2)
-            shares = np.zeros((d, *points.shape[1:]))
-            shares[..., 0, :] = pulls - weights
-            for k in range(d):
-                shares[k, ..., k + 1, :] = weights
+        points, shares = here, pulls[..., None, :]
+        if self.parents:
+            points, shares = pulled_points(here, found, pulls, weights)
         for addend in piece.addends(MEAN, points):
             addend.pull(np.moveaxis(shares, 0, -2), theta, v, out)

@@ -19,6 +19,7 @@ from emdsl.data.bound import Bound, Values
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.grids import index_set_of, log_weights_of, logs_of, values_of
 from emdsl.ir.model import Model
+from emdsl.plan.crossing import level_of
 from emdsl.plan.evaluation import Evaluator
 from emdsl.plan.program import Program
 from emdsl.plan.share_proposals import Proposal, drawn_shares, placed
@@ -125,7 +126,7 @@ def own_exponents(name: str, derivation: Derivation, bound: Bound, theta: Theta)
     model = derivation.gridded
     assert model is not None
     size = len(bound.indexes[derivation.model.variable(name).axes[-1]])
-    level = next(n for n, item in enumerate(bound.levels) if item.plate == model.variable(name).plate)
+    level = level_of(name, model, bound)
     units = bound.levels[level].size
     logs = -FAR * np.eye(size + 1, size, k=-1)
     made = replace(

@@ -7,7 +7,7 @@ degenerate as theta moves away, so Newton's method takes over from EM early.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from emdsl.plan.problem import BoundProblem
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.fitting import FitState, Simulation
 from emdsl.runtime.problem import Array, Expectation, Space, Theta
+from emdsl.runtime.uncertainty import Uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -185,11 +186,12 @@ def at_start(problem: BoundProblem, state: FitState) -> FitState:
     found = samplers(problem)
     draws = max(2 * item.pairs for item in found)
     least = min(effective(item) for item in found)
-    simulation = Simulation(draws, error, None, least, WANTED, _is_met(error, least, draws))
+    simulation = Simulation(draws, error, None, least, WANTED, is_met(error, least, draws))
     return replace(state, simulation=simulation, warnings=(*state.warnings, *said(simulation)))
 
 
-def _is_met(error: float, least: float, draws: int) -> bool:
+def is_met(error: float, least: float, draws: int) -> bool:
+    """Whether the log-likelihood is as exact as is asked for, and rests on enough draws of those that were made."""
     return error <= WANTED and least >= max(LEAST_DRAWS, LEAST_SHARE * draws)
 
 
@@ -207,7 +209,7 @@ def simulation_error(problem: BoundProblem, state: FitState, error: float) -> Si
     found = samplers(problem)
     draws = max(2 * item.pairs for item in found)
     least = min(effective(item) for item in found)
-    met = _is_met(error, least, draws)
+    met = is_met(error, least, draws)
     uncertainty = state.uncertainty
     if uncertainty is None:
         return Simulation(draws, error, None, least, WANTED, met)
@@ -218,11 +220,23 @@ def simulation_error(problem: BoundProblem, state: FitState, error: float) -> Si
         scores.append(
             coordinates.pullback(state.theta, part.gradient(state.theta, part.expect(state.theta).statistics))
         )
-    variance = np.cov(np.array(scores).T, ddof=1).reshape(coordinates.size, coordinates.size) / BATCHES
+    errors = errors_of_estimates(uncertainty, state.theta, covariance_of(scores) / BATCHES)
+    return Simulation(draws, error, errors, least, WANTED, met)
+
+
+def covariance_of(scores: Sequence[Array]) -> Array:
+    """The covariance `(n, n)` of scores `(n,)`."""
+    size = len(scores[0])
+    return np.asarray(np.cov(np.array(scores).T, ddof=1).reshape(size, size))
+
+
+def errors_of_estimates(uncertainty: Uncertainty, theta: Theta, variance: Array) -> dict[str, Array]:
+    """Standard deviations of the estimates by parameter, `I^-1 V I^-1`, that a score of this `variance` V brings."""
+    coordinates = uncertainty.coordinates
     spread = uncertainty.free_covariance @ variance @ uncertainty.free_covariance
-    jacobian = coordinates.jacobian(state.theta)
+    jacobian = coordinates.jacobian(theta)
     errors = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", jacobian, spread, jacobian), 0.0))
-    return Simulation(draws, error, by_parameter(errors, coordinates), least, WANTED, met)
+    return by_parameter(errors, coordinates)
 
 
 def by_parameter(elements: Array, coordinates: Coordinates) -> dict[str, Array]:

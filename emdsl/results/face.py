@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from emdsl.results.result import Fit
 
 
-def load(path: str | os.PathLike[str]) -> Model:
-    """The model in a file. Raises `EmmError` with all errors of the first stage that finds any."""
+def load(path: str | os.PathLike[str], *, to_read: bool = False) -> Model:
+    """The model in a file; `to_read`: its derivation is to be read, and is written out at once. Raises `EmmError` with
+    all errors of the first stage that finds any.
+    """
     from pathlib import Path
 
     from emdsl.compiler import load_text
@@ -24,7 +26,7 @@ def load(path: str | os.PathLike[str]) -> Model:
     from emdsl.syntax.source import read_source
 
     existing(Path(path))
-    return Model(load_text(read_source(path), os.fspath(path)))
+    return Model(load_text(read_source(path), os.fspath(path), purpose="reading" if to_read else ""))
 
 
 def loads(text: str) -> Model:

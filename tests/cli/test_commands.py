@@ -24,7 +24,7 @@ from tests.results.outcomes import CompiledStub
 def stub(monkeypatch: pytest.MonkeyPatch) -> CompiledStub:
     """The model that every file is said to hold."""
     made = CompiledStub(steps=(Step("simplex", "p", "", "p = N / n"),))
-    monkeypatch.setattr("emdsl.results.face.load", lambda path: Model(made))  # type: ignore[arg-type]
+    monkeypatch.setattr("emdsl.results.face.load", lambda path, **_: Model(made))  # type: ignore[arg-type]
     return made
 
 
