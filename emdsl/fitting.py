@@ -30,6 +30,7 @@ from emdsl.plan.start_counts import default_starts
 from emdsl.plan.unit_scores import check_method, is_simulated
 from emdsl.plan.untouched import without_untouched
 from emdsl.request import FitRequest, bind_options
+from emdsl.runtime.em import worth_having
 from emdsl.runtime.fitting import FitOptions, FitState, fit
 from emdsl.runtime.problem import Theta
 from emdsl.runtime.starts import Search, search
@@ -89,7 +90,7 @@ class Fitting:
                 else:
                     state = self._first_fit(problem)
                 problem, bound, state = self._far_enough(problem, bound, state)
-                state = self._with_enough_nodes(problem, bound, state)
+                state = self._with_enough_nodes(problem, bound, self._over_all_rows(problem, state))
                 said = beyond_nodes(problem.program, state.theta)
                 if said is not None:
                     state = replace(state, converged=False, warnings=(*state.warnings, said))
@@ -132,6 +133,19 @@ class Fitting:
             state = replace(again, starts=state.starts, iterations=state.iterations + again.iterations)
         said = f"{bound.nodes} times as many nodes as usual still move the log-likelihood by {moved:.2g}"
         return replace(state, converged=False, warnings=(*state.warnings, said))
+
+    def _over_all_rows(self, problem: BoundProblem, state: FitState) -> FitState:
+        """The fit with its log-likelihood summed over all rows, where a few stood for them; gone on with over all rows
+        if these did not agree."""
+        program = problem.program
+        if program.condensed is None or program.condensed.rows is None:
+            return state
+        exact = float(program.expect(state.theta, row_by_row=True)[0])
+        if abs(exact - state.loglik) > worth_having(exact):
+            program.condensed = None
+            again = fit(problem.starting_at(state.theta), self._onward(problem))
+            return replace(again, starts=state.starts, iterations=state.iterations + again.iterations)
+        return replace(state, loglik=exact, penalized_loglik=state.penalized_loglik + exact - state.loglik)
 
     def _explained(self, error: FitError, table: Table, bound: Bound, problem: BoundProblem) -> str:
         """What a failed fit says; where the data are impossible at the start, with the rows. Raises `impossible-data`

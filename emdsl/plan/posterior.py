@@ -300,7 +300,7 @@ class PosteriorProgram(Program):
         tables = {node.number: self._table(node, theta, v, etas, blank=False) for node in nodes}
         whole = [integral.method.evidence(theta, v) for integral in self.whole]
         constants = self._evidence_only(nodes)
-        sums = {node.number: self._accumulator(node, tables) for node in nodes}
+        sums = {node.number: self.accumulator(node, tables) for node in nodes}
         for block in self.blocks:
             self.posterior_module.sweep(tables, constants, block, sums)
         return tables, sums, whole

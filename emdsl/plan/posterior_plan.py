@@ -264,6 +264,7 @@ def cost_lines(program: Program) -> list[str]:
     return [
         *_joint_codes(program),
         *_sums_by_code(program),
+        *_standing_rows(program),
         f"largest table: {count_of(largest, 'number')} a unit",
         f"one E-step: about {_short(2 * sum(_operations(program, node) for node in program.nodes))} operations{beside}",
         f"memory: {_bytes(_held(program))} for the data, {array} for the largest array",
@@ -287,6 +288,12 @@ def _sums_by_code(program: Program) -> Iterator[str]:
             rows = program.bound.levels[node.level].size
             codes = count_of(program.constants[node.number].columns, "value")
             yield f"{', '.join(node.over)}: one sum for each of {codes} that {count_of(rows, 'row')} show"
+
+
+def _standing_rows(program: Program) -> Iterator[str]:
+    if program.condensed is not None and program.condensed.applies:
+        rows = count_of(program.bound.levels[1].size, "row")
+        yield f"{rows} that differ in one number: EM sums over a few of them, which stand for all to rounding"
 
 
 def _operations(program: Program, node: Node) -> int:

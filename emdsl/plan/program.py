@@ -19,6 +19,7 @@ from emdsl.plan.binding import PieceBinder
 from emdsl.plan.blocks import make_blocks
 from emdsl.plan.centred_inputs import centred
 from emdsl.plan.coded_sums import coded_data, coded_statistics, coded_sums
+from emdsl.plan.condensing import condensed_sums, is_condensable, weights_of_rows
 from emdsl.plan.counts import counted_variables
 from emdsl.plan.crossing import crossed_sum
 from emdsl.plan.drawn_sums import drawn_shares_of
@@ -78,6 +79,12 @@ class Constants(dict[int, Any]):
     """Bound data by number of node; `size` is the length of each axis."""
 
     size: dict[str, int]
+
+    def copy(self) -> Constants:
+        """The same data in a dictionary of its own."""
+        found = Constants(self)
+        found.size = self.size
+        return found
 
 
 class Program:
@@ -160,7 +167,8 @@ class Program:
             in_chain=self.in_chain,
         )
         self.random_root = second.build()
-        self.source = program_source(derivation, self.root, self.random_root)
+        weighted = None if batch else self._weighted_root()
+        self.source = program_source(derivation, self.root, self.random_root, weighted)
         self.module = load_module(self.source)
         self._bind_statistics()
         #: Of each piece that is completed by expected statistics: their symbols, and what gives them.
@@ -205,6 +213,8 @@ class Program:
         check_array("the largest table of one block of units", (cells, rows), "give the hidden variables fewer values")
         for method in self.switching:
             method.attach(self)
+        #: Sums over a few rows in place of all, where rows differ in one number.
+        self.condensed = None if weighted is None else condensed_sums(self, weighted)
         #: Numbers in the largest array over all rows.
         self.largest = cells * bound.levels[-1].size
 
@@ -223,6 +233,15 @@ class Program:
         if not integral.group:
             return found
         return over_all(found, self.bound.levels[found.level].size, self.bound.shares[integral.group])
+
+    def _weighted_root(self) -> Node | None:
+        """The program with a weight for each row, where a few rows may stand for all."""
+        if not is_condensable(self.root):
+            return None
+        plate, weights = self.bound.levels[1].plate or "", weights_of_rows(self.bound)
+        bound = replace(self.bound, weights={**self.bound.weights, plate: weights})
+        pieces, maps = list(self.pieces.values()), list(self.maps.values())
+        return Eliminator(self.derivation.model, bound, pieces, maps, passes=self.passes).build()
 
     def _bind_statistics(self) -> None:
         bound = self.bound
@@ -332,9 +351,10 @@ class Program:
             table[mask, constant] = LOG_ZERO
         return table
 
-    def expect(self, theta: Theta) -> tuple[Any, dict[str, Any]]:
+    def expect(self, theta: Theta, *, row_by_row: bool = False) -> tuple[Any, dict[str, Any]]:
         """The log-likelihood (one for each start of a batch) and the expected statistics of each piece, `(*cells,
-        terms)` (posterior weights by row for pieces by row, monomials for Gaussian ones).
+        terms)` (posterior weights by row for pieces by row, monomials for Gaussian ones). `row_by_row`: no rows stand
+        for others.
         """
         with np.errstate(all="ignore"):
             v = self.vector(theta)
@@ -344,7 +364,8 @@ class Program:
                 for node in self.nodes
             }
             whole = [integral.method.evidence(theta, v) for integral in self.whole]
-            total, found = self.sweep(tables, self.blocks)
+            few = None if row_by_row else self._condensed_sweep(tables)
+            total, found = few or self.sweep(tables, self.blocks)
             if self.laid or self.simplex:
                 total = np.where(too_narrow(self, tables), -np.inf, total)
             for evidence in whole:
@@ -385,8 +406,7 @@ class Program:
                 or self._table(n, theta, v, etas, blank=not self._counted & _pieces_of(n), rng=rng)
                 for n in self.random_nodes
             }
-            constants = Constants(self.random_constants)
-            constants.size = self.random_constants.size
+            constants = self.random_constants.copy()
             for node in self.random_nodes:
                 if isinstance(node, Potential):
                     constants[node.number] = potentials[node.latent]
@@ -478,21 +498,32 @@ class Program:
         run: Any,
         blocks: Sequence[Block],
     ) -> tuple[Any, dict[str, Any]]:
-        sums = {node.number: self._accumulator(node, tables) for node in nodes}
+        sums = {node.number: self.accumulator(node, tables) for node in nodes}
         total: Any = 0.0
         for block in blocks:
             total = total + run(tables, constants, block, sums)
+        return self._summed(nodes, tables, total, sums)
+
+    def _condensed_sweep(self, tables: dict[int, Any]) -> tuple[Any, dict[str, Any]] | None:
+        """The E-step over the rows that stand for all; None where all are to be summed."""
+        found = None if self.condensed is None else self.condensed.sums(tables)
+        return None if found is None else self._summed(self.nodes, tables, *found)
+
+    def _summed(
+        self, nodes: tuple[Node, ...], tables: dict[int, Any], total: Any, sums: dict[int, Any]
+    ) -> tuple[Any, dict[str, Any]]:
         # What is impossible adds up to some multiple of -1e300.
         total = np.where(total <= LOG_IMPOSSIBLE, -np.inf, total)
         found: dict[str, Any] = {}
         for node in nodes:
-            own = sums[node.number], tables[node.number]
+            own: tuple[Any, Any] = sums.get(node.number), tables[node.number]
             if isinstance(node, CodedLogSumExp):
                 found |= coded_statistics(node, *own, self.pieces, self.sizes, self.passes.codes)
             found |= leaf_statistics(node, *own, self.pieces, self.passes.joint)
         return total, found
 
-    def _accumulator(self, node: Node, tables: dict[int, Any]) -> Any:
+    def accumulator(self, node: Node, tables: Mapping[int, Any]) -> Any:
+        """What a block adds the statistics of a leaf to; None for other nodes."""
         match node:
             case Affine():
                 data = self.pieces[node.piece].data

@@ -79,8 +79,8 @@ def formula_source(derivation: Derivation) -> str:
     return "\n\n\n".join("\n".join(section) for section in sections) + "\n"
 
 
-def program_source(derivation: Derivation, root: Node, random_root: Node) -> str:
-    """The whole module as text."""
+def program_source(derivation: Derivation, root: Node, random_root: Node, weighted_root: Node | None) -> str:
+    """The whole module as text. `weighted_root`: of sums over a few rows that stand for all, if there are any."""
     name = derivation.model.name
     sections: list[Sequence[str]] = [
         HEADER.format(name="".join(c for c in name if c.isprintable() and c not in '"\\')).splitlines()
@@ -113,6 +113,13 @@ def program_source(derivation: Derivation, root: Node, random_root: Node) -> str
             *block_function(root, "expectation"),
         ]
     )
+    if weighted_root is not None:
+        sections.append(
+            [
+                "# The same for a few rows that stand for all, each with its weight",
+                *block_function(weighted_root, "weighted_expectation"),
+            ]
+        )
     sections.append(["# The first E-step of a random start", *block_function(random_root, "random_expectation")])
     sections[0] = [*sections[0], *_further(sections[1:])]
     return "\n\n\n".join("\n".join(section) for section in sections) + "\n"
