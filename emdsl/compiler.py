@@ -35,6 +35,7 @@ from emdsl.request import FitRequest, bind_options
 from emdsl.runtime.problem import Array, Theta
 
 if TYPE_CHECKING:
+    from emdsl.plan.certainty import Certainty
     from emdsl.plan.posterior import Posterior
     from emdsl.predict.prediction import Prediction
 
@@ -128,6 +129,14 @@ class CompiledModel:
         with _places(self):
             here = self.on(bound).derivation
             return posterior(here, with_points(here, bound, theta), theta, filtered=filtered)
+
+    def certainty(self, bound: Bound, theta: Theta) -> Certainty:
+        """How certain the finite hidden variables are, at these parameters."""
+        from emdsl.plan.certainty import certainty
+
+        with _places(self):
+            here = self.on(bound).derivation
+            return certainty(here, with_points(here, bound, theta), theta)
 
     def predict(self, bound: Bound, theta: Theta, *, level: float, filtered: bool = False) -> Prediction:
         """What is expected of the observed variables, at these parameters."""
