@@ -207,6 +207,15 @@ class CompiledModel:
             bound = replace(bind(self.model, table, bind_options(request)), seed=request.seed)
             return Fitting(self.as_asked(bound, request), request).on(table, bound)
 
+    def fit_again(
+        self, data: Any, request: FitRequest, indexes: Mapping[str, tuple[str, ...]], columns: Mapping[str, str]
+    ) -> FitOutcome:
+        """The same with the labels (and the columns, where they are there) of an earlier binding."""
+        with _places(self):
+            table = read_table(data, request.na)
+            bound = replace(self.bind_again(table, request, indexes, columns), seed=request.seed)
+            return Fitting(self.as_asked(bound, request), request).on(table, bound)
+
     def as_asked(self, bound: Bound, request: FitRequest) -> CompiledModel:
         """The model as it is for these data, its integrals taken as `plan` says."""
         with _places(self):

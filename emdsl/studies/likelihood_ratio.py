@@ -1,0 +1,114 @@
+"""The likelihood-ratio test of one fit against a larger one, its null distribution by simulation.
+
+Under a model with fewer classes the statistic has no chi-square distribution: some parameters of the larger model are
+then not determined, and others lie on the boundary. Data are drawn from the smaller fit, both models are fitted to them,
+and the statistic is compared with those of the replicates (McLachlan 1987).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from emdsl.data.table import Table
+from emdsl.diagnostics.errors import EmmError, FitError
+from emdsl.studies.criteria import Row, is_done
+from emdsl.studies.replicates import Progress, frozen_labels, refit, replicate_seed, staged, unit_table, with_drawn
+
+
+@dataclass(frozen=True)
+class LikelihoodRatioTest:
+    """One test: twice the difference of the log-likelihoods, those of the replicates, and how many of `repeats` could
+    not be fitted by both models (these are left out)."""
+
+    null: str
+    alternative: str
+    statistic: float
+    statistics: tuple[float, ...]
+    repeats: int
+
+    @property
+    def failed(self) -> int:
+        """Replicates that one of the models could not be fitted to."""
+        return self.repeats - len(self.statistics)
+
+    @property
+    def p_value(self) -> float | None:
+        """`(1 + number of statistics at least as large) / (1 + number of replicates)`; None without replicates."""
+        if not self.statistics:
+            return None
+        return (1 + sum(value >= self.statistic for value in self.statistics)) / (1 + len(self.statistics))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The test as data."""
+        return {
+            "null": self.null, "alternative": self.alternative, "statistic": self.statistic, "p_value": self.p_value,
+            "repeats": self.repeats, "failed": self.failed, "statistics": list(self.statistics),
+        }  # fmt: skip
+
+
+def neighbours(rows: list[Row]) -> list[tuple[Row, Row]]:
+    """Each fit with the next one in the order of the comparison, the one with fewer parameters first; fits that failed
+    or did not converge, and neighbours with as many parameters, are left out."""
+    found = []
+    for one, two in zip(rows, rows[1:], strict=False):
+        if one.is_done and two.is_done:
+            assert one.fit is not None and two.fit is not None
+            if one.fit.parameters != two.fit.parameters:
+                found.append((one, two) if one.fit.parameters < two.fit.parameters else (two, one))
+    return found
+
+
+def bootstrap_test(
+    null: Row, alternative: Row, table: Table, *, repeats: int, seed: int, place: int, progress: Progress | None = None
+) -> LikelihoodRatioTest:
+    """The parametric bootstrap test of two fits on one table; replicate r of pair `place` is drawn with the seed
+    `replicate_seed(seed, place, r)`. Raises `cannot-simulate` where the smaller model cannot be."""
+    assert null.fit is not None and alternative.fit is not None
+    outcome = null.fit.outcome
+    compiled = outcome.compiled
+    assert compiled is not None
+    for row in (null, alternative):
+        if row.fit is not None and row.fit.estimator == "MAP":
+            raise EmmError("cannot-test", f"`{row.name}` is fitted with a prior, so its likelihood is no maximum")
+    units = unit_table(table, outcome.model, outcome.bound)
+    design = compiled.bind_again(units, outcome.request, frozen_labels(outcome.bound), outcome.bound.columns)
+    statistics = []
+    for repeat in range(repeats):
+        drawn = compiled.simulate(
+            design, outcome.state.theta, outcome.request, seed=replicate_seed(seed, place, repeat)
+        )  # fmt: skip
+        data = with_drawn(units, drawn, outcome.model, outcome.bound)
+        found = _statistic(null, alternative, data, staged(progress, f"replicate {repeat + 1} of {repeats}"))
+        if found is not None:
+            statistics.append(found)
+    observed = 2 * (alternative.fit.loglik - null.fit.loglik)
+    return LikelihoodRatioTest(null.name, alternative.name, observed, tuple(statistics), repeats)
+
+
+def _statistic(null: Row, alternative: Row, data: Table, progress: Progress | None) -> float | None:
+    """The statistic of one replicate; None where one of the fits fails or does not converge."""
+    assert null.fit is not None and alternative.fit is not None
+    try:
+        small, large = (refit(row.fit, data, progress) for row in (null, alternative) if row.fit is not None)
+    except FitError:
+        return None  # counted as failed
+    if not (is_done(small) and is_done(large)) or not np.isfinite(large.loglik - small.loglik):
+        return None
+    return 2 * (large.loglik - small.loglik)
+
+
+def tests_of(
+    rows: list[Row], table: Table, *, repeats: int, seed: int, progress: Progress | None
+) -> Mapping[int, LikelihoodRatioTest]:
+    """The tests of all neighbours, by their place in the comparison."""
+    return {
+        place: bootstrap_test(
+            small, large, table, repeats=repeats, seed=seed, place=place,
+            progress=staged(progress, f"{small.name} against {large.name}"),
+        )
+        for place, (small, large) in enumerate(neighbours(rows))
+    }  # fmt: skip
