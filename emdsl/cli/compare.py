@@ -36,7 +36,7 @@ TEST_OPTIONS = (
 
 
 @click.command(short_help="models of the same data side by side")
-@click.argument("files", nargs=-1, metavar="DATA MODEL...")
+@click.argument("files", nargs=-1, metavar="MODEL... DATA")
 @options(TEST_OPTIONS, DATA_OPTIONS, VALUE_OPTIONS, SEARCH_OPTIONS, STUDY_OPTIONS, VERBOSITY)
 def compare(
     files: tuple[str, ...], test: str | None, repeats: str, form: str, output: str | None, quiet: bool, verbose: bool,

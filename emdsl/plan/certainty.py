@@ -90,7 +90,7 @@ def _values(variable: Variable, bound: Bound) -> int:
 
 def _cells(variable: Variable, bound: Bound) -> int:
     assert variable.values is not None
-    return len(bound.indexes[variable.values]) ** max(len(variable.components), 1)
+    return int(len(bound.indexes[variable.values]) ** max(len(variable.components), 1))
 
 
 def _units(variable: Variable, model: Model, bound: Bound) -> float:

@@ -137,7 +137,8 @@ def _has(graph: Graph, option: str, key: str) -> bool:
         case "map":
             base = key.partition(".")[0].partition("[")[0]
             orders = {plate.by for plate in graph.plates}
-            return base in orders or any(item.name == base for item in (*graph.variables, *graph.plates))
+            names = {item.name for item in graph.variables} | {item.name for item in graph.plates}
+            return base in orders | names
         case _:
             return any(item.name == read_element(key).name for item in graph.parameters)
 

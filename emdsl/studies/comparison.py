@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from emdsl.data.reading import read_table
@@ -94,8 +94,8 @@ def compare(
     """Models (or their files) fitted to the same data, and fits of these data, side by side.
 
     `set` may give several values of a constant, `{"K": range(1, 7)}` or `{"K": "1..6"}`: a model is then fitted with
-    each of them (with each combination, where several constants have several). `test="bootstrap"` tests each fit against
-    its neighbour, by `repeats` data sets drawn from the smaller one. The other options are those of `Model.fit`; an
+    each of them (with each combination, where several constants have several). `test="bootstrap"` tests each fit
+    against its neighbour, by `repeats` data sets drawn from the smaller one. The other options are those of `Model.fit`; an
     option that names something concerns the models that have it. `data` may be None where all are fits and nothing is
     tested. Raises `not-comparable` where observed columns or numbers of rows differ, and what `Model.fit` raises, but
     for a fit that fails: it is a row with its reason.
@@ -142,9 +142,7 @@ def _tested(chosen: Mapping[str, Any], spell: Spell) -> tuple[bool, int]:
     return test is not None, repeats
 
 
-def _table(
-    data: Any, found: Sequence[Candidate], given: Mapping[str, Any], tested: bool, spell: Spell
-) -> Table | None:
+def _table(data: Any, found: Sequence[Candidate], given: Mapping[str, Any], tested: bool, spell: Spell) -> Table | None:
     """The data, read once. Raises `data-needed` where something is to be fitted and there are none."""
     if data is None:
         if tested or any(item.fit is None for item in found):
@@ -174,7 +172,7 @@ def _row(item: Candidate, table: Table | None, progress: Any, spell: Spell) -> R
     model = item.model.name
     if item.fit is not None:
         return Row(item.name, model, item.setting, item.fit)
-    options = {**item.given, "se": "none", "progress": staged(progress, item.name)}
+    options = {"se": "none", **item.given, "progress": staged(progress, item.name)}
     try:
         return Row(item.name, model, item.setting, item.model.fit_with(table, options, spell))
     except FitError as error:

@@ -15,13 +15,6 @@ from emdsl.results.result import Fit
 CRITERIA = ("aic", "bic", "icl")
 
 
-def is_done(fit: Fit) -> bool:
-    """Whether a fit converged, or ran the number of iterations that it was told to run."""
-    request = fit.outcome.request
-    told = (request.tol == 0 or request.max_iter == 0) and fit.iterations >= request.max_iter
-    return fit.converged or told
-
-
 def certainty_of(fit: Fit) -> Certainty:
     """How certain the finite hidden variables of a fit are, at its estimates."""
     outcome = fit.outcome
@@ -54,7 +47,7 @@ class Row:
     @property
     def is_done(self) -> bool:
         """Whether there is a fit that can be believed, or that did as it was told."""
-        return self.fit is not None and is_done(self.fit)
+        return self.fit is not None and self.fit.is_done
 
     def criterion(self, name: str) -> float | None:
         """`aic`, `bic` or `icl`."""

@@ -1,21 +1,22 @@
 """The likelihood-ratio test of one fit against a larger one, its null distribution by simulation.
 
 Under a model with fewer classes the statistic has no chi-square distribution: some parameters of the larger model are
-then not determined, and others lie on the boundary. Data are drawn from the smaller fit, both models are fitted to them,
-and the statistic is compared with those of the replicates (McLachlan 1987).
+then not determined, and others lie on the boundary. Data are drawn from the smaller fit, both models are fitted to
+them, and the statistic is compared with those of the replicates (McLachlan 1987).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from emdsl.data.table import Table
 from emdsl.diagnostics.errors import EmmError, FitError
-from emdsl.studies.criteria import Row, is_done
+from emdsl.studies.criteria import Row
 from emdsl.studies.replicates import Progress, frozen_labels, refit, replicate_seed, staged, unit_table, with_drawn
 
 
@@ -54,7 +55,7 @@ def neighbours(rows: list[Row]) -> list[tuple[Row, Row]]:
     """Each fit with the next one in the order of the comparison, the one with fewer parameters first; fits that failed
     or did not converge, and neighbours with as many parameters, are left out."""
     found = []
-    for one, two in zip(rows, rows[1:], strict=False):
+    for one, two in pairwise(rows):
         if one.is_done and two.is_done:
             assert one.fit is not None and two.fit is not None
             if one.fit.parameters != two.fit.parameters:
@@ -96,7 +97,7 @@ def _statistic(null: Row, alternative: Row, data: Table, progress: Progress | No
         small, large = (refit(row.fit, data, progress) for row in (null, alternative) if row.fit is not None)
     except FitError:
         return None  # counted as failed
-    if not (is_done(small) and is_done(large)) or not np.isfinite(large.loglik - small.loglik):
+    if not (small.is_done and large.is_done) or not np.isfinite(large.loglik - small.loglik):
         return None
     return 2 * (large.loglik - small.loglik)
 
