@@ -21,6 +21,7 @@ import numpy as np
 
 from emdsl.data.bound import Bound
 from emdsl.data.counting import unit_weights
+from emdsl.data.wording import listed
 from emdsl.ir.derivation import Derivation
 from emdsl.ir.model import Model, Variable
 from emdsl.plan.block_source import block_function
@@ -28,6 +29,7 @@ from emdsl.plan.counts import counted_variables
 from emdsl.plan.hidden_numbers import is_on_grid
 from emdsl.plan.loading import load_module
 from emdsl.plan.nodes import DrawnLogSumExp, in_order
+from emdsl.plan.outside import element_names
 from emdsl.plan.posterior import PosteriorProgram, reported, unordered_pairs
 from emdsl.plan.program import Program
 from emdsl.plan.source import HEADER
@@ -72,7 +74,7 @@ def certainty(derivation: Derivation, bound: Bound, theta: Theta) -> Certainty:
         found = _by_sweep(derivation, bound, theta)
     if not np.isfinite(found):
         return Certainty(None, reason="the data are impossible at these parameters")
-    return Certainty(max(found, 0.0), most)
+    return Certainty(min(max(found, 0.0), most), most)  # beyond these by rounding alone
 
 
 def finite_hidden(model: Model) -> tuple[Variable, ...]:
@@ -143,20 +145,20 @@ def _not_separable(derivation: Derivation, bound: Bound, classes: Sequence[Varia
     model = derivation.model
     if any(v.components for v in classes):
         return "the two draws of a genotype cannot be told apart along chains and nested plates"
-    if counted_variables(model) or any(v.kind == "latent" and is_on_grid(v) for v in model.variables):
-        return "hidden counts and numbers on nodes are summed together with the finite hidden variables"
+    if model.givens and any(item.sets is not None for item in bound.values.values()):
+        return "what a condition says of empty cells cannot be told apart"
     program = Program(_unconditioned(derivation), bound, by_code=False)
     if program.switching or any(isinstance(node, DrawnLogSumExp) for node in in_order(program.root)):
         return "the posterior is known by draws alone"
-    seen = {v.name for v in model.variables if v.kind != "latent"}
-    if any(v.kind == "latent" and v.values is not None and (v.name in seen or v.cell_of)
-           for v in program.derivation.model.variables):  # fmt: skip
-        return "empty cells of observed variables are summed together with the finite hidden variables"
-    return ""
+    wanted = {v.name for v in classes} | set(program.bound.chosen)
+    wanted |= {name for v in classes if v.axes for name in element_names(v, bound)}
+    others = [name for name, _, _ in program.latents if name not in wanted]
+    return f"{listed(others)} cannot be told apart from the finite hidden variables" if others else ""
 
 
 def _unconditioned(derivation: Derivation) -> Derivation:
-    """Without the conditions under which units are in the data: given the data these say nothing of what is hidden."""
+    """Without the conditions under which units are in the data: where their cells are known, these say nothing of what
+    is hidden."""
     return replace(derivation, model=replace(derivation.model, givens=()))
 
 

@@ -95,9 +95,9 @@ def compare(
 
     `set` may give several values of a constant, `{"K": range(1, 7)}` or `{"K": "1..6"}`: a model is then fitted with
     each of them (with each combination, where several constants have several). `test="bootstrap"` tests each fit
-    against its neighbour, by `repeats` data sets drawn from the smaller one. The other options are those of `Model.fit`; an
-    option that names something concerns the models that have it. `data` may be None where all are fits and nothing is
-    tested. Raises `not-comparable` where observed columns or numbers of rows differ, and what `Model.fit` raises, but
+    against its neighbour, by `repeats` data sets drawn from the smaller one. The other options are those of
+    `Model.fit`; an option that names something concerns the models that have it. `data` may be None where all are fits
+    and nothing is tested. Raises `not-comparable` where observed columns or numbers of rows differ, and what `Model.fit` raises, but
     for a fit that fails: it is a row with its reason.
     """
     items = [load(item) if isinstance(item, str | os.PathLike) else item for item in models]

@@ -168,7 +168,7 @@ class CompiledStub:
         self.asked.append((data, request))
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer
+        return replace(self.answer, request=request)
 
     def check(self, data: Any, request: FitRequest) -> list[str]:
         self.asked.append((data, request))
