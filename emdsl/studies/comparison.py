@@ -97,8 +97,8 @@ def compare(
     each of them (with each combination, where several constants have several). `test="bootstrap"` tests each fit
     against its neighbour, by `repeats` data sets drawn from the smaller one. The other options are those of
     `Model.fit`; an option that names something concerns the models that have it. `data` may be None where all are fits
-    and nothing is tested. Raises `not-comparable` where observed columns or numbers of rows differ, and what `Model.fit` raises, but
-    for a fit that fails: it is a row with its reason.
+    and nothing is tested. Raises `not-comparable` where observed columns or numbers of rows differ, and what
+    `Model.fit` raises, but for a fit that fails: it is a row with its reason.
     """
     items = [load(item) if isinstance(item, str | os.PathLike) else item for item in models]
     options = {**given, "seed": seed}

@@ -16,14 +16,15 @@ import numpy as np
 
 from emdsl.data.table import Table
 from emdsl.diagnostics.errors import EmmError, FitError
+from emdsl.results.result import Fit
 from emdsl.studies.criteria import Row
 from emdsl.studies.replicates import Progress, frozen_labels, refit, replicate_seed, staged, unit_table, with_drawn
 
 
 @dataclass(frozen=True)
 class LikelihoodRatioTest:
-    """One test: twice the difference of the log-likelihoods, those of the replicates, and how many of `repeats` could
-    not be fitted by both models (these are left out)."""
+    """One test: twice the difference of the log-likelihoods, and those of the replicates. Replicates that one of the
+    models could not be fitted to are left out of the `repeats`."""
 
     null: str
     alternative: str
@@ -52,15 +53,22 @@ class LikelihoodRatioTest:
 
 
 def neighbours(rows: list[Row]) -> list[tuple[Row, Row]]:
-    """Each fit with the next one in the order of the comparison, the one with fewer parameters first; fits that failed
-    or did not converge, and neighbours with as many parameters, are left out."""
+    """Each fit with the next one in the order of the comparison, the one with fewer parameters first; fits that are at
+    no maximum, and neighbours with as many parameters, are left out."""
     found = []
     for one, two in pairwise(rows):
-        if one.is_done and two.is_done:
-            assert one.fit is not None and two.fit is not None
-            if one.fit.parameters != two.fit.parameters:
-                found.append((one, two) if one.fit.parameters < two.fit.parameters else (two, one))
+        if one.fit is None or two.fit is None or not (_has_risen(one.fit) and _has_risen(two.fit)):
+            continue
+        if one.fit.parameters != two.fit.parameters:
+            found.append((one, two) if one.fit.parameters < two.fit.parameters else (two, one))
     return found
+
+
+def _has_risen(fit: Fit) -> bool:
+    """Whether the log-likelihood is at its maximum, for all that is known: the fit converged, or the log-likelihood
+    stopped rising. Under the smaller model the larger one often ends on a ridge, where parameters are not determined
+    and nothing converges; without these the statistics would be too large."""
+    return fit.is_done or fit.outcome.state.stopped_by == "tolerance"
 
 
 def bootstrap_test(
@@ -91,13 +99,13 @@ def bootstrap_test(
 
 
 def _statistic(null: Row, alternative: Row, data: Table, progress: Progress | None) -> float | None:
-    """The statistic of one replicate; None where one of the fits fails or does not converge."""
+    """The statistic of one replicate; None where one of the fits fails or is cut short."""
     assert null.fit is not None and alternative.fit is not None
     try:
         small, large = (refit(row.fit, data, progress) for row in (null, alternative) if row.fit is not None)
     except FitError:
         return None  # counted as failed
-    if not (small.is_done and large.is_done) or not np.isfinite(large.loglik - small.loglik):
+    if not (_has_risen(small) and _has_risen(large)) or not np.isfinite(large.loglik - small.loglik):
         return None
     return 2 * (large.loglik - small.loglik)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -99,7 +99,7 @@ def test_paths_of_a_chain() -> None:
     start, A, mu = np.array([0.6, 0.4]), np.array([[0.8, 0.2], [0.3, 0.7]]), np.array([0.0, 1.5])
     logs = []
     for path in product(range(2), repeat=len(x)):
-        steps = sum(np.log(A[a, b]) for a, b in zip(path, path[1:], strict=False))
+        steps = sum(np.log(A[a, b]) for a, b in pairwise(path))
         logs.append(np.log(start[path[0]]) + steps + norm.logpdf(x, mu[list(path)], 1).sum())
     found = certainty(at(CHAIN, {"x": x}, start=start, A=A, mu=mu))
     assert found.entropy == pytest.approx(entropy(logs), rel=1e-10)
@@ -115,7 +115,7 @@ def test_nested_plates() -> None:
     for row in y:
         states = product(range(3), *[range(2)] * 3)
         total += entropy([
-            np.log(share[u]) + sum(np.log(inner[u, w]) + np.log(p[w] if seen else 1 - p[w]) for w, seen in zip(ws, row))
+            np.log(share[u]) + np.log(inner[u, ws]).sum() + np.log(np.where(row, p[ws], 1 - p[ws])).sum()
             for u, *ws in states
         ])  # fmt: skip
     data = {"school": np.repeat(["k", "l"], 3), "y": y.ravel()}
