@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from emdsl.data.bound import Bound
 from emdsl.data.reading import read_table
 from emdsl.data.table import Table
 from emdsl.diagnostics.errors import EmmError, FitError
+from emdsl.ir.model import Model as Graph
 from emdsl.results.face import Model, load
 from emdsl.results.options import Spell, fit_request, whole_number
 from emdsl.results.result import Fit
 from emdsl.studies.candidates import Candidate, candidates
 from emdsl.studies.comparable import Explained, check_comparable, explained
 from emdsl.studies.criteria import Row, best
-from emdsl.studies.likelihood_ratio import LikelihoodRatioTest, tests_of
+from emdsl.studies.likelihood_ratio import LikelihoodRatioTest, check_testable, tests_of
 from emdsl.studies.replicates import staged
 from emdsl.version import VERSION
 
@@ -117,8 +119,12 @@ def compare_with(
     seed = whole_number(spell("seed"), given.get("seed", 0), 0, optional=False)
     assert seed is not None
     table = _table(data, found, given, tested, spell)
-    told = _explained(found, table, spell)
+    bounds = [_bound(item, table, spell) for item in found]
+    told = [explained(item.name, _graph(item), bound) for item, bound in zip(found, bounds, strict=True)]
     check_comparable(told)
+    if tested and table is not None:
+        for item, bound in zip(found, bounds, strict=True):
+            check_testable(item.name, _graph(item), table, bound)
     progress = given.get("progress")
     rows = [_row(item, table, progress, spell) for item in found]
     tests: Mapping[int, LikelihoodRatioTest] = {}
@@ -154,17 +160,16 @@ def _table(data: Any, found: Sequence[Candidate], given: Mapping[str, Any], test
     return read_table(data, words)
 
 
-def _explained(found: Sequence[Candidate], table: Table | None, spell: Spell) -> list[Explained]:
-    """What every model explains, known before anything is fitted."""
-    told = []
-    for item in found:
-        if item.fit is not None:
-            told.append(explained(item.name, item.fit.outcome.model, item.fit.outcome.bound))
-        else:
-            compiled = item.model.compiled
-            request = fit_request(compiled.model, item.given, spell)
-            told.append(explained(item.name, compiled.model, compiled.bind(table, request)))
-    return told
+def _graph(item: Candidate) -> Graph:
+    return item.model.compiled.model
+
+
+def _bound(item: Candidate, table: Table | None, spell: Spell) -> Bound:
+    """The data as a model sees them, known before anything is fitted."""
+    if item.fit is not None:
+        return item.fit.outcome.bound
+    compiled = item.model.compiled
+    return compiled.bind(table, fit_request(compiled.model, item.given, spell))
 
 
 def _row(item: Candidate, table: Table | None, progress: Any, spell: Spell) -> Row:

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from emdsl.data.bound import Bound
 from emdsl.data.table import Table
 from emdsl.diagnostics.errors import EmmError, FitError
+from emdsl.ir.model import Model
 from emdsl.results.result import Fit
 from emdsl.studies.criteria import Row
 from emdsl.studies.replicates import Progress, frozen_labels, refit, replicate_seed, staged, unit_table, with_drawn
@@ -52,6 +54,13 @@ class LikelihoodRatioTest:
         }  # fmt: skip
 
 
+def check_testable(name: str, model: Model, table: Table, bound: Bound) -> None:
+    """Raises `cannot-test` for a model with a prior, and `cannot-simulate` for weights that are no counts of rows."""
+    if any(parameter.prior is not None for parameter in model.parameters):
+        raise EmmError("cannot-test", f"`{name}` is fitted with a prior, so its likelihood is no maximum")
+    unit_table(table, model, bound)
+
+
 def neighbours(rows: list[Row]) -> list[tuple[Row, Row]]:
     """Each fit with the next one in the order of the comparison, the one with fewer parameters first; fits that are at
     no maximum, and neighbours with as many parameters, are left out."""
@@ -80,9 +89,6 @@ def bootstrap_test(
     outcome = null.fit.outcome
     compiled = outcome.compiled
     assert compiled is not None
-    for row in (null, alternative):
-        if row.fit is not None and row.fit.estimator == "MAP":
-            raise EmmError("cannot-test", f"`{row.name}` is fitted with a prior, so its likelihood is no maximum")
     units = unit_table(table, outcome.model, outcome.bound)
     design = compiled.bind_again(units, outcome.request, frozen_labels(outcome.bound), outcome.bound.columns)
     statistics = []

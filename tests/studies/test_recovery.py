@@ -138,13 +138,13 @@ def test_summaries_leave_out_what_is_not_known() -> None:
 def test_labels_are_matched_to_the_truth() -> None:
     """The fits come out in other orders than the truth, and are put in its order, standard errors with them."""
     model = emdsl.loads(MIXTURE)
-    found = model.recover(MIXED, n=200, repeat=6, starts=5)
+    found = model.recover(MIXED, n=200, repeat=4, starts=5)
     assert found.matched == ("c",) and "matched to the truth: c" in str(found)
     for name, row in by_name(found).items():
         assert abs(row["bias"]) < 0.2, name
         assert row["sd"] < 0.5, name
     moved = 0
-    for r in range(6):
+    for r in range(4):
         data = model.simulate(200, MIXED, seed=replicate_seed(0, r))
         fit = model.fit(data, starts=5)
         means = fit.params["mu"]
@@ -156,7 +156,7 @@ def test_labels_are_matched_to_the_truth() -> None:
         )
         assert found.replicates[r].se[3:6] == pytest.approx([fit.se["mu"][c] for c in order])
         low, high = found.replicates[r].low[3:6], found.replicates[r].high[3:6]
-        assert list(zip(low, high, strict=True)) == pytest.approx([tuple(fit.interval["mu"][c]) for c in order])
+        assert np.column_stack([low, high]) == pytest.approx(np.array([fit.interval["mu"][c] for c in order]))
     assert moved >= 1  # otherwise nothing was tested
 
 
@@ -165,8 +165,8 @@ def test_baselines_move_with_the_labels() -> None:
     model = emdsl.loads(EXPERTS)
     true = {"g0": [0.0, 0.4], "g1": [0.0, 1.0], "mu": [0.0, 4.0]}
     design = {"t": np.linspace(-2, 2, 120)}
-    found = model.recover(true, design=design, repeat=4, starts=4)
-    other = model.recover({"g0": [0.0, -0.4], "g1": [0.0, -1.0], "mu": [4.0, 0.0]}, design=design, repeat=4, starts=4)
+    found = model.recover(true, design=design, repeat=3, starts=3)
+    other = model.recover({"g0": [0.0, -0.4], "g1": [0.0, -1.0], "mu": [4.0, 0.0]}, design=design, repeat=3, starts=3)
     assert found.matched == other.matched == ("c",)
     for name in ("g0.2", "g1.2"):
         a, b = by_name(found)[name], by_name(other)[name]
@@ -174,15 +174,15 @@ def test_baselines_move_with_the_labels() -> None:
         assert a["mean_se"] > 0.05 and a["mean_se"] == pytest.approx(b["mean_se"], rel=0.5)
     assert by_name(found)["g0.1"]["mean"] == 0.0
     moved = 0
-    for r in range(4):
+    for r in range(3):
         data = model.simulate(None, true, design=design, seed=replicate_seed(0, r))
-        fit = model.fit(data, starts=4)
+        fit = model.fit(data, starts=3)
         turned = -1 if fit.params["mu"]["1"] > fit.params["mu"]["2"] else 1
         moved += turned < 0
         place = list(by_name(found)).index("g1.2")
         assert found.replicates[r].estimates[place] == pytest.approx(turned * fit.params["g1"]["2"], abs=1e-6)
         assert found.replicates[r].se[place] == pytest.approx(fit.se["g1"]["2"], rel=1e-4)
-    assert 1 <= moved
+    assert moved >= 1
 
 
 def sets(text: str, data: dict[str, Any], **options: Any) -> tuple[str, ...]:
@@ -272,7 +272,7 @@ def test_the_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_fits_that_do_not_converge_do_not_count(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["recover", "mixture.emm", "--params", "mixed.json", "-n", "60", "--repeat", "2", "--format", "json"]
-    assert main([*arguments, "--max-iter", "1", "--starts", "1", "--accelerate", "none"]) == 1
+    assert main([*arguments, "--max-iter", "1", "--init", "mu=[3, 5, 1]", "--starts", "1", "--accelerate", "none"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["replicates"]["not_converged"] == 2 and list(found["replicates"]["reasons"]) == ["1", "2"]
     assert found["parameters"]["mu.1"]["mean"] is None and found["parameters"]["mu.1"]["estimates"] == 0
