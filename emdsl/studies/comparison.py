@@ -18,7 +18,7 @@ from emdsl.results.result import Fit
 from emdsl.studies.candidates import Candidate, candidates
 from emdsl.studies.comparable import Explained, check_comparable, explained
 from emdsl.studies.criteria import Row, best
-from emdsl.studies.likelihood_ratio import LikelihoodRatioTest, check_testable, tests_of
+from emdsl.studies.likelihood_ratio import LikelihoodRatioTest, check_testable, left_out, tests_of
 from emdsl.studies.replicates import staged
 from emdsl.version import VERSION
 
@@ -39,6 +39,7 @@ class Comparison:
     data_rows: int
     explained: Explained
     seed: int
+    notes: tuple[str, ...] = ()
 
     @property
     def fits(self) -> dict[str, Fit]:
@@ -64,6 +65,7 @@ class Comparison:
             "models": [row.to_dict() for row in self.rows],
             "best": self.best,
             "tests": [test.to_dict() for test in self.tests],
+            "notes": list(self.notes),
         }
 
     @property
@@ -116,6 +118,11 @@ def compare_with(
     """The same with the options as dicts: `chosen` are `test` and `repeats`, `given` those of a fit."""
     tested, repeats = _tested(chosen, spell)
     found = candidates(items, given, spell)
+    if tested and len(found) < 2:
+        raise EmmError(
+            "bad-option", "a test is of one model against another, found one model", place=spell("test"),
+            help="several models, or several values of a constant as in K=1..3",
+        )  # fmt: skip
     seed = whole_number(spell("seed"), given.get("seed", 0), 0, optional=False)
     assert seed is not None
     table = _table(data, found, given, tested, spell)
@@ -132,7 +139,8 @@ def compare_with(
         tests = tests_of(rows, table, repeats=repeats, seed=seed, progress=progress)
     fits = [row.fit.outcome.bound for row in rows if row.fit is not None]
     source, size = (table.source, table.rows) if table is not None else (fits[0].source, fits[0].rows)
-    return Comparison(tuple(rows), tuple(tests.values()), source, size, told[0], seed)
+    notes = tuple(left_out(rows)) if tested else ()
+    return Comparison(tuple(rows), tuple(tests.values()), source, size, told[0], seed, notes)
 
 
 def _tested(chosen: Mapping[str, Any], spell: Spell) -> tuple[bool, int]:

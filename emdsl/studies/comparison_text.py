@@ -23,6 +23,7 @@ def comparison_text(found: Comparison) -> str:
         blocks[-1].append(f"{BEST} the smallest {', '.join(marked)}")
     failed = [f"{row.name}: {row.reason}" for row in found.rows if row.fit is None]
     blocks += [part for part in (failed, _tests(found)) if part]
+    blocks += [[f"note: {text}" for text in found.notes]] if found.notes else []
     return "\n\n".join("\n".join(block) for block in blocks)
 
 

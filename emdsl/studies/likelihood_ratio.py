@@ -7,7 +7,7 @@ them, and the statistic is compared with those of the replicates (McLachlan 1987
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -61,16 +61,27 @@ def check_testable(name: str, model: Model, table: Table, bound: Bound) -> None:
     unit_table(table, model, bound)
 
 
-def neighbours(rows: list[Row]) -> list[tuple[Row, Row]]:
-    """Each fit with the next one in the order of the comparison, the one with fewer parameters first; fits that are at
-    no maximum, and neighbours with as many parameters, are left out."""
+def neighbours(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Each fit with the next one in the order of the comparison, the one with fewer parameters first."""
     found = []
     for one, two in pairwise(rows):
-        if one.fit is None or two.fit is None or not (_has_risen(one.fit) and _has_risen(two.fit)):
-            continue
-        if one.fit.parameters != two.fit.parameters:
+        if one.fit is not None and two.fit is not None and not _why_not(one, two):
             found.append((one, two) if one.fit.parameters < two.fit.parameters else (two, one))
     return found
+
+
+def left_out(rows: Sequence[Row]) -> list[str]:
+    """The neighbours that are not tested, and why."""
+    pairs = ((one, two, _why_not(one, two)) for one, two in pairwise(rows))
+    return [f"{one.name} and {two.name} are not tested: {reason}" for one, two, reason in pairs if reason]
+
+
+def _why_not(one: Row, two: Row) -> str:
+    for row in (one, two):
+        if row.fit is None or not _has_risen(row.fit):
+            return f"the fit of {row.name} {'failed' if row.fit is None else 'was cut short'}"
+    assert one.fit is not None and two.fit is not None
+    return "they have as many parameters" if one.fit.parameters == two.fit.parameters else ""
 
 
 def _has_risen(fit: Fit) -> bool:
@@ -117,7 +128,7 @@ def _statistic(null: Row, alternative: Row, data: Table, progress: Progress | No
 
 
 def tests_of(
-    rows: list[Row], table: Table, *, repeats: int, seed: int, progress: Progress | None
+    rows: Sequence[Row], table: Table, *, repeats: int, seed: int, progress: Progress | None
 ) -> Mapping[int, LikelihoodRatioTest]:
     """The tests of all neighbours, by their place in the comparison."""
     return {

@@ -100,7 +100,7 @@ def test_paths_of_a_chain() -> None:
     logs = []
     for path in product(range(2), repeat=len(x)):
         steps = sum(np.log(A[a, b]) for a, b in pairwise(path))
-        logs.append(np.log(start[path[0]]) + steps + norm.logpdf(x, mu[list(path)], 1).sum())
+        logs.append(np.log(start[path[0]]) + steps + np.sum(norm.logpdf(x, mu[list(path)], 1)))
     found = certainty(at(CHAIN, {"x": x}, start=start, A=A, mu=mu))
     assert found.entropy == pytest.approx(entropy(logs), rel=1e-10)
     assert found.most == pytest.approx(7 * np.log(2))

@@ -12,6 +12,7 @@ from scipy.stats import multivariate_normal, norm
 
 import emdsl
 from emdsl.cli.main import main
+from emdsl.studies.likelihood_ratio import LikelihoodRatioTest
 from emdsl.studies.replicates import replicate_seed
 
 MODELS = Path(__file__).resolve().parents[2] / "models"
@@ -86,7 +87,7 @@ def test_criteria_of_mixtures_of_eruptions() -> None:
     assert [row["name"] for row in found["models"]] == [f"GaussianMixture K={k}" for k in (1, 2, 3)]
     model = emdsl.load(MIXTURE)
     for k, row in zip((1, 2, 3), found["models"], strict=True):
-        fit = model.fit(FAITHFUL, set={"K": k}, starts=8, se="none")
+        fit: Any = model.fit(FAITHFUL, set={"K": k}, starts=8, se="none")
         assert (row["loglik"], row["aic"], row["bic"]) == pytest.approx((fit.loglik, fit.aic, fit.bic), rel=1e-10)
         dims = ("eruptions", "waiting")
         joint = np.column_stack([
@@ -240,11 +241,15 @@ def test_wrong_calls() -> None:
     assert refused(None, model).code == "data-needed"
     fit = model.fit(sample())
     assert refused(None, fit, fit, test="bootstrap").code == "data-needed"
+    assert (
+        refused(sample(), model, test="bootstrap").message == "a test is of one model against another, found one model"
+    )
     assert refused(sample()).code == "bad-command"
     assert refused(sample(), model, test="chi-square").code == "bad-option"
     assert refused(sample(), model, repeats=0).code == "bad-option"
     assert refused(sample(), model, set="K").code == "bad-option"
-    for wrong in ("6..1", "1..x", "1,,2", "1..1000", []):
+    wrongs: list[Any] = ["6..1", "1..x", "1,,2", "1..1000", []]
+    for wrong in wrongs:
         error = refused(sample(), model, set={"K": wrong})
         assert error.code == "bad-option" and "K=1..6" in error.message
     assert refused(sample(), model, set={"K": "1..20", "L": "1..20"}).code != ""
@@ -308,9 +313,20 @@ def test_rows_that_stand_for_several_are_drawn_one_by_one() -> None:
     assert error.value.code == "cannot-simulate"
 
 
-def test_replicates_that_do_not_converge_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    from emdsl.studies.likelihood_ratio import LikelihoodRatioTest
+def test_neighbours_that_cannot_be_tested() -> None:
+    model = emdsl.loads(LINE)
+    options: dict[str, Any] = {"max_iter": 1, "accelerate": "none", "starts": 1}
+    cut = emdsl.loads(NORMALS).fit(sample(), set={"K": 2}, init={"mu": [1.0, 2.5]}, **options)
+    fits = [model.fit(sample(), fix={name: 0.0}) for name in ("a", "b")]
+    found = emdsl.compare(sample(), *fits, cut, test="bootstrap", repeats=1)
+    assert not cut.converged and found.tests == ()
+    assert [note.partition(": ")[2] for note in found.notes] == [
+        "they have as many parameters", "the fit of Normals was cut short"
+    ]  # fmt: skip
+    assert f"note: {found.notes[0]}" in str(found)
 
+
+def test_replicates_that_cannot_be_fitted_are_counted() -> None:
     test = LikelihoodRatioTest("a", "b", 3.0, (1.0, 3.0, 4.0), repeats=5)
     assert test.failed == 2 and test.p_value == pytest.approx(3 / 4)
     assert LikelihoodRatioTest("a", "b", 3.0, (), repeats=5).p_value is None

@@ -67,7 +67,7 @@ for each row:
         low -> Normal(0, 1)
         high -> Normal(mu, 1)
 """
-MIXED = {"share": {"1": 0.5, "2": 0.2, "3": 0.3}, "mu": {"1": 4.0, "2": 9.0, "3": 0.0}, "sigma": 1.0}
+MIXED: dict[str, Any] = {"share": {"1": 0.5, "2": 0.2, "3": 0.3}, "mu": {"1": 4.0, "2": 9.0, "3": 0.0}, "sigma": 1.0}
 
 
 def by_name(found: Recovery) -> dict[str, dict[str, Any]]:
@@ -146,7 +146,7 @@ def test_labels_are_matched_to_the_truth() -> None:
     moved = 0
     for r in range(4):
         data = model.simulate(200, MIXED, seed=replicate_seed(0, r))
-        fit = model.fit(data, starts=5)
+        fit: Any = model.fit(data, starts=5)
         means = fit.params["mu"]
         order = [min(means, key=lambda label: abs(means[label] - true)) for true in MIXED["mu"].values()]
         moved += order != ["1", "2", "3"]
@@ -176,7 +176,7 @@ def test_baselines_move_with_the_labels() -> None:
     moved = 0
     for r in range(3):
         data = model.simulate(None, true, design=design, seed=replicate_seed(0, r))
-        fit = model.fit(data, starts=3)
+        fit: Any = model.fit(data, starts=3)
         turned = -1 if fit.params["mu"]["1"] > fit.params["mu"]["2"] else 1
         moved += turned < 0
         place = list(by_name(found)).index("g1.2")
