@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdsl.data.bound import Bound, rows_level
+from emdsl.data.bound import Bound
 from emdsl.data.numerals import numeral
 from emdsl.data.table import Table
 from emdsl.data.wording import did_you_mean, plain
 from emdsl.diagnostics.errors import EmmError
 from emdsl.estimator.features import WEIGHT, table_of, target_column, with_columns, without_column
+from emdsl.results.augment import units_of_rows
 from emdsl.results.face import Model, load, loads
 from emdsl.results.options import fit_request
-from emdsl.results.posterior import ancestor
 
 try:
     from sklearn.base import BaseEstimator
@@ -273,7 +273,7 @@ class EMEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _expected(self, target: Variable, X: Any, groups: Any) -> NDArray[np.float64]:
         found, bound = self._told(target, X, groups)
-        values = found.mean if target.kind == "latent" else found.expected
+        values = found.mean[0] if target.kind == "latent" else found.expected
         return np.asarray(values)[self._units(bound, found.level)]
 
     def _told(self, target: Variable, X: Any, groups: Any) -> tuple[Any, Bound]:
@@ -289,7 +289,7 @@ class EMEstimator(BaseEstimator):  # type: ignore[misc]
             posterior = compiled.posterior(bound, outcome.state.theta)
             told = (*posterior.marginals, *posterior.numbers)
         found = next((item for item in told if item.name == target.name), None)
-        if found is None or found.level == 0:
+        if found is None or found.level == 0 or getattr(found, "elements", ((),)) != ((),):
             raise EmmError(
                 "no-target", f"nothing is told of `{target.name}` as a whole: it is an array, or outside the plates",
                 place="target", help="`Fit.posterior` and `Fit.predict` give its elements",
@@ -298,14 +298,12 @@ class EMEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _units(self, bound: Bound, level: int) -> NDArray[np.intp]:
         """The unit of a level that each row of X lies in."""
-        rows = rows_level(self.model_.compiled.model, bound)
-        if level > rows:
+        units = units_of_rows(self.model_.compiled.model, bound, level)
+        if units is None:
             raise EmmError(
                 "no-target", "the target has several values in each row of X", place="target",
                 help="`Fit.posterior` gives them",
             )  # fmt: skip
-        units = np.empty(bound.rows, dtype=np.intp)
-        units[bound.order] = ancestor(bound, rows, level)
         return units
 
 
