@@ -18,6 +18,7 @@ from emdsl.data.bound import Bound, rows_level
 from emdsl.data.reading import read_table
 from emdsl.data.table import Table
 from emdsl.ir.model import Model
+from emdsl.plan.hidden_numbers import HiddenNumber
 from emdsl.plan.posterior import Marginal
 from emdsl.results.posterior import Columns, ancestor, cells
 
@@ -50,7 +51,8 @@ def _said(fit: Fit, bound: Bound) -> Columns:
     found: list[tuple[str, str, Values]] = []
     if any(variable.kind == "latent" for variable in model.variables):
         posterior = here.posterior(bound, theta)
-        for item in (*posterior.marginals, *posterior.numbers):
+        hidden: tuple[Marginal | HiddenNumber, ...] = (*posterior.marginals, *posterior.numbers)
+        for item in hidden:
             units = units_of_rows(model, bound, item.level)
             if units is None:
                 continue

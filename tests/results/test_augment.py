@@ -58,9 +58,8 @@ def test_labels_and_new_rows() -> None:
 
 @pytest.mark.parametrize("name", ["earthquakes", "peppered_moth", "two_level_latent_class", "linkage", "speed"])
 def test_there_is_a_row_for_each_row(name: str) -> None:
-    tables = {"earthquakes": "earthquakes", "peppered_moth": "peppered_moth", "linkage": "linkage", "speed": "reaction_times",
-              "two_level_latent_class": "pupils"}  # fmt: skip
-    table = DATA / f"{tables[name]}.csv"
+    others = {"speed": "reaction_times", "two_level_latent_class": "pupils"}
+    table = DATA / f"{others.get(name, name)}.csv"
     fit = emdsl.load(MODELS / f"{name}.emm").fit(str(table), starts=1, se="none", max_iter=20)
     found = fit.augment()
     assert len(found) == len(pd.read_csv(table))
