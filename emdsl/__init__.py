@@ -15,12 +15,13 @@ from emdsl.version import VERSION as __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from emdsl.diagnostics.errors import EmmError, FitError
+    from emdsl.estimator.estimator import EMEstimator
     from emdsl.results.face import Model, load, loads
     from emdsl.results.result import Fit
     from emdsl.studies.comparison import compare
 
 
-__all__ = ["load", "loads", "compare", "Model", "Fit", "EmmError", "FitError", "__version__"]
+__all__ = ["load", "loads", "compare", "Model", "Fit", "EMEstimator", "EmmError", "FitError", "__version__"]
 
 #: Where each public name is defined.
 _HOMES = {
@@ -29,6 +30,7 @@ _HOMES = {
     "compare": "emdsl.studies.comparison",
     "Model": "emdsl.results.face",
     "Fit": "emdsl.results.result",
+    "EMEstimator": "emdsl.estimator.estimator",
     "EmmError": "emdsl.diagnostics.errors",
     "FitError": "emdsl.diagnostics.errors",
 }
