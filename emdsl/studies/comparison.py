@@ -12,7 +12,8 @@ from emdsl.data.reading import read_table
 from emdsl.data.table import Table
 from emdsl.diagnostics.errors import EmmError, FitError
 from emdsl.ir.model import Model as Graph
-from emdsl.results.face import Model, load
+from emdsl.results import face
+from emdsl.results.face import Model
 from emdsl.results.options import Spell, fit_request, whole_number
 from emdsl.results.result import Fit
 from emdsl.studies.candidates import Candidate, candidates
@@ -104,7 +105,7 @@ def compare(
     and nothing is tested. Raises `not-comparable` where observed columns or numbers of rows differ, and what
     `Model.fit` raises, but for a fit that fails: it is a row with its reason.
     """
-    items = [load(item) if isinstance(item, str | os.PathLike) else item for item in models]
+    items = [face.load(item) if isinstance(item, str | os.PathLike) else item for item in models]
     options = {**given, "seed": seed}
     if set is not None:
         options["set"] = set

@@ -168,7 +168,8 @@ class CompiledStub:
         self.asked.append((data, request))
         if isinstance(self.answer, Exception):
             raise self.answer
-        return replace(self.answer, request=request)
+        self.answer = replace(self.answer, request=request)
+        return self.answer
 
     def check(self, data: Any, request: FitRequest) -> list[str]:
         self.asked.append((data, request))
