@@ -23,9 +23,6 @@ OPTIONS: Mapping[str, frozenset[str] | None] = {
     "plot": None,
 }
 
-#: Formats of a derivation.
-DERIVATION_FORMATS = ("markdown", "latex", "html")
-
 
 def refuse(what: str) -> EmmError:
     """The error for something that is not in this version."""

@@ -14,7 +14,6 @@ from emdsl.request import FitRequest
 from emdsl.results.face import Model
 from emdsl.results.options import DEFAULTS, cli_spelling
 from emdsl.results.unavailable import COMMANDS as ABSENT
-from emdsl.results.unavailable import DERIVATION_FORMATS
 from emdsl.results.unavailable import OPTIONS as ABSENT_OPTIONS
 from emdsl.version import VERSION
 from tests.results.outcomes import CompiledStub
@@ -48,16 +47,28 @@ def test_derive(stub: CompiledStub, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("Example: an example\n\nM-step\n------\np [simplex]\n    p = N / n\n", "")
 
 
-@pytest.mark.parametrize("form", DERIVATION_FORMATS)
-def test_other_formats_of_a_derivation(form: str, capsys: pytest.CaptureFixture[str]) -> None:
-    text = f"error[not-available]: `derive --format {form}` is not available in this version of emdsl\n"
-    assert error(capsys, "derive", "m.emm", "--format", form) == text
+@pytest.mark.parametrize(
+    ("form", "ending", "beginning"),
+    [("markdown", "md", "# Example\n"), ("latex", "tex", "\\documentclass"), ("html", "html", "<!DOCTYPE html>")],
+)
+def test_other_formats_of_a_derivation(
+    stub: CompiledStub, capsys: pytest.CaptureFixture[str], tmp_path: Path, form: str, ending: str, beginning: str
+) -> None:
+    assert main(["derive", "m.emm", "--format", form]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(beginning) and err == ""
+    file = tmp_path / f"m.{ending}"
+    assert main(["derive", "m.emm", "-o", str(file)]) == 0  # the file's name says the format
+    assert file.read_text(encoding="utf-8") == out and capsys.readouterr() == ("", "")
+    assert main(["derive", "m.emm", "-o", str(file), "--format", "text"]) == 0
+    assert file.read_text(encoding="utf-8").startswith("Example: an example\n")
 
 
 def test_errors_of_derive(capsys: pytest.CaptureFixture[str]) -> None:
     assert error(capsys, "derive", "m.emm", "--format", "rtf") == (
         "error[bad-option]: expected one of text, markdown, latex, html, found `rtf`\n --> --format\n"
     )
+    assert "there is no directory" in error(capsys, "derive", "m.emm", "-o", "no/m.html")
     assert error(capsys, "derive", "m.emm", "d.csv") == (
         "error[bad-command]: expected a model alone, found also `d.csv`\nhelp: emdsl derive MODEL.emm\n"
     )
