@@ -12,12 +12,13 @@ _PREAMBLE = r"""\documentclass[a4paper,10pt]{article}
 \usepackage[margin=2cm]{geometry}
 \usepackage{amsmath,amssymb}
 \usepackage{graphicx}
+\raggedright
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{4pt plus 2pt}
-% a formula that is wider than the line is scaled to it
+% a formula that is wider than the line (less the arrow before it) is scaled to that
 \newsavebox{\formulabox}
 \newcommand{\formula}[1]{\sbox{\formulabox}{$\displaystyle #1$}%
-  \ifdim\wd\formulabox>\linewidth\resizebox{\linewidth}{!}{\usebox{\formulabox}}\else\usebox{\formulabox}\fi}
+  \ifdim\wd\formulabox>.94\linewidth\resizebox{.94\linewidth}{!}{\usebox{\formulabox}}\else\usebox{\formulabox}\fi}
 \newcommand{\entry}[2]{\medskip\textbf{#1}\enspace\textit{#2}\par}"""
 
 
@@ -25,7 +26,7 @@ def latex_document(document: Document) -> str:
     """The whole document, which compiles by itself."""
     title = escaped(document.name)
     subtitle = rf"\\ \large {escaped(document.description)}" if document.description else ""
-    lines = [_PREAMBLE, rf"\title{{{title}{subtitle}}}", r"\date{}", r"\begin{document}", r"\maketitle"]
+    lines = [_PREAMBLE, rf"\title{{{title}{subtitle}}}", r"\author{}", r"\date{}", r"\begin{document}", r"\maketitle"]
     for section in document.sections:
         lines.append(rf"\section*{{{escaped(section.heading)}}}")
         for entry in section.entries:
