@@ -13,6 +13,7 @@ _PREAMBLE = r"""\documentclass[a4paper,10pt]{article}
 \usepackage{amsmath,amssymb}
 \usepackage{graphicx}
 \raggedright
+\frenchspacing
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{4pt plus 2pt}
 % a formula that is wider than the line (less the arrow before it) is scaled to that
