@@ -1,7 +1,7 @@
 """What a plate diagram shows: nodes, the arrows between them, and the plates around them. Nothing of where they stand.
 
-What the compiler adds to a model for itself is drawn as the thing that the user wrote: the two draws of a genotype are
-the genotype, the kind of a cell that may hold a bound is the variable of the cell.
+What the compiler adds to a model for itself has a name with a dot, and is drawn as the thing that the user wrote: the
+two draws of a genotype are the genotype, the kind of a cell that may hold a bound is the variable of the cell.
 """
 
 from __future__ import annotations
@@ -111,11 +111,7 @@ class _Reader:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.shown_as = {variable.name: variable.name for variable in model.variables}
-        for variable in model.variables:
-            self.shown_as |= dict.fromkeys(variable.components, variable.name)
-            if variable.cut is not None:
-                self.shown_as[variable.name] = variable.cut.of
+        self.shown_as = {variable.name: variable.name.partition(".")[0] for variable in model.variables}
 
     def diagram(self) -> Diagram:
         model = self.model

@@ -66,8 +66,9 @@ def _plate(box: Box, place: Placed) -> str:
     wide, high = edges.right - edges.left, edges.bottom - edges.top
     dash = ' stroke-dasharray="5 3"' if box.elements else ""
     return (
-        f'<rect class="plate" x="{_number(edges.left)}" y="{_number(edges.top)}" width="{_number(wide)}" '
-        f'height="{_number(high)}" rx="9" fill="#5b7a9d" fill-opacity="0.055" stroke="#7a8aa0"{dash}>'
+        f'<rect class="plate" data-name="{_text(box.name)}" x="{_number(edges.left)}" y="{_number(edges.top)}" '
+        f'width="{_number(wide)}" height="{_number(high)}" rx="9" fill="#5b7a9d" fill-opacity="0.055" '
+        f'stroke="#7a8aa0"{dash}>'
         f"<title>{_text(f'for each {box.caption}')}</title></rect>"
     )
 
@@ -83,8 +84,9 @@ def _caption(box: Box, place: Placed) -> str:
 def _node(node: Node, place: Placed) -> Iterator[str]:
     x, y = place.centres[node.name]
     about = " ".join(filter(None, (said(node), written(node))))
-    described = node.description and node.kind != "condition"
-    yield f'<g class="{node.kind}"><title>{_text(about + (f": {node.description}" if described else ""))}</title>'
+    if node.description and node.kind != "condition":
+        about += f": {node.description}"
+    yield f'<g class="{node.kind}" data-name="{_text(node.name)}"><title>{_text(about)}</title>'
     yield _shape(node, x, y)
     name, half = letters(node), half_width(node)
     if not is_named_beside(node):
@@ -150,7 +152,8 @@ def _edge(path: Path, place: Placed) -> Iterator[str]:
 
 def _look(edge: Edge) -> str:
     dash = ' stroke-dasharray="5 3.5"' if edge.lag else ' stroke-dasharray="1.5 3"' if edge.together else ""
-    return f'fill="none" stroke="{_LINE}" stroke-width="{_ARROW}"{dash}'
+    ends = f'data-from="{_text(edge.source)}" data-to="{_text(edge.target)}" data-lag="{edge.lag}"'
+    return f'{ends} fill="none" stroke="{_LINE}" stroke-width="{_ARROW}"{dash}'
 
 
 def _edge_title(edge: Edge) -> str:
@@ -242,7 +245,7 @@ def _loop(node: Node, place: Placed) -> Iterator[str]:
         f'{_pair((end[0] + 5, end[1] + 3))}" {_look(own[0])}>{_edge_title(own[0])}</path>'
     )
     yield _head((end[0] + 14, end[1] + 6), end)
-    for at, edge in enumerate(own):
+    for at, edge in enumerate(own):  # one arrow for all, which are told apart by their words
         yield (
             f'<text x="{_number(x + wide + LOOP)}" y="{_number(y + 4 + (at - (len(own) - 1) / 2) * CAPTION_SIZE)}" '
             f'font-size="{CAPTION_SIZE}" fill="{_WEAK}">{lag_text(edge.lag)}</text>'

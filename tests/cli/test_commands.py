@@ -18,6 +18,8 @@ from emdsl.results.unavailable import OPTIONS as ABSENT_OPTIONS
 from emdsl.version import VERSION
 from tests.results.outcomes import CompiledStub
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.fixture
 def stub(monkeypatch: pytest.MonkeyPatch) -> CompiledStub:
@@ -72,6 +74,33 @@ def test_errors_of_derive(capsys: pytest.CaptureFixture[str]) -> None:
     assert error(capsys, "derive", "m.emm", "d.csv") == (
         "error[bad-command]: expected a model alone, found also `d.csv`\nhelp: emdsl derive MODEL.emm\n"
     )
+
+
+def test_graph(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    model = str(ROOT / "models" / "peppered_moth.emm")
+    assert main(["graph", model]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("PepperedMoth: ") and err == ""
+    assert out.endswith("observed, determined  phenotype  <- genotype\n")
+    written = (("svg", "svg", "<svg "), ("dot", "dot", "digraph "), ("txt", "text", "PepperedMoth: "))
+    for ending, form, beginning in written:
+        file = tmp_path / f"moth.{ending}"
+        assert main(["graph", model, "-o", str(file)]) == 0
+        assert main(["graph", model, "--format", form]) == 0
+        assert capsys.readouterr() == (file.read_text(encoding="utf-8"), "")
+        assert file.read_text(encoding="utf-8").startswith(beginning)
+
+
+def test_errors_of_graph(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert error(capsys, "graph", "m.emm", "--format", "png") == (
+        "error[bad-option]: expected one of text, svg, dot, found `png`\n --> --format\n"
+    )
+    assert "there is no directory" in error(capsys, "graph", "m.emm", "-o", str(tmp_path / "no" / "m.svg"))
+    file = tmp_path / "wrong.emm"
+    file.write_text("model M\nfor each row:\n    observed x ~ Normal(m, 1)\n", encoding="utf-8")
+    assert "error[unknown-name]" in error(capsys, "graph", str(file), "-o", str(tmp_path / "m.svg"))
+    assert error(capsys, "graph", str(file), "-o", str(file)).startswith("error[overwrites-input]")
+    assert not (tmp_path / "m.svg").exists()
 
 
 def test_compile(stub: CompiledStub, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
