@@ -15,11 +15,12 @@ from emdsl.version import VERSION as __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from emdsl.diagnostics.errors import EmmError, FitError
+    from emdsl.estimator.estimator import EMEstimator
     from emdsl.results.face import Model, load, loads
     from emdsl.results.result import Fit
 
 
-__all__ = ["load", "loads", "Model", "Fit", "EmmError", "FitError", "__version__"]
+__all__ = ["load", "loads", "Model", "Fit", "EMEstimator", "EmmError", "FitError", "__version__"]
 
 #: Where each public name is defined.
 _HOMES = {
@@ -27,6 +28,7 @@ _HOMES = {
     "loads": "emdsl.results.face",
     "Model": "emdsl.results.face",
     "Fit": "emdsl.results.result",
+    "EMEstimator": "emdsl.estimator.estimator",
     "EmmError": "emdsl.diagnostics.errors",
     "FitError": "emdsl.diagnostics.errors",
 }

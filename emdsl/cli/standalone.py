@@ -21,7 +21,7 @@ from emdsl.data.bound import Bound
 from emdsl.data.wording import plain
 from emdsl.diagnostics.errors import EmmError, FitError
 from emdsl.ir.codec import decode
-from emdsl.plan import program
+from emdsl.plan import bound_program
 from emdsl.plan.problem import BoundProblem
 from emdsl.request import FitRequest
 from emdsl.results.face import Model
@@ -69,16 +69,16 @@ class StandaloneModel(CompiledModel):
 @contextmanager
 def _in_place_of_planned(module: ModuleType, planned: str) -> Iterator[None]:
     """Inside the block a program with this fingerprint is not made from its source: the module is taken."""
-    make = program.load_module
+    make = bound_program.load_module
 
     def load(source: str) -> ModuleType:
         return module if fingerprint(source) == planned else make(source)
 
-    program.load_module = load
+    bound_program.load_module = load
     try:
         yield
     finally:
-        program.load_module = make
+        bound_program.load_module = make
 
 
 class Standalone:

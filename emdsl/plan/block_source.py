@@ -64,6 +64,17 @@ def block_function(root: Node, name: str) -> list[str]:
     return lines
 
 
+def evidence_function(sources: Sequence[Node], name: str) -> list[str]:
+    """`NAME(t, c, b)` returns the sum of these nodes: the log-evidence of each unit of a block."""
+    nodes = list({node.number: node for source in sources for node in in_order(source)}.values())
+    users = Counter(item.number for node in nodes for item in inputs(node))
+    lines = [f"def {name}(t, c, b):"]
+    for node in nodes:
+        lines += [f"    {line}" for line in (_add(node, users) if isinstance(node, Add) else _forward(node))]
+    lines.append("    return " + " + ".join(f"n{source.number}" for source in sources))
+    return lines
+
+
 def _comment(node: Node) -> str:
     inside = ", ".join((*node.axes, f"units of level {node.level}") if node.rows else node.axes)
     return f"  # {type(node).__name__} ({inside})"

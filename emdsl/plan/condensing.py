@@ -25,7 +25,8 @@ from emdsl.runtime.problem import Array
 from emdsl.runtime.standing import Condenser, Line, Rows, Standing, line_of, still_stands
 
 if TYPE_CHECKING:
-    from emdsl.plan.program import Constants, Program
+    from emdsl.plan.bound_program import Constants
+    from emdsl.plan.program import Program
 
 #: Fewer rows are summed as quickly one by one.
 FEWEST_ROWS = 20_000
@@ -182,6 +183,8 @@ def _line(program: Program, leaves: Sequence[Node]) -> Line | None:
                 columns.append(column[None])
             elif not any(np.array_equal(column, other) for other in numbers):
                 numbers.append(column)
+            if len(numbers) > 1:
+                return None
     for node in leaves:
         data = _data(program.constants, node)
         if isinstance(node, Take):

@@ -19,6 +19,7 @@ from emdsl.ir.derivation import Derivation
 from emdsl.ir.grids import index_set_of
 from emdsl.ir.model import Model, Variable
 from emdsl.plan.block_source import block_function
+from emdsl.plan.bound_program import Constants
 from emdsl.plan.counts import counted_variables, raised, tail, warnings_of
 from emdsl.plan.elimination import Eliminator
 from emdsl.plan.evaluation import Evaluator
@@ -42,7 +43,7 @@ from emdsl.plan.nodes import Node, Potential, Power, RowDensity, in_order
 from emdsl.plan.outside import declared_marginals, declared_numbers, impossible_notes
 from emdsl.plan.path_laws import said_of, wider_paths
 from emdsl.plan.probable_paths import BlockPaths, ProbablePaths
-from emdsl.plan.program import Constants, Program
+from emdsl.plan.program import Program
 from emdsl.plan.pruning import Choice
 from emdsl.plan.share_draws import drawn_in
 from emdsl.plan.source import HEADER

@@ -1,333 +1,46 @@
-"""A derivation bound to data: the arrays, the generated module, and the E-step over blocks."""
+"""The E-step of a program over blocks, over a few rows that stand for all, and under random responsibilities."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
-from math import prod
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from emdsl.data.bound import Bound
-from emdsl.data.counting import weights_between
-from emdsl.data.shares import share_of
-from emdsl.ir.derivation import Derivation, Integral
-from emdsl.ir.identifiers import identifier
-from emdsl.plan.binding import PieceBinder
-from emdsl.plan.blocks import make_blocks
-from emdsl.plan.centred_inputs import centred
-from emdsl.plan.coded_sums import coded_data, coded_statistics, coded_sums
-from emdsl.plan.condensing import condensed_sums, is_condensable, weights_of_rows
-from emdsl.plan.counts import counted_variables
-from emdsl.plan.crossing import crossed_sum
-from emdsl.plan.drawn_sums import drawn_shares_of
-from emdsl.plan.elimination import Eliminator, Passes
-from emdsl.plan.integrals import BoundIntegral, bind_integral, joined_by_paths, over_all
-from emdsl.plan.latent_pieces import VectorPiece
+from emdsl.plan.bound_program import BoundProgram, Constants
+from emdsl.plan.coded_sums import coded_statistics, coded_sums
+from emdsl.plan.condensing import CondensedSums, condensed_sums
 from emdsl.plan.leaves import coded_table, codes_of, leaf_statistics, static_table
-from emdsl.plan.limits import check_array
-from emdsl.plan.loading import load_module as load_module  # a stand-alone file puts its own program in this place
-from emdsl.plan.maps import bind_map, observed_pairs
-from emdsl.plan.matrices import GaussianPiece, bind_gaussian, bind_stationary
 from emdsl.plan.narrow_laws import too_narrow
-from emdsl.plan.nodes import (
-    Affine,
-    CodedLogSumExp,
-    Crossing,
-    DrawnLogSumExp,
-    Fused,
-    Indicator,
-    LogSumExp,
-    Node,
-    Opening,
-    Potential,
-    Power,
-    PrunedLogSumExp,
-    Quadratic,
-    RowDensity,
-    Scan,
-    Table,
-    Take,
-    in_order,
-)
-from emdsl.plan.pooled_units import Pooled, pooled
-from emdsl.plan.preparation import prepared
-from emdsl.plan.pruning import Choice, find_prunings, pruned_sum, states_of
-from emdsl.plan.residual_piece import ResidualPiece
-from emdsl.plan.source import formula_source, program_source
-from emdsl.plan.switching import SwitchingChain
-from emdsl.plan.unseen import is_unseen
-from emdsl.plan.vectors import bind_vector, parameters_of
+from emdsl.plan.nodes import Affine, CodedLogSumExp, Fused, Node, Potential, Quadratic, RowDensity, Table, Take
 from emdsl.runtime.carriers import Block, RowTable
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.fused import fused_tables
 from emdsl.runtime.integrals.points import PointWeights
 from emdsl.runtime.kernels import LOG_IMPOSSIBLE
-from emdsl.runtime.openings import FirstWindows
+from emdsl.runtime.pieces import PieceData
 from emdsl.runtime.problem import Array, Theta
 from emdsl.runtime.residuals import SeenMoments
-from emdsl.runtime.vector_density import VectorDensity, VectorTable
-from emdsl.runtime.vector_points import VectorAtPoints
+from emdsl.runtime.vector_density import VectorTable
 
 #: A spread this many times below the pooled one is narrow: squares of standardised columns then lose half their digits.
 NARROW = 1e4
 
 
-class Constants(dict[int, Any]):
-    """Bound data by number of node; `size` is the length of each axis."""
-
-    size: dict[str, int]
-
-    def copy(self) -> Constants:
-        """The same data in a dictionary of its own."""
-        found = Constants(self)
-        found.size = self.size
-        return found
-
-
-class Program:
+class Program(BoundProgram):
     """The E-step of one model on one data set. Pure in theta; scratch is its own."""
 
-    def __init__(
-        self, derivation: Derivation, bound: Bound, batch: int | None = None, prune: Choice = "auto",
-        fuse: Choice = "auto", held: Mapping[str, Array] | None = None, regroup: bool = True, by_code: bool = True,
-    ) -> None:  # fmt: skip
-        """`held` are the values of parameters that are not estimated, NaN where they are. `regroup`: a plate may be put
-        around the others, where rows look at elements outside the plates. `by_code`: sums over hidden variables of rows
-        may be taken by code.
-        """
-        #: Hidden shares that are summed over nodes in their simplex.
-        self.simplex = tuple(item.latents[0] for item in derivation.integrals if item.placing == "shares")
-        derivation, bound = prepared(derivation, bound, regroup=regroup)
-        #: Hidden numbers whose nodes are laid where the posterior lies.
-        self.laid = tuple(bound.laid)
-        self.derivation, self.bound, self.batch = derivation, bound, batch
-        together = {
-            name: [derivation.piece(other) for other in integral.pieces]
-            for integral in derivation.integrals
-            for name in integral.pieces
-        }
-        binder = PieceBinder(derivation.model, bound, batch, together)
-        self._binder = binder
-        #: Integrals over some units alone see these as all the data.
-        binders = {
-            group: PieceBinder(derivation.model, share_of(derivation.model, bound, share), batch, together)
-            for group, share in bound.shares.items()
-        }
-        own = {name: item.group for item in derivation.integrals for name in item.pieces}
-        self._row_data: dict[str, Any] = {}
-        self.layout = binder.layout
-        self.pieces = {
-            piece.name: binders.get(own.get(piece.name, ""), binder).bind(piece, derivation.pieces)
-            for piece in derivation.pieces
-        }
-        #: How the vector that formulas see differs from the parameters: intercepts at the centres of inputs.
-        self.centring = None if batch else centred(self.pieces.values(), derivation.model, self.layout, held or {})
-        statements = (*derivation.maps, *observed_pairs(derivation.model))
-        self.maps = {item.name: bind_map(item, derivation.model, bound) for item in statements}
-        self.gaussians: dict[str, GaussianPiece] = {}
-        self.vectors: dict[str, VectorDensity] = {}
-        #: Normal laws of vectors by formulas that look at continuous hidden variables.
-        self.point_vectors: dict[str, VectorAtPoints] = {}
-        self.stationary = {
-            name: bind_stationary(item.piece, item.axes, binder)
-            for name, item in self.pieces.items()
-            if item.piece.stationary is not None
-        }
-        formulas = load_module(formula_source(derivation))
-        self.integrals = {
-            integral.name: integral
-            for integral in (
-                self._integral(item, binders.get(item.group, binder), formulas)
-                for item in joined_by_paths(derivation.integrals, self.pieces, derivation.model, bound)
-            )
-        }
-        arguments = (derivation.model, bound, list(self.pieces.values()), list(self.maps.values()))
-        #: Integrals across the whole data set: their evidence is a number where no hidden variable is around them.
-        self.whole = tuple(item for item in self.integrals.values() if item.level == 0 and not item.axes)
-        self.inside = tuple(item for item in self.integrals.values() if item not in self.whole)
-        apart = self._chained() | set(bound.chosen)
-        self.prunings = find_prunings(derivation.model, bound, list(self.maps.values()), apart, prune)
-        self.passes = Passes(self.prunings, fuse, by_code)
-        #: Integrals along a chain that finite variables of its own plate switch.
-        self.switching = tuple(m for m in (i.method for i in self.integrals.values()) if isinstance(m, SwitchingChain))
-        self.in_chain = frozenset(name for method in self.switching for name in method.sizes)
-        first = Eliminator(*arguments, integrals=self.inside, passes=self.passes, in_chain=self.in_chain)
-        self.root = first.build()
-        self.sizes = first.sizes
-        counts = frozenset(counted_variables(derivation.model))
-        second = Eliminator(
-            *arguments,
-            random=True,
-            integrals=self.inside,
-            without_potential=counts,
-            passes=self.passes,
-            in_chain=self.in_chain,
-        )
-        self.random_root = second.build()
-        weighted = None if batch else self._weighted_root()
-        self.source = program_source(derivation, self.root, self.random_root, weighted)
-        self.module = load_module(self.source)
-        self._bind_statistics()
-        #: Of each piece that is completed by expected statistics: their symbols, and what gives them.
-        self.completions = {
-            name: (item.piece.completion.symbols, getattr(self.module, f"expected_{item.name}"))
-            for name, item in self.pieces.items()
-            if item.piece.completion is not None
-        }
-        self.nodes, self.random_nodes = in_order(self.root), in_order(self.random_root)
-        self.constants = self._constants(self.root)
-        self.random_constants = self._constants(self.random_root)
-        self._etas = [
-            (name, getattr(self.module, f"eta_{item.name}"), item.data)
-            for name, item in self.pieces.items()
-            if item.piece.form == "separable" and not item.piece.prior
-        ]
-        level_of = {level.plate: number for number, level in enumerate(bound.levels)}
-        #: Name, level and number of values of each finite hidden variable.
-        self.latents = [
-            (v.name, level_of[v.plate], len(bound.indexes[v.values]))
-            for v in derivation.model.variables
-            if v.kind == "latent" and v.values is not None and not v.components and not is_unseen(v.name)
-            and v.name not in bound.chosen
-        ]
-        #: Those that random starts draw: a count begins at its own law, a random one means nothing.
-        self.drawn = [item for item in self.latents if item[0] not in counts]
-        self._counted = {name for name, item in self.pieces.items() if counts & set(item.axes.hidden)}
-        cells = max((self.cells(node) for node in self.nodes if node.rows), default=1)
-        #: Densities by row and element that one look at all continuous hidden variables takes.
-        self.evaluations = sum(
-            int(np.prod(piece.bound.data.elements)) * piece.bound.data.rows
-            for item in self.integrals.values()
-            for piece in item.pieces
-        )
-        #: Levels whose units are hidden chains.
-        self.scans = {node.level + 1 for node in self.nodes if isinstance(node, Scan)}
-        #: Whether hidden variables that all units share are summed out.
-        summed = LogSumExp | CodedLogSumExp | PrunedLogSumExp | Crossing
-        self.together = any(node.level == 0 and isinstance(node, summed) for node in self.nodes)
-        self.blocks = make_blocks(bound, cells, self.scans, together=self.together)
-        rows = max((size for block in self.blocks for size in block.n), default=0)
-        check_array("the largest table of one block of units", (cells, rows), "give the hidden variables fewer values")
-        for method in self.switching:
-            method.attach(self)
-        #: Sums over a few rows in place of all, where rows differ in one number.
-        self.condensed = None if weighted is None else condensed_sums(self, weighted)
-        #: Numbers in the largest array over all rows.
-        self.largest = cells * bound.levels[-1].size
+    @cached_property
+    def condensed(self) -> CondensedSums | None:
+        """Sums over a few rows in place of all, where rows differ in one number; None: they are taken over all."""
+        return None if self.weighted_root is None else condensed_sums(self, self.weighted_root)
 
     @cached_property
-    def pooled(self) -> dict[str, Pooled]:
-        """Of integrals whose units share precisions, those over a few units in place of all, for sums over all."""
-        if self.derivation.model.givens:
-            return {}
-        found = {n: pooled(i.method, self._unit_weights(i.level)) for n, i in self.integrals.items()}
-        return {name: item for name, item in found.items() if item is not None}
-
-    # --- binding ------------------------------------------------------------------------------------------------------
-
-    def _integral(self, integral: Integral, binder: PieceBinder, formulas: Any) -> BoundIntegral:
-        found = bind_integral(integral, self.pieces, binder, formulas, partial(weights_between, binder.bound))
-        if not integral.group:
-            return found
-        return over_all(found, self.bound.levels[found.level].size, self.bound.shares[integral.group])
-
-    def _weighted_root(self) -> Node | None:
-        """The program with a weight for each row, where a few rows may stand for all."""
-        if not is_condensable(self.root):
-            return None
-        plate, weights = self.bound.levels[1].plate or "", weights_of_rows(self.bound)
-        bound = replace(self.bound, weights={**self.bound.weights, plate: weights})
-        pieces, maps = list(self.pieces.values()), list(self.maps.values())
-        return Eliminator(self.derivation.model, bound, pieces, maps, passes=self.passes).build()
-
-    def _bind_statistics(self) -> None:
-        bound = self.bound
-        for integral in self.integrals.values():
-            for piece in integral.pieces:
-                if isinstance(piece, VectorPiece | ResidualPiece) and piece.gaussian is not None:
-                    self.gaussians[piece.name] = piece.gaussian
-                elif isinstance(piece, ResidualPiece):
-                    self.point_vectors[piece.name] = VectorAtPoints(piece.name, parameters_of(piece.bound.piece))
-        for name, item in self.pieces.items():
-            if item.carrier == "integral":
-                continue
-            if item.carrier == "gaussian":
-                self.gaussians[name] = bind_gaussian(item, self._binder, self._unit_weights(item.level))
-                continue
-            if item.carrier == "vector":
-                self.vectors[name] = bind_vector(item, self._binder, self.module)
-                continue
-            if item.piece.form != "separable" or item.piece.prior:
-                continue
-            data = item.data
-            data.weights = self._unit_weights(item.level)
-            columns = getattr(self.module, f"statistics_{identifier(name)}")(data)
-            if item.carrier == "affine" or any(term.statistic != "1" for term in item.piece.terms):
-                rows = bound.levels[item.level].size
-                shape = (*data.elements, rows)
-                full = np.stack([np.broadcast_to(column, shape) for column in columns], axis=-2)
-                if data.row_mask is not None:
-                    full = np.where(data.row_mask[..., None, :], full, 0.0)
-                count = int(np.prod(data.elements))
-                full = full.reshape(count, data.terms, rows)
-                flat = full if item.carrier == "coded" else full.reshape(count * data.terms, rows)
-                data.statistics = np.ascontiguousarray(flat, dtype=np.float64)
-
-    def _unit_weights(self, level: int) -> Any:
-        """The weight of each unit of a level: the product over the plates around it."""
-        return weights_between(self.bound, 0, level)
-
-    def _chained(self) -> frozenset[str]:
-        """Hidden variables that are summed out along a chain: something looks back at them, or a law of its first
-        units, or of the others, looks at them.
-        """
-        found: set[str] = set()
-        for item in self.pieces.values():
-            some = item.piece.when != "always" and not item.by_position
-            found |= {axis.partition("@")[0] for axis in item.axes.hidden if some or "@" in axis}
-        return frozenset(found)
-
-    def cells(self, node: Node) -> int:
-        """Numbers for each unit in the array of a node; where states are listed, in the list of a unit on average."""
-        total = prod(self.sizes.get(axis, 1) for axis in node.axes)
-        if isinstance(node, PrunedLogSumExp):
-            return total * states_of(node, self.prunings).on_average
-        return total
-
-    def _constants(self, root: Node) -> Constants:
-        constants = Constants()
-        constants.size = dict(self.sizes)
-        for node in in_order(root):
-            match node:
-                case Affine():
-                    constants[node.number] = self.pieces[node.piece].data
-                case Take():
-                    constants[node.number] = self.pieces[node.pieces[0]].data
-                case DrawnLogSumExp():
-                    constants[node.number] = drawn_shares_of(node, self.derivation.model, self.bound)
-                case CodedLogSumExp():
-                    constants[node.number] = coded_data(node, self.pieces, self.passes.codes)
-                case Fused():
-                    constants[node.number] = codes_of(node, self.passes.joint)
-                case Indicator():
-                    constants[node.number] = self.maps[node.map]
-                case Power():
-                    constants[node.number] = self.bound.weights[node.plate]
-                case Opening(parts=parts, states=states, memory=memory):
-                    outer = tuple(axis for axis in node.axes if axis.partition("@")[0] not in states)
-                    shape = tuple(self.sizes[axis] for axis in node.axes)
-                    constants[node.number] = FirstWindows(parts, outer, states, memory, shape)
-                case Crossing(roles=roles):
-                    model, bound = self.derivation.model, self.bound
-                    constants[node.number] = crossed_sum(node, roles, model, bound, self.sizes)
-                case PrunedLogSumExp():
-                    constants[node.number] = pruned_sum(node, self.prunings, self.sizes)
-        return constants
-
-    # --- E-step -------------------------------------------------------------------------------------------------------
+    def _row_data(self) -> dict[str, PieceData]:
+        """Separable pieces bound to be evaluated row by row, as they are asked for."""
+        return {}
 
     def vector(self, theta: Theta) -> Array:
         """All parameters in one vector, in order of declaration, as formulas see it."""

@@ -36,7 +36,7 @@ from emdsl.runtime.kernels import LOG_IMPOSSIBLE
 from emdsl.runtime.problem import Array, Theta
 
 if TYPE_CHECKING:
-    from emdsl.plan.program import Program
+    from emdsl.plan.bound_program import BoundProgram
 
 Codes = NDArray[np.intp]
 #: Particles and paths of each independent run to begin with, and the runs.
@@ -91,7 +91,7 @@ class SwitchingChain:
 
     # --- the program's side -------------------------------------------------------------------------------------------
 
-    def attach(self, program: Program) -> None:
+    def attach(self, program: BoundProgram) -> None:
         """Takes the place of the sum over paths in a program. Raises where the finite variables are no such chain."""
         scans = [node for node in program.nodes if isinstance(node, Scan)]
         plain = len(scans) == 1 and not scans[0].axes and scans[0].memory == 1

@@ -297,6 +297,14 @@ class Fit:
             "iterations": [self.iterations],
         })  # fmt: skip
 
+    def augment(self, data: Any = None) -> Any:
+        """The rows of `data`, or of the data of the fit, with what the fit says of each: `.class` and `.uncertainty`,
+        `.mean` and `.sd`, `.fitted` and `.resid` (see `emdsl.results.augment`)."""
+        from emdsl.results.augment import augmented
+        from emdsl.results.frames import frame
+
+        return frame(augmented(self, data))
+
     def confint(self, level: float | None = None) -> Any:
         """Intervals of all elements, one row each, with the columns `2.5 %` and `97.5 %` (or as `level` says)."""
         from emdsl.results.frames import frame
