@@ -24,6 +24,7 @@ COMMANDS = {
     "simulate": ("simulate", "simulate", "data drawn from the model at known parameters"),
     "posterior": ("posterior", "posterior", "the posterior of what is hidden, for each unit"),
     "predict": ("predict", "predict", "expected values and intervals of what is observed"),
+    "graph": ("graph", "graph", "the model as a plate diagram"),
     "fmt": ("fmt", "fmt", "the one layout of model files; --check for CI"),
     "new": ("new", "new", "a model to begin with, from a gallery; --list shows it"),
 }

@@ -11,7 +11,7 @@ from typing import Any
 from emdsl.diagnostics.errors import EmmError
 
 #: Commands of `emdsl`.
-COMMANDS = ("recover", "compare", "graph")
+COMMANDS = ("recover", "compare")
 
 #: Options of a fit: the values that are refused, or None where the option as a whole is.
 OPTIONS: Mapping[str, frozenset[str] | None] = {
@@ -22,9 +22,6 @@ OPTIONS: Mapping[str, frozenset[str] | None] = {
     "report": None,
     "plot": None,
 }
-
-#: Formats of a derivation.
-DERIVATION_FORMATS = ("markdown", "latex", "html")
 
 
 def refuse(what: str) -> EmmError:
