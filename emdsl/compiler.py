@@ -272,17 +272,29 @@ def load_text(text: str, file: str | None = None, *, purpose: Purpose = "") -> C
     found = cached_derivation(text, purpose)
     if found is not None:
         return CompiledModel(text, file, found)
-    from emdsl.graph.resolve import resolve
-    from emdsl.syntax.parser import parse
-
+    model = _resolved(text, file)
     try:
-        tree = parse(text, file)
-        model = resolve(tree, name=_name(file))
         derivation = _derived(model, (), purpose)
     except EmmError as error:
         raise error.in_text(text, file) from None
     store_derivation(text, derivation, purpose)
     return CompiledModel(text, file, derivation)
+
+
+def load_graph(text: str, file: str | None = None) -> Model:
+    """A model's graph without a derivation, which takes longer. Raises as `load_text` does."""
+    found = cached_derivation(text)
+    return found.model if found is not None else _resolved(text, file)
+
+
+def _resolved(text: str, file: str | None) -> Model:
+    from emdsl.graph.resolve import resolve
+    from emdsl.syntax.parser import parse
+
+    try:
+        return resolve(parse(text, file), name=_name(file))
+    except EmmError as error:
+        raise error.in_text(text, file) from None
 
 
 def _derived(model: Model, names: tuple[str, ...], purpose: Purpose) -> Derivation:

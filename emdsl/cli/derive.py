@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from emdsl.cli.arguments import VERBOSITY, model_and_data, open_names, options
-from emdsl.cli.streams import give
+from emdsl.cli.streams import check_writable, give, write_whole
 from emdsl.diagnostics.errors import EmmError
+from emdsl.results.derivation_text import FORMATS
+
+#: The format that the end of a file's name asks for; any other asks for text.
+ENDINGS = {".md": "markdown", ".tex": "latex", ".html": "html", ".htm": "html"}
 
 
 @click.command(short_help="the derivation of the EM algorithm, to read")
 @click.argument("files", nargs=-1, metavar="MODEL")
-@click.option("--format", "form", metavar="text", default="text", help="How it is written (text).")
+@click.option("-o", "--output", metavar="FILE", help="The file to write; without it, standard output.")
+@click.option("--format", "form", metavar="|".join(FORMATS), help="How it is written (text, or as FILE ends).")
 @click.option("--open", "cells", metavar="NAME,…", default="", help="Observed numbers that have open cells.")
 @options(VERBOSITY)
-def derive(files: tuple[str, ...], form: str, cells: str, quiet: bool, verbose: bool) -> None:
+def derive(
+    files: tuple[str, ...], output: str | None, form: str | None, cells: str, quiet: bool, verbose: bool
+) -> None:  # fmt: skip
     """The derivation of EM for MODEL: complete-data log-likelihood, statistics, posterior, Q, each M-step."""
     from emdsl.results.face import load
-    from emdsl.results.unavailable import DERIVATION_FORMATS, refuse
 
     model_file, _ = model_and_data(files, "derive", "none")
-    if form in DERIVATION_FORMATS:
-        raise refuse(f"`derive --format {form}`")
-    if form != "text":
-        known = ", ".join(("text", *DERIVATION_FORMATS))
-        raise EmmError("bad-option", f"expected one of {known}, found `{form}`", place="--format")
-    give(str(load(model_file, to_read=True).derive(open_names(cells))))
+    if form is not None and form not in FORMATS:
+        raise EmmError("bad-option", f"expected one of {', '.join(FORMATS)}, found `{form}`", place="--format")
+    if output is not None:
+        check_writable(output, "--output", [model_file])
+    chosen = form or ENDINGS.get(Path(output or "").suffix.lower(), "text")
+    text = load(model_file, to_read=True).derive(open_names(cells)).written(chosen)
+    if output is None:
+        give(text)
+    else:
+        write_whole(output, text + "\n", "--output")

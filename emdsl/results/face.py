@@ -1,4 +1,4 @@
-"""The Python face: `load` a model, `fit` it, read its derivation."""
+"""The Python face: `load` a model, `fit` it, read its derivation, look at its graph."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from emdsl.results.options import Spell, fit_request
 if TYPE_CHECKING:
     from emdsl.compiler import CompiledModel
     from emdsl.results.derivation_text import DerivationText
+    from emdsl.results.model_graph import ModelGraph
     from emdsl.results.result import Fit
     from emdsl.studies.recovery import Recovery
 
@@ -28,6 +29,19 @@ def load(path: str | os.PathLike[str], *, to_read: bool = False) -> Model:
 
     existing(Path(path))
     return Model(load_text(read_source(path), os.fspath(path), purpose="reading" if to_read else ""))
+
+
+def load_graph(path: str | os.PathLike[str]) -> ModelGraph:
+    """The plate diagram of the model in a file, which need not be derived for it. Raises as `load` does."""
+    from pathlib import Path
+
+    from emdsl.compiler import load_graph
+    from emdsl.data.sources import existing
+    from emdsl.results.model_graph import ModelGraph
+    from emdsl.syntax.source import read_source
+
+    existing(Path(path))
+    return ModelGraph(load_graph(read_source(path), os.fspath(path)))
 
 
 def loads(text: str) -> Model:
@@ -110,6 +124,12 @@ class Model:
         from emdsl.results.derivation_text import DerivationText
 
         return DerivationText(self.compiled.written(open).derivation)
+
+    def graph(self) -> ModelGraph:
+        """The model as a plate diagram, to print or to draw."""
+        from emdsl.results.model_graph import ModelGraph
+
+        return ModelGraph(self.compiled.model)
 
     def check(self, data: Any = None, **given: Any) -> str:
         """The model graph, the plan and its cost, the rules of the M-step; with data, how the columns bind."""

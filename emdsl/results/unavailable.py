@@ -10,9 +10,6 @@ from typing import Any
 
 from emdsl.diagnostics.errors import EmmError
 
-#: Commands of `emdsl`.
-COMMANDS = ("graph",)
-
 #: Options of a fit: the values that are refused, or None where the option as a whole is.
 OPTIONS: Mapping[str, frozenset[str] | None] = {
     "executor": frozenset({"threads", "dask"}),
@@ -22,9 +19,6 @@ OPTIONS: Mapping[str, frozenset[str] | None] = {
     "report": None,
     "plot": None,
 }
-
-#: Formats of a derivation.
-DERIVATION_FORMATS = ("markdown", "latex", "html")
 
 
 def refuse(what: str) -> EmmError:

@@ -13,11 +13,11 @@ from emdsl.ir.derivation import Step
 from emdsl.request import FitRequest
 from emdsl.results.face import Model
 from emdsl.results.options import DEFAULTS, cli_spelling
-from emdsl.results.unavailable import COMMANDS as ABSENT
-from emdsl.results.unavailable import DERIVATION_FORMATS
 from emdsl.results.unavailable import OPTIONS as ABSENT_OPTIONS
 from emdsl.version import VERSION
 from tests.results.outcomes import CompiledStub
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -48,19 +48,58 @@ def test_derive(stub: CompiledStub, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("Example: an example\n\nM-step\n------\np [simplex]\n    p = N / n\n", "")
 
 
-@pytest.mark.parametrize("form", DERIVATION_FORMATS)
-def test_other_formats_of_a_derivation(form: str, capsys: pytest.CaptureFixture[str]) -> None:
-    text = f"error[not-available]: `derive --format {form}` is not available in this version of emdsl\n"
-    assert error(capsys, "derive", "m.emm", "--format", form) == text
+@pytest.mark.parametrize(
+    ("form", "ending", "beginning"),
+    [("markdown", "md", "# Example\n"), ("latex", "tex", "\\documentclass"), ("html", "html", "<!DOCTYPE html>")],
+)
+def test_other_formats_of_a_derivation(
+    stub: CompiledStub, capsys: pytest.CaptureFixture[str], tmp_path: Path, form: str, ending: str, beginning: str
+) -> None:
+    assert main(["derive", "m.emm", "--format", form]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(beginning) and err == ""
+    file = tmp_path / f"m.{ending}"
+    assert main(["derive", "m.emm", "-o", str(file)]) == 0  # the file's name says the format
+    assert file.read_text(encoding="utf-8") == out and capsys.readouterr() == ("", "")
+    assert main(["derive", "m.emm", "-o", str(file), "--format", "text"]) == 0
+    assert file.read_text(encoding="utf-8").startswith("Example: an example\n")
 
 
 def test_errors_of_derive(capsys: pytest.CaptureFixture[str]) -> None:
     assert error(capsys, "derive", "m.emm", "--format", "rtf") == (
         "error[bad-option]: expected one of text, markdown, latex, html, found `rtf`\n --> --format\n"
     )
+    assert "there is no directory" in error(capsys, "derive", "m.emm", "-o", "no/m.html")
     assert error(capsys, "derive", "m.emm", "d.csv") == (
         "error[bad-command]: expected a model alone, found also `d.csv`\nhelp: emdsl derive MODEL.emm\n"
     )
+
+
+def test_graph(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    model = str(ROOT / "models" / "peppered_moth.emm")
+    assert main(["graph", model]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("PepperedMoth: ") and err == ""
+    assert out.endswith("observed, determined  phenotype  <- genotype\n")
+    written = (("svg", "svg", "<svg "), ("dot", "dot", "digraph "), ("txt", "text", "PepperedMoth: "))
+    for ending, form, beginning in written:
+        file = tmp_path / f"moth.{ending}"
+        assert main(["graph", model, "-o", str(file)]) == 0
+        assert main(["graph", model, "--format", form]) == 0
+        assert capsys.readouterr() == (file.read_text(encoding="utf-8"), "")
+        assert file.read_text(encoding="utf-8").startswith(beginning)
+
+
+def test_errors_of_graph(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert error(capsys, "graph", "m.emm", "--format", "png") == (
+        "error[bad-option]: expected one of text, svg, dot, found `png`\n --> --format\n"
+    )
+    assert "there is no directory" in error(capsys, "graph", "m.emm", "-o", str(tmp_path / "no" / "m.svg"))
+    file = tmp_path / "wrong.emm"
+    file.write_text("model M\nfor each row:\n    observed x ~ Normal(m, 1)\n", encoding="utf-8")
+    assert "error[unknown-name]" in error(capsys, "graph", str(file), "-o", str(tmp_path / "m.svg"))
+    assert error(capsys, "graph", str(file), "-o", str(file)).startswith("error[overwrites-input]")
+    assert not (tmp_path / "m.svg").exists()
 
 
 def test_compile(stub: CompiledStub, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -70,12 +109,6 @@ def test_compile(stub: CompiledStub, capsys: pytest.CaptureFixture[str], tmp_pat
     assert (tmp_path / "m.py").read_text(encoding="utf-8") == "print('fitted')\n"
     assert capsys.readouterr() == ("", "")
     assert "there is no directory" in error(capsys, "compile", "m.emm", "-o", str(tmp_path / "no" / "m.py"))
-
-
-@pytest.mark.parametrize("name", ABSENT)
-def test_commands_that_are_not_in_this_version(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    text = f"error[not-available]: the command `{name}` is not available in this version of emdsl\n"
-    assert error(capsys, name, "m.emm", "--anything") == text
 
 
 def test_unknown_commands(capsys: pytest.CaptureFixture[str]) -> None:

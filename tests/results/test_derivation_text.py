@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import pytest
-
-from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation, Step
-from emdsl.results.derivation_text import DerivationText, derivation_sections
+from emdsl.results.derivation_text import FORMATS, DerivationText
+from emdsl.writing.document import sections
 from tests.results.outcomes import model
 
 STEPS = (
@@ -66,13 +64,14 @@ def test_the_text() -> None:
 
 
 def test_no_steps_no_sections() -> None:
-    assert derivation_sections(()) == []
+    assert sections(()) == ()
 
 
-def test_other_formats_are_refused() -> None:
-    for write, name in ((derivation().to_latex, "LaTeX"), (derivation().to_html, "HTML")):
-        with pytest.raises(EmmError) as caught:
-            write()
-        assert str(caught.value) == (
-            f"error[not-available]: a derivation as {name} is not available in this version of emdsl"
-        )
+def test_the_other_formats() -> None:
+    found = derivation()
+    assert found.to_markdown().startswith("# Example\n\nan example\n\n## Complete-data log-likelihood\n\n")
+    assert found.to_latex().startswith("\\documentclass") and found.to_latex().endswith("\\end{document}")
+    assert found.to_html().startswith("<!DOCTYPE html>\n") and found._repr_html_() in found.to_html()
+    assert [found.written(form) for form in FORMATS] == [
+        found.to_text(), found.to_markdown(), found.to_latex(), found.to_html()
+    ]  # fmt: skip
