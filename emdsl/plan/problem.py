@@ -34,7 +34,7 @@ from emdsl.runtime.matrix_terms import ArrayPart
 from emdsl.runtime.matrix_updates import covariance_update, gaussian_gradient, mean_update
 from emdsl.runtime.problem import Array, Expectation, Space, Theta
 from emdsl.runtime.random_start import draw_potentials
-from emdsl.runtime.rules import keep_fixed, share
+from emdsl.runtime.rules import inside, keep_fixed, share
 from emdsl.runtime.stationary import StationaryPart
 from emdsl.runtime.vector_density import VectorDensity
 from emdsl.runtime.vector_points import VectorAtPoints
@@ -207,7 +207,7 @@ class BoundProblem:
             found = self._updates[name](self._start, self.program.vector(self._start), ones, self._data)
             given = np.asarray(self._given[1].get(name, np.full(found.shape, np.nan)))
             declared = self.model.parameter(name).init is not None
-            keep = self._space[name].fixed | ~np.isnan(given) | np.isnan(found) | declared
+            keep = self._space[name].fixed | ~np.isnan(given) | ~inside(found, self._space[name]) | declared
             self._start[name] = np.where(keep, self._start[name], found)
 
     def _leave_out_held(self) -> None:
