@@ -48,6 +48,10 @@ MOST_POTENTIALS = 8_000_000
 AnyPart = Assembly | PointAssembly | StationaryPart | ArrayPart | VectorDensity | VectorAtPoints
 
 
+#: What a second direction may have of the first, in the statistics of hidden values that the data do not tell apart.
+NO_DIRECTION = 1e-5
+
+
 def iterated(update: Update) -> bool:
     """Whether an update takes Newton steps on Q."""
     return update.rule in ("linear", "newton") and update.formula != "gaussian"
@@ -71,6 +75,8 @@ class BoundProblem:
         check_conditions(derivation.model, bound)
         self.program = Program(derivation, bound, batch, held=fix)
         self.batch = batch
+        #: Whether random starts are sharp (see `emdsl.runtime.random_start`).
+        self.sharp = False
         #: Elements that no row can touch, by parameter.
         self.untouched: dict[str, NDArray[np.bool_]] = {}
         self._given = (fix or {}, init or {})
@@ -159,7 +165,9 @@ class BoundProblem:
     def _draw(self, rng: np.random.Generator) -> tuple[dict[str, Array], tuple[Array, ...]]:
         levels = self.program.bound.levels
         parents, sizes = [level.parent for level in levels], [level.size for level in levels]
-        return draw_potentials(rng, self.program.drawn, parents, sizes, dense=self._dense, chains=self._chains)
+        return draw_potentials(
+            rng, self.program.drawn, parents, sizes, dense=self._dense, sharp=self.sharp, chains=self._chains
+        )
 
     def rough(self) -> BoundProblem:
         """The same problem with at most two Newton steps in an M-step (a generalised EM algorithm)."""
@@ -184,7 +192,25 @@ class BoundProblem:
             or numbers * count > MOST_BATCHED
         ):
             return None
-        return BoundProblem(self.derivation, self.program.bound, *self._given, batch=count)
+        found = BoundProblem(self.derivation, self.program.bound, *self._given, batch=count)
+        found.sharp = self.sharp
+        return found
+
+    def sharpened(self) -> BoundProblem:
+        """The same problem with sharp random starts."""
+        other = copy(self)
+        other.sharp = True
+        return other
+
+    def is_merged(self, statistics: dict[str, Any]) -> bool:
+        """Whether all values of what is hidden have the same law: the data do not tell them apart."""
+        found = [
+            statistics[name].reshape(int(np.prod(item.data.hidden)), -1)
+            for name, item in self.program.pieces.items()
+            if item.axes.hidden and item.carrier in ("affine", "coded", "rows") and name in statistics
+            and isinstance(statistics[name], np.ndarray)
+        ]  # fmt: skip
+        return bool(found) and all(_is_of_rank_one(table) for table in found)
 
     def _with_priors(self, statistics: dict[str, Any]) -> dict[str, Any]:
         statistics |= dict.fromkeys(self._arrays)
@@ -408,3 +434,13 @@ class BoundProblem:
             else:
                 found.append(assembly_of(item, self.program))
         return found
+
+
+def _is_of_rank_one(table: Array) -> bool:
+    """Whether the rows of a table are multiples of each other."""
+    if min(table.shape) < 2 or not np.isfinite(table).all():
+        return False
+    # The second singular value, from the smaller of the two Gram matrices.
+    gram = table @ table.T if len(table) <= table.shape[1] else table.T @ table
+    values = np.linalg.eigvalsh(gram)
+    return bool(values[-2] <= NO_DIRECTION**2 * values[-1])
