@@ -14,6 +14,11 @@ from emdsl.runtime.problem import Array
 #: More of either start too near the symmetric point, where short starts run out of time.
 DENSE = (1, 0.03)
 DISCRETE = (5, 0.1)
+#: Every other start is sharp: one unit given to each value, and all others together count for this much of a unit. Laws
+#: that take up what differs between components in a shape or a size (negative binomial, beta, inverse Gaussian) have a
+#: maximum, not a saddle, where all components are equal, to which every start leads that begins near it. Of sharp
+#: starts alone some fall into degenerate optima.
+SHARP, SHARP_SHARE = 0.5, 0.01
 #: Units of a chain keep the value given to one of them for a while: up to so many on average, drawn for each start.
 #: Single units say nothing about how long a state lasts, and short starts then stay where states follow each other as
 #: if by chance (a casino of 20 visits: 7.1 short of the best log-likelihood with every seed).
@@ -36,10 +41,13 @@ def draw_potentials(
 
     `latents` lists name, level and number of values; `parents[k]` the unit of level k - 1 of each unit of level k;
     `sizes` the number of units of each level; `dense` whether some density is selected. A few units are given to each
-    value; they, what lies below and what lies above them count fully, everything else with a small share. `chains`
-    says of which levels the units follow each other: there stretches are given in place of single units.
+    value; they, what lies below and what lies above them count fully, everything else with a small share (`SHARP`: of
+    some starts next to nothing). `chains` says of which levels the units follow each other: there stretches are given in place of single units.
     """
     units_a_value, share = DENSE if dense else DISCRETE
+    sharp = rng.random() < SHARP
+    if sharp:
+        units_a_value = 1
     potentials: dict[str, Array] = {}
     chosen = [np.zeros(size, dtype=bool) for size in sizes]
     for name, level, values in latents:
@@ -60,7 +68,8 @@ def draw_potentials(
         chosen[level] |= chosen[level - 1][parents[level]]
     for level in range(len(sizes) - 1, 0, -1):
         np.logical_or.at(chosen[level - 1], parents[level], chosen[level])
-    return potentials, tuple(np.where(mask, 1.0, share) for mask in chosen)
+    shares = [SHARP_SHARE / mask.size if sharp else share for mask in chosen]
+    return potentials, tuple(np.where(mask, 1.0, part) for mask, part in zip(chosen, shares, strict=True))
 
 
 def _stretches(

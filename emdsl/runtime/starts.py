@@ -9,6 +9,7 @@ import numpy as np
 
 from emdsl.runtime.acceleration import accelerated_em
 from emdsl.runtime.batch import short_runs
+from emdsl.runtime.collapse import rounding_noise
 from emdsl.runtime.convergence import converge
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.em import Iterate, Progress, evaluate_if_possible, plain_em
@@ -26,6 +27,8 @@ ENOUGH = 60
 ONE_SLOPE = 1e-2
 #: The gain of an iteration below which a start within `same_optimum` of a known optimum is taken to be at it.
 CREEP = 1e-4
+#: Rounding error of a log-likelihood that tells nothing any more of where it is higher.
+NO_DIGITS = 0.1
 #: Up to so many coordinates Newton's method tells a plateau from an optimum.
 FEW = 30
 
@@ -150,6 +153,18 @@ def continued(
     )
 
 
+def without_digits(problem: Problem, coordinates: Coordinates, start: Start) -> Start:
+    """A start, dropped where its log-likelihood is mostly rounding: where a shape has grown past all bounds a log-density
+    may come out as any number, and the start at which it errs the most would be taken for the best.
+    """
+    if start.iterate is None or start.reason is not None:
+        return start
+    noise = rounding_noise(problem, start.iterate, coordinates)
+    if noise <= NO_DIGITS:
+        return start
+    return replace(start, reason=f"rounding moves its log-likelihood by {noise:.1g}")
+
+
 def followed_to_its_end(
     problem: Problem, coordinates: Coordinates, start: Start, target: float, others: Sequence[float] = ()
 ) -> Start:
@@ -201,19 +216,22 @@ def search(
         starts.append(start)
         if progress is not None and start.iterate is not None:
             progress("start", start.number, start.iterate)
-    starts.sort(key=order_of_merit)
     coordinates = Coordinates(problem.spaces, theta0)
+    starts.sort(key=order_of_merit)
     followed = 0
     for place, start in enumerate(starts):
         if followed < CONTINUED and start.reason is None:
-            starts[place] = continued(problem, coordinates, start, LONG, 1e-5)
+            first = without_digits(problem, coordinates, start)
+            end = continued(problem, coordinates, first, LONG, 1e-5) if first.reason is None else first
+            starts[place] = without_digits(problem, coordinates, end)
             followed += starts[place].reason is None
     best = max(start.value for start in starts)
     target = best - same_optimum(best)
     others: list[float] = []
     for place, start in enumerate(starts):
         if start.reason is None and start.moving and start.value < target:
-            end = starts[place] = followed_to_its_end(problem, coordinates, start, target, others)
+            end = followed_to_its_end(problem, coordinates, start, target, others)
+            end = starts[place] = without_digits(problem, coordinates, end)
             if end.settled and end.value < target and coordinates.size <= FEW:
                 others.append(end.value)
     return Search(tuple(sorted(starts, key=order_of_merit)))
