@@ -42,7 +42,8 @@ def draw_potentials(
     `latents` lists name, level and number of values; `parents[k]` the unit of level k - 1 of each unit of level k;
     `sizes` the number of units of each level; `dense` whether some density is selected. A few units are given to each
     value; they, what lies below and what lies above them count fully, everything else with a small share (`SHARP`: of
-    some starts next to nothing). `chains` says of which levels the units follow each other: there stretches are given in place of single units.
+    some starts next to nothing). `chains` says of which levels the units follow each other: there stretches are given
+    in place of single units.
     """
     units_a_value, share = DENSE if dense else DISCRETE
     sharp = rng.random() < SHARP

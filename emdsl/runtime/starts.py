@@ -154,8 +154,8 @@ def continued(
 
 
 def without_digits(problem: Problem, coordinates: Coordinates, start: Start) -> Start:
-    """A start, dropped where its log-likelihood is mostly rounding: where a shape has grown past all bounds a log-density
-    may come out as any number, and the start at which it errs the most would be taken for the best.
+    """A start, dropped where its log-likelihood is mostly rounding: where a shape has grown past all bounds a
+    log-density may come out as any number, and the start at which it errs the most would be taken for the best.
     """
     if start.iterate is None or start.reason is not None:
         return start
