@@ -190,7 +190,10 @@ class Program:
         self.latents = [
             (v.name, level_of[v.plate], len(bound.indexes[v.values]))
             for v in derivation.model.variables
-            if v.kind == "latent" and v.values is not None and not v.components and not is_unseen(v.name)
+            if v.kind == "latent"
+            and v.values is not None
+            and not v.components
+            and not is_unseen(v.name)
             and v.name not in bound.chosen
         ]
         #: Those that random starts draw: a count begins at its own law, a random one means nothing.
