@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -364,5 +365,5 @@ def test_many_columns_are_read_in_seconds(tmp_path: Path) -> None:
 def test_help_repeats_no_word_that_is_long_or_cannot_be_seen(tmp_path: Path) -> None:
     for word in ("9" * 5_000, "\x00"):
         table = read_table(write(tmp_path, f"y\n1\n{word}\n"))
-        error = failure(lambda table=table: table.numbers("y"))
+        error = failure(partial(table.numbers, "y"))
         assert error.code == "not-a-number" and error.help == ""
