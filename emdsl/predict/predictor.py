@@ -124,9 +124,7 @@ class Predictor:
         cells = np.where(is_open, shares[known_as], found[:, places[0]])
         found[:, places[0]] = cells
 
-    def _chunks(
-        self, item: Statement, weight: Array | None, variable: Variable
-    ) -> Iterator[tuple[Law, Array]]:
+    def _chunks(self, item: Statement, weight: Array | None, variable: Variable) -> Iterator[tuple[Law, Array]]:
         """The units that a statement is about, some at a time, with the weights `(cells, 1, units)` of their cells."""
         statement = item.statement
         around = self.program.around(item.looked)
