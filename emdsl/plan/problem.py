@@ -18,6 +18,7 @@ from emdsl.plan.centred_inputs import shears_by_parameter
 from emdsl.plan.degeneracy import degenerate
 from emdsl.plan.kinks import check_held, kinked_parameters
 from emdsl.plan.layout import BoundPiece
+from emdsl.plan.merged import is_merged
 from emdsl.plan.named import START
 from emdsl.plan.normal_laws import exact_scores
 from emdsl.plan.program import Program
@@ -46,10 +47,6 @@ MOST_POTENTIALS = 8_000_000
 
 #: A part of Q with derivatives.
 AnyPart = Assembly | PointAssembly | StationaryPart | ArrayPart | VectorDensity | VectorAtPoints
-
-
-#: What a second direction may have of the first, in the statistics of hidden values that the data do not tell apart.
-NO_DIRECTION = 1e-5
 
 
 def iterated(update: Update) -> bool:
@@ -203,14 +200,8 @@ class BoundProblem:
         return other
 
     def is_merged(self, statistics: dict[str, Any]) -> bool:
-        """Whether all values of what is hidden have the same law: the data do not tell them apart."""
-        found = [
-            statistics[name].reshape(int(np.prod(item.data.hidden)), -1)
-            for name, item in self.program.pieces.items()
-            if item.axes.hidden and item.carrier in ("affine", "coded", "rows") and name in statistics
-            and isinstance(statistics[name], np.ndarray)
-        ]  # fmt: skip
-        return bool(found) and all(_is_of_rank_one(table) for table in found)
+        """Whether all values of what is hidden have the same law."""
+        return is_merged(self.program, statistics)
 
     def _with_priors(self, statistics: dict[str, Any]) -> dict[str, Any]:
         statistics |= dict.fromkeys(self._arrays)
@@ -434,13 +425,3 @@ class BoundProblem:
             else:
                 found.append(assembly_of(item, self.program))
         return found
-
-
-def _is_of_rank_one(table: Array) -> bool:
-    """Whether the rows of a table are multiples of each other."""
-    if min(table.shape) < 2 or not np.isfinite(table).all():
-        return False
-    # The second singular value, from the smaller of the two Gram matrices.
-    gram = table @ table.T if len(table) <= table.shape[1] else table.T @ table
-    values = np.linalg.eigvalsh(gram)
-    return bool(values[-2] <= NO_DIRECTION**2 * values[-1])
