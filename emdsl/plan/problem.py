@@ -200,7 +200,7 @@ class BoundProblem:
         return other
 
     def is_merged(self, statistics: dict[str, Any]) -> bool:
-        """Whether all values of what is hidden have the same law."""
+        """Whether two values of what is hidden have the same law."""
         return is_merged(self.program, statistics)
 
     def _with_priors(self, statistics: dict[str, Any]) -> dict[str, Any]:

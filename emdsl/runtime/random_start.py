@@ -14,8 +14,8 @@ from emdsl.runtime.problem import Array
 #: More of either start too near the symmetric point, where short starts run out of time.
 DENSE = (1, 0.03)
 DISCRETE = (5, 0.1)
-#: Sharp starts, for where others have all ended with laws that are the same for every value: one unit given to each,
-#: and all others together count for this much of a unit. Laws that take up what differs in a shape or a size (negative
+#: Sharp starts, for where the best of the others has one law for two values: one unit given to each value, and all
+#: others together count for this much of a unit. Laws that take up what differs in a shape or a size (negative
 #: binomial, beta, inverse Gaussian) have a maximum there, not a saddle, to which every start leads that begins near it.
 #: They find degenerate optima more often than the others (of iris with three components, with 1 seed of 16).
 SHARP_SHARE = 0.01

@@ -208,7 +208,7 @@ def search(
 
     Degenerate starts are dropped before the choice. The CONTINUED best are carried on by accelerated EM until their
     gains are below 1e-5. Then each other start that is still moving is followed to its end, so that `at_best` counts
-    starts by where they end and not by where they stood after SHORT iterations. Where the best has the same law for all
+    starts by where they end and not by where they stood after SHORT iterations. Where the best has one law for two
     hidden values, as many sharp starts follow (`problem.sharpened`).
     """
     rough = getattr(problem, "rough", None)

@@ -63,3 +63,18 @@ def test_both_are_found(name: str) -> None:
     found = model.fit({"y": y}, starts=12, se="none")
     assert found.converged
     assert found.loglik >= at_truth
+
+
+def test_two_of_three_that_have_merged_are_parted() -> None:
+    rng = np.random.default_rng(5)
+    z = rng.integers(3, size=450)
+    a, b = np.array([1.0, 9.0, 60.0]), np.array([9.0, 200.0, 9000.0])
+    y = rng.wald(a[z], b[z])
+    model = emdsl.loads(MODEL.format(law="InverseGaussian(a[z], b[z])").replace("1..2", "1..3"))
+    labels = "123"
+    truth = {
+        "p": dict.fromkeys(labels, 1 / 3), "a": dict(zip(labels, a.tolist(), strict=True)),
+        "b": dict(zip(labels, b.tolist(), strict=True)),
+    }  # fmt: skip
+    at_truth = model.fit({"y": y}, init=truth, starts=1, max_iter=0, se="none").loglik
+    assert model.fit({"y": y}, starts=12, se="none").loglik >= at_truth
