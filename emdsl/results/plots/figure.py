@@ -1,0 +1,235 @@
+"""Panels on a page of matplotlib, and pages as files: the same fit always gives the same bytes.
+
+matplotlib is imported only to draw, and without pyplot: nothing global is left behind. Text of a model is never read as
+mathematics.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from emdsl.diagnostics.errors import EmmError
+from emdsl.results.plots.axes import INK, WEAK, draw, short
+from emdsl.results.plots.panels import Course, Frequencies, Intervals, Panel, Section, States
+
+#: The formats of a plot's file, by its ending.
+FORMATS = ("png", "svg", "pdf")
+#: Inches: the width of a page, between panels, and of a line of small text.
+WIDTH, GAP, LINE = 10.0, 0.3, 0.16
+#: Room below axes for numbers and a name, and on the right.
+BELOW, RIGHT = 0.45, 0.12
+#: Letters of titles and of notes in one inch.
+TITLE_LETTERS, NOTE_LETTERS = 11.5, 14.5
+
+STYLE = {
+    "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 8, "text.parse_math": False,
+    "text.usetex": False, "axes.edgecolor": WEAK, "axes.labelcolor": INK, "axes.linewidth": 0.7,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "axes.unicode_minus": True,
+    "xtick.color": WEAK, "ytick.color": WEAK, "xtick.labelcolor": INK, "ytick.labelcolor": INK, "text.color": INK,
+    "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "figure.facecolor": "white", "axes.facecolor": "white",
+    "svg.hashsalt": "emdsl", "svg.fonttype": "path", "pdf.fonttype": 42, "path.simplify": True,
+    "axes.formatter.use_mathtext": False, "axes.formatter.useoffset": False,
+}  # fmt: skip
+#: What a file says of its making: nothing that changes.
+METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": None}, "svg": {"Date": None, "Creator": "emdsl"},
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": "emdsl"},
+}  # fmt: skip
+
+
+def check_matplotlib(place: str) -> None:
+    """Raises `no-matplotlib` where it is not installed."""
+    try:
+        import matplotlib.figure
+    except ImportError as error:
+        raise EmmError(
+            "no-matplotlib", "drawing plots needs matplotlib", place=place, help="pip install matplotlib"
+        ) from error
+
+
+def plot_format(path: str, place: str) -> str:
+    """The format that a file's ending asks for. Raises `unknown-ending`."""
+    ending = path.rpartition(".")[2].lower() if "." in path else ""
+    if ending not in FORMATS:
+        raise EmmError(
+            "unknown-ending", f"expected a name that ends in .{', .'.join(FORMATS)}, found `{path}`", place=place,
+            help=f"{place} fit.svg" if place.startswith("-") else 'fit.plot("fit.svg")',
+        )  # fmt: skip
+    return ending
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+@dataclass(frozen=True)
+class _Box:
+    """A panel with its place on the page in inches, from the top left corner."""
+
+    panel: Panel
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+def page(title: str, found: Sequence[Section]) -> Any:
+    """All panels as one matplotlib Figure."""
+    boxes, height = _laid([panel for section in found for panel in section.panels], _head(title))
+    with _styled():
+        figure = _figure(WIDTH, height)
+        figure.text(GAP / WIDTH, 1 - 0.3 / height, _wrapped(title, WIDTH - 2 * GAP, 8.6), fontsize=11, weight="bold", va="center")
+        for box in boxes:
+            _panel(figure, box, height)
+    return figure
+
+
+def one_panel(panel: Panel) -> Any:
+    """One panel as a Figure, without its title and note, which stand beside it."""
+    width = WIDTH - 2 * GAP if _is_wide(panel) else 5.2
+    box = _Box(panel, 0.0, 0.0, width, _height(panel, width, False))
+    with _styled():
+        figure = _figure(width, box.height)
+        _axes(figure, box, box.height, 0.28 if _legend_above(panel) else 0.1)
+    return figure
+
+
+def file_bytes(figure: Any, form: str) -> bytes:
+    """The file that shows a figure."""
+    stream = io.BytesIO()
+    with _styled():
+        figure.savefig(stream, format=form, dpi=160, metadata=METADATA[form])
+    return stream.getvalue()
+
+
+def inline_svg(figure: Any, number: int, alt: str) -> str:
+    """A figure as an element of a page; names in it begin with those of its `number`, so that several may stand in one
+    page."""
+    from html import escape
+
+    text = file_bytes(figure, "svg").decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    prefix = f"plot{number}-"
+    text = re.sub(r'\b(id="|xlink:href="#|url\(#)', lambda found: found[0] + prefix, text)
+    return text.replace("<svg ", f'<svg role="img" aria-label="{escape(" ".join(alt.split()))}" ', 1).strip()
+
+
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+# --- places -----------------------------------------------------------------------------------------------------------
+
+
+def _head(title: str) -> float:
+    return 0.5 + 0.2 * _wrapped(title, WIDTH - 2 * GAP, 8.6).count("\n")
+
+
+def _laid(panels: Sequence[Panel], head: float) -> tuple[list[_Box], float]:
+    """Two columns, the next panel in the shorter one; wide panels go across. The boxes, and the height of the page."""
+    narrow = (WIDTH - 3 * GAP) / 2
+    ends = [head, head]
+    boxes = []
+    for panel in panels:
+        if _is_wide(panel):
+            width, left, top = WIDTH - 2 * GAP, GAP, max(ends)
+        else:
+            column = 0 if ends[0] <= ends[1] else 1
+            width, left, top = narrow, GAP + column * (narrow + GAP), ends[column]
+        height = _height(panel, width, True)
+        boxes.append(_Box(panel, left, top, width, height))
+        if _is_wide(panel):
+            ends = [top + height + GAP] * 2
+        else:
+            ends[column] = top + height + GAP
+    return boxes, max(ends)
+
+
+def _is_wide(panel: Panel) -> bool:
+    return isinstance(panel, States | Course)
+
+
+def _legend_above(panel: Panel) -> bool:
+    return isinstance(panel, States | Course | Frequencies)
+
+
+def _height(panel: Panel, width: float, titled: bool) -> float:
+    inner = 1.45 if isinstance(panel, States) else 1.9 if isinstance(panel, Course) else 2.2
+    if isinstance(panel, Intervals | Frequencies):
+        inner = 0.12 + 0.155 * len(panel.labels)
+    top = _above(panel, width) if titled else 0.28 if _legend_above(panel) else 0.1
+    return top + inner + (0.32 if isinstance(panel, Intervals | Frequencies) else BELOW)
+
+
+def _above(panel: Panel, width: float) -> float:
+    """Room above the axes for title, note and legend."""
+    lines = _title(panel, width).count("\n") + 1 + (1 + _note(panel, width).count("\n") if panel.note else 0)
+    return 0.12 + LINE * lines + (0.17 if _legend_above(panel) else 0.0)
+
+
+def _title(panel: Panel, width: float) -> str:
+    return _wrapped(panel.title, width, TITLE_LETTERS)
+
+
+def _note(panel: Panel, width: float) -> str:
+    return _wrapped(panel.note, width, NOTE_LETTERS)
+
+
+def _wrapped(text: str, width: float, letters: float) -> str:
+    """The text in at most three lines."""
+    return "\n".join(textwrap.wrap(" ".join(text.split()), int(width * letters), max_lines=3, placeholder=" …"))
+
+
+def _panel(figure: Any, box: _Box, height: float) -> None:
+    title, note = _title(box.panel, box.width), _note(box.panel, box.width)
+    x = box.left / WIDTH
+    y = 1 - (box.top + 0.02) / height
+    figure.text(x, y, title, fontsize=8.5, weight="bold", va="top", linespacing=1.25)
+    if note:
+        y -= LINE * (title.count("\n") + 1) / height
+        figure.text(x, y, note, fontsize=7.5, color=WEAK, va="top", linespacing=1.25)
+    _axes(figure, box, height, _above(box.panel, box.width))
+
+
+def _axes(figure: Any, box: _Box, height: float, above: float) -> None:
+    """Draws the panel below `above` inches of its box."""
+    rows = isinstance(box.panel, Intervals | Frequencies)
+    labels = box.panel.labels if isinstance(box.panel, Intervals | Frequencies | States) else ()
+    inset = min(0.45 * box.width, 0.12 + max((_width(short(label)) for label in labels), default=0.0))
+    inset = inset if rows else max(inset + 0.2, 0.62)
+    below = 0.3 if rows else BELOW
+    width = figure.get_size_inches()[0]
+    rectangle = (
+        (box.left + inset) / width, 1 - (box.top + box.height - below) / height,
+        (box.width - inset - RIGHT) / width, (box.height - above - below) / height,
+    )  # fmt: skip
+    axes = figure.add_axes(rectangle)
+    draw(axes, box.panel)
+
+
+def _width(text: str) -> float:
+    """The width of a label in inches."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    wide, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=7.5), ismath=False)
+    return float(wide) / 72
