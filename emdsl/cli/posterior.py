@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from emdsl.cli.arguments import DATA_OPTIONS, PLAN_OPTIONS, VERBOSITY, given_options, model_and_data, options
-from emdsl.cli.streams import check_writable, give, say, write_whole
+from emdsl.cli.streams import give, say
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
 from emdsl.results.options import cli_spelling
+from emdsl.results.files import check_writable, write_whole
 
 #: The forms of a table.
 FORMAT_OPTION = click.option(

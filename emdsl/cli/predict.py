@@ -17,8 +17,9 @@ from emdsl.cli.posterior import (
     give_tables,
     table_form,
 )
-from emdsl.cli.streams import check_writable, say
+from emdsl.cli.streams import say
 from emdsl.results.options import cli_spelling
+from emdsl.results.files import check_writable
 
 
 @click.command(short_help="expected values and intervals of what is observed")

@@ -15,7 +15,7 @@ from typing import Any
 
 from emdsl.cli.progress import Progress
 from emdsl.cli.standalone_options import CommandLine, read_command_line
-from emdsl.cli.streams import check_writable, flush, give, say, write_whole
+from emdsl.cli.streams import flush, give, say
 from emdsl.compiler import CompiledModel, Purpose
 from emdsl.data.bound import Bound
 from emdsl.data.wording import plain
@@ -29,6 +29,7 @@ from emdsl.results.given import read_assignments
 from emdsl.results.options import DEFAULTS, cli_spelling
 from emdsl.results.result import Fit
 from emdsl.standalone import fingerprint
+from emdsl.results.files import check_writable, write_whole
 
 DONE, FAILED, WRONG, INTERNAL, INTERRUPTED = 0, 1, 2, 70, 130
 

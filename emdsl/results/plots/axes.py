@@ -82,6 +82,8 @@ def _climbing(axes: Any, panel: Climbing) -> None:
         return
     axes.plot(panel.iteration, panel.gap, "-o", color=COLOURS[0], markersize=2.5, linewidth=1.1)
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(_powers())
+    axes.minorticks_off()
     axes.grid(axis="y", color=LIGHT, linewidth=0.6)
     _whole(axes.xaxis)
 
@@ -139,6 +141,7 @@ def _states(axes: Any, panel: States) -> None:
     else:
         _plain(axes.yaxis)
     _beside(axes)
+    axes.set_xlabel(short(panel.unit))
     axes.set_ylabel(short(panel.axis))
     _whole(axes.xaxis)
 
@@ -147,9 +150,11 @@ def _course(axes: Any, panel: Course) -> None:
     axes.fill_between(panel.time, panel.low, panel.high, color=COLOURS[0], alpha=0.2, linewidth=0, label="band")
     axes.plot(panel.time, panel.mean, color=COLOURS[0], linewidth=1.4, label="mean")
     if panel.seen is not None:
-        axes.plot(panel.time, panel.seen, "o", color=INK, markersize=2.6, markeredgewidth=0, alpha=0.75, label="observed")
-    axes.set_xlim(panel.time[0] - 0.5, panel.time[-1] + 0.5)
+        axes.plot(panel.time, panel.seen, "o", color=INK, markersize=3, markeredgewidth=0, alpha=0.7, label="observed")
+    room = 0.01 * (panel.time[-1] - panel.time[0]) + 0.5
+    axes.set_xlim(panel.time[0] - room, panel.time[-1] + room)
     _beside(axes)
+    axes.set_xlabel(short(panel.unit))
     axes.set_ylabel(short(panel.axis))
     _whole(axes.xaxis)
     _plain(axes.yaxis)
@@ -157,11 +162,13 @@ def _course(axes: Any, panel: Course) -> None:
 
 def _frequencies(axes: Any, panel: Frequencies) -> None:
     at = _rows(axes, panel.labels)
-    axes.barh(at, panel.observed, height=0.62, color=FILL, label="observed")
-    axes.plot(panel.expected, at, "D", color=COLOURS[1], markersize=4, markeredgecolor="white", markeredgewidth=0.5,
-              label="expected")  # fmt: skip
+    bars = axes.barh(at, panel.observed, height=0.62, color=FILL, label="observed")
+    marks = axes.plot(
+        panel.expected, at, "D", color=COLOURS[1], markersize=4, markeredgecolor="white", markeredgewidth=0.5,
+        label="expected",
+    )  # fmt: skip
     axes.set_xlim(left=0.0)
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, **_PLAIN)
+    axes.legend(handles=[bars, *marks], loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, **_PLAIN)
     _plain(axes.xaxis)
 
 
@@ -181,11 +188,19 @@ def _plain(*sides: Any) -> None:
     for side in sides:
         form = ScalarFormatter(useOffset=False)
         form.set_powerlimits((-4, 5))
-        side.set_major_locator(MaxNLocator(nbins=6))
+        side.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
         side.set_major_formatter(form)
 
 
 def _whole(side: Any) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    side.set_major_locator(MaxNLocator(nbins=10, integer=True))
+    side.set_major_locator(MaxNLocator(nbins=10, steps=[1, 2, 5, 10], integer=True))
+
+
+def _powers() -> Any:
+    """Powers of ten, written without a language of formulas."""
+    from matplotlib.ticker import FuncFormatter
+
+    raised = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    return FuncFormatter(lambda value, _: "10" + str(round(np.log10(value))).translate(raised))

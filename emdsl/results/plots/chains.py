@@ -66,21 +66,22 @@ def _states(facts: Facts, marginal: Marginal) -> Iterator[States]:
     assert marginal.path is not None
     series = _series(facts, marginal)
     states = tuple(f"{marginal.name} = {label}" for label in marginal.labels)
+    unit = facts.bound.levels[marginal.level].plate or ""
     what = f"most probable path of {marginal.name}"
     for chain, note, units, time in _some_chains(facts, marginal.level):
         state = marginal.path[units]
         if not series:
-            yield States(joined(what, chain), note, time, np.full(len(units), np.nan), state, states, "")
+            yield States(joined(what, chain), note, time, np.full(len(units), np.nan), state, states, "", unit)
         for name, variable, element in series[:MOST_SERIES]:
             labels = () if variable.values is None else facts.bound.indexes[variable.values]
             y = facts.values(variable)[element][units].astype(float)
             y = np.where((y >= 0) & (y < len(labels)), y, np.nan) if labels else y
             said = joined(note, shortened(min(MOST_SERIES, len(series)), len(series), "series"))
-            yield States(joined(f"{name} and the {what}", chain), said, time, y, state, states, name, labels)
+            yield States(joined(f"{name} and the {what}", chain), said, time, y, state, states, name, unit, labels)
 
 
 def _courses(facts: Facts, number: HiddenNumber) -> Iterator[Course]:
-    z = normal_quantile(facts.level)
+    z, unit = normal_quantile(facts.level), facts.bound.levels[number.level].plate or ""
     for place, labels in list(enumerate(number.elements))[:MOST_ELEMENTS]:
         name = f"{number.name}[{', '.join(labels)}]" if labels else number.name
         seen = _is_expected(facts, number, place)
@@ -90,7 +91,7 @@ def _courses(facts: Facts, number: HiddenNumber) -> Iterator[Course]:
             title = joined(f"{name} given all data", chain)
             said = joined(f"mean and {100 * facts.level:g}% band", f"points: {seen[0]}" if seen else "", note, left_out)
             yield Course(
-                title, said, time, mean, mean - z * sd, mean + z * sd, name, seen[1][units] if seen else None
+                title, said, time, mean, mean - z * sd, mean + z * sd, name, unit, seen[1][units] if seen else None
             )
 
 

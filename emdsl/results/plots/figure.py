@@ -21,7 +21,7 @@ from emdsl.results.plots.panels import Course, Frequencies, Intervals, Panel, Se
 #: The formats of a plot's file, by its ending.
 FORMATS = ("png", "svg", "pdf")
 #: Inches: the width of a page, between panels, and of a line of small text.
-WIDTH, GAP, LINE = 10.0, 0.3, 0.16
+WIDTH, GAP, LINE = 10.0, 0.26, 0.16
 #: Room below axes for numbers and a name, and on the right.
 BELOW, RIGHT = 0.45, 0.12
 #: Letters of titles and of notes in one inch.
@@ -87,18 +87,25 @@ class _Box:
 
 def page(title: str, found: Sequence[Section]) -> Any:
     """All panels as one matplotlib Figure."""
-    boxes, height = _laid([panel for section in found for panel in section.panels], _head(title))
+    head = _wrapped(title, WIDTH - 2 * GAP, 8.6).splitlines()
+    said = [_wrapped(f"{item.heading}: {item.refused}", WIDTH - 2 * GAP, NOTE_LETTERS) for item in found if item.refused]
+    tail = [line for text in said for line in text.splitlines()]
+    boxes, end = _laid([panel for section in found for panel in section.panels], 0.35 + 0.2 * len(head))
+    height = end + LINE * len(tail)
     with _styled():
         figure = _figure(WIDTH, height)
-        figure.text(GAP / WIDTH, 1 - 0.3 / height, _wrapped(title, WIDTH - 2 * GAP, 8.6), fontsize=11, weight="bold", va="center")
+        for number, line in enumerate(head):
+            figure.text(GAP / WIDTH, 1 - (0.32 + 0.2 * number) / height, line, fontsize=11, weight="bold")
         for box in boxes:
             _panel(figure, box, height)
+        for number, line in enumerate(tail):
+            figure.text(GAP / WIDTH, 1 - (end + LINE * number) / height, line, fontsize=7.5, color=WEAK)
     return figure
 
 
 def one_panel(panel: Panel) -> Any:
     """One panel as a Figure, without its title and note, which stand beside it."""
-    width = WIDTH - 2 * GAP if _is_wide(panel) else 5.2
+    width = WIDTH - 2 * GAP if is_wide(panel) else 5.2
     box = _Box(panel, 0.0, 0.0, width, _height(panel, width, False))
     with _styled():
         figure = _figure(width, box.height)
@@ -140,31 +147,28 @@ def _figure(width: float, height: float) -> Any:
 # --- places -----------------------------------------------------------------------------------------------------------
 
 
-def _head(title: str) -> float:
-    return 0.5 + 0.2 * _wrapped(title, WIDTH - 2 * GAP, 8.6).count("\n")
-
-
 def _laid(panels: Sequence[Panel], head: float) -> tuple[list[_Box], float]:
     """Two columns, the next panel in the shorter one; wide panels go across. The boxes, and the height of the page."""
     narrow = (WIDTH - 3 * GAP) / 2
     ends = [head, head]
     boxes = []
     for panel in panels:
-        if _is_wide(panel):
+        if is_wide(panel):
             width, left, top = WIDTH - 2 * GAP, GAP, max(ends)
         else:
             column = 0 if ends[0] <= ends[1] else 1
             width, left, top = narrow, GAP + column * (narrow + GAP), ends[column]
         height = _height(panel, width, True)
         boxes.append(_Box(panel, left, top, width, height))
-        if _is_wide(panel):
+        if is_wide(panel):
             ends = [top + height + GAP] * 2
         else:
             ends[column] = top + height + GAP
     return boxes, max(ends)
 
 
-def _is_wide(panel: Panel) -> bool:
+def is_wide(panel: Panel) -> bool:
+    """Whether a panel goes across the page."""
     return isinstance(panel, States | Course)
 
 
@@ -201,12 +205,10 @@ def _wrapped(text: str, width: float, letters: float) -> str:
 
 def _panel(figure: Any, box: _Box, height: float) -> None:
     title, note = _title(box.panel, box.width), _note(box.panel, box.width)
-    x = box.left / WIDTH
-    y = 1 - (box.top + 0.02) / height
-    figure.text(x, y, title, fontsize=8.5, weight="bold", va="top", linespacing=1.25)
-    if note:
-        y -= LINE * (title.count("\n") + 1) / height
-        figure.text(x, y, note, fontsize=7.5, color=WEAK, va="top", linespacing=1.25)
+    lines = [(line, {"fontsize": 8.5, "weight": "bold"}) for line in title.splitlines()]
+    lines += [(line, {"fontsize": 7.5, "color": WEAK}) for line in note.splitlines()]
+    for number, (line, style) in enumerate(lines):
+        figure.text(box.left / WIDTH, 1 - (box.top + 0.12 + LINE * number) / height, line, **style)
     _axes(figure, box, height, _above(box.panel, box.width))
 
 

@@ -103,13 +103,15 @@ class Clouds(Panel):
 @dataclass(frozen=True)
 class States(Panel):
     """A series `y` (NaN where it was not seen) at `time`, and the state at each time, a code among `states` (-1: none).
-    `labels`: what the values 0, 1, … of y are called, where these are labels."""
+    `unit` is what
+    time counts; `labels`: what the values 0, 1, … of y are called, where these are labels."""
 
     time: Array
     y: Array
     state: NDArray[np.intp]
     states: tuple[str, ...]
     axis: str
+    unit: str
     labels: tuple[str, ...] = ()
 
     @property
@@ -121,13 +123,14 @@ class States(Panel):
 @dataclass(frozen=True)
 class Course(Panel):
     """A hidden number along a chain: `mean`, `low`, `high` at `time`, and, where it is what is expected of an observed
-    number, that one as `seen` (NaN where it was not)."""
+    number, that one as `seen` (NaN where it was not). `unit` is what time counts."""
 
     time: Array
     mean: Array
     low: Array
     high: Array
     axis: str
+    unit: str
     seen: Array | None = None
 
     @property
@@ -152,7 +155,8 @@ class Frequencies(Panel):
 
 @dataclass(frozen=True)
 class Section:
-    """Panels that belong together under a heading."""
+    """Panels that belong together under a heading; `refused` says why there are no more of them, if there is a reason."""
 
     heading: str
     panels: tuple[Panel, ...]
+    refused: str = ""
