@@ -21,8 +21,8 @@ from emdsl.cli.arguments import (
 from emdsl.cli.endings import DONE, FAILED
 from emdsl.cli.streams import give, say
 from emdsl.diagnostics.errors import EmmError, FitError
-from emdsl.results.options import DEFAULTS, cli_spelling
 from emdsl.results.files import check_writable, write_whole
+from emdsl.results.options import DEFAULTS, cli_spelling
 
 if TYPE_CHECKING:
     from emdsl.results.face import Model

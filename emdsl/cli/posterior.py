@@ -11,8 +11,8 @@ from emdsl.cli.arguments import DATA_OPTIONS, PLAN_OPTIONS, VERBOSITY, given_opt
 from emdsl.cli.streams import give, say
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
-from emdsl.results.options import cli_spelling
 from emdsl.results.files import check_writable, write_whole
+from emdsl.results.options import cli_spelling
 
 #: The forms of a table.
 FORMAT_OPTION = click.option(

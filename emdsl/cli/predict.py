@@ -18,8 +18,8 @@ from emdsl.cli.posterior import (
     table_form,
 )
 from emdsl.cli.streams import say
-from emdsl.results.options import cli_spelling
 from emdsl.results.files import check_writable
+from emdsl.results.options import cli_spelling
 
 
 @click.command(short_help="expected values and intervals of what is observed")

@@ -10,8 +10,8 @@ from emdsl.cli.arguments import DATA_OPTIONS, VERBOSITY, given_options, model_an
 from emdsl.cli.posterior import PARAMS_OPTION
 from emdsl.cli.streams import give
 from emdsl.diagnostics.errors import EmmError
-from emdsl.results.options import cli_spelling
 from emdsl.results.files import check_writable, write_whole
+from emdsl.results.options import cli_spelling
 
 DRAW_OPTIONS = (
     PARAMS_OPTION,

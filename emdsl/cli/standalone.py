@@ -25,11 +25,11 @@ from emdsl.plan import bound_program
 from emdsl.plan.problem import BoundProblem
 from emdsl.request import FitRequest
 from emdsl.results.face import Model
+from emdsl.results.files import check_writable, write_whole
 from emdsl.results.given import read_assignments
 from emdsl.results.options import DEFAULTS, cli_spelling
 from emdsl.results.result import Fit
 from emdsl.standalone import fingerprint
-from emdsl.results.files import check_writable, write_whole
 
 DONE, FAILED, WRONG, INTERNAL, INTERRUPTED = 0, 1, 2, 70, 130
 

@@ -2,8 +2,8 @@
 
 The density at x is `sum over units of w_u sum over cells of P(cell | data of u) f(x | cell, inputs of u)`, the weights
 `w_u` those of the units in which the variable was seen, scaled to sum to 1. Where the law looks at no input this is the
-mixture density with the mean posterior probabilities as shares, which are the estimated shares at a maximum (McLachlan &
-Peel 2000).
+mixture density with the mean posterior probabilities as shares, which are the estimated shares at a maximum (McLachlan
+& Peel 2000).
 """
 
 from __future__ import annotations
@@ -137,9 +137,7 @@ def _named(law: Law, points: Array) -> Named:
     return Named((*(binder.name for binder in law.elements), POINTS), points.reshape(*shape, points.shape[-1]))
 
 
-def _by_cell(
-    component: Component, at: Named, here: Array, predictor: Predictor
-) -> Iterator[tuple[Cell, Array]]:
+def _by_cell(component: Component, at: Named, here: Array, predictor: Predictor) -> Iterator[tuple[Cell, Array]]:
     """What each cell adds `(elements, points)`; `here` `(elements, units)` is what each unit counts."""
     weight = component.weight
     weight = np.where(here == 0.0, 0.0, np.nan_to_num(weight) * here)

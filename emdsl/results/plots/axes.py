@@ -18,7 +18,7 @@ from emdsl.results.plots.panels import (
     States,
 )
 
-#: Ink, weak ink, fill, light lines; then colours that colour-blind readers tell apart (Okabe & Ito 2008), yellow darkened.
+#: Ink, weak ink, fill, light lines; then colours that colour-blind readers tell apart (Okabe & Ito 2008).
 INK, WEAK, FILL, LIGHT = "#1c2733", "#66727f", "#c9d1db", "#e3e8ee"
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5d4e99", "#8c6d1f")
 #: A label longer than this is cut.
@@ -108,9 +108,8 @@ def _densities(axes: Any, panel: Densities) -> None:
 def _clouds(axes: Any, panel: Clouds) -> None:
     for place, (name, colour) in enumerate(zip(panel.classes, COLOURS, strict=False)):
         own = panel.code == place
-        axes.plot(
-            panel.x[own], panel.y[own], "o", color=colour, markersize=3.2, alpha=0.65, markeredgewidth=0, label=short(name)
-        )
+        marks = {"marker": "o", "linestyle": "", "markersize": 3.2, "markeredgewidth": 0, "alpha": 0.65}
+        axes.plot(panel.x[own], panel.y[own], color=colour, label=short(name), **marks)
     for place, line in panel.outlines:
         axes.plot(line[0], line[1], color=COLOURS[place], linewidth=1.2)
     axes.set_xlabel(short(panel.x_axis))
@@ -128,7 +127,8 @@ def _states(axes: Any, panel: States) -> None:
                 panel.time[first] - 0.5, panel.time[last - 1] + 0.5, color=COLOURS[state], alpha=0.28, linewidth=0
             )
     few = len(panel.time) <= 150
-    axes.plot(panel.time, panel.y, "-o" if few else "-", color=INK, linewidth=0.8, markersize=2.2)
+    steps = "steps-mid" if panel.labels else "default"
+    axes.plot(panel.time, panel.y, "-o" if few else "-", color=INK, linewidth=0.8, markersize=2.2, drawstyle=steps)
     for state, name in enumerate(panel.states):
         axes.fill([], [], color=COLOURS[state], alpha=0.45, label=short(name))
     axes.set_xlim(panel.time[0] - 0.5, panel.time[-1] + 0.5)

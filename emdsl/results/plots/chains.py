@@ -24,7 +24,7 @@ SAME = 1e-6
 def chains(facts: Facts) -> Iterator[States | Course]:
     """Finite variables first."""
     for marginal in facts.posterior.marginals:
-        if marginal.path is not None and 0 < marginal.level and len(marginal.labels) <= MOST_STATES:
+        if marginal.path is not None and marginal.level > 0 and len(marginal.labels) <= MOST_STATES:
             yield from _states(facts, marginal)
     for number in facts.posterior.numbers:
         if is_course(facts, number):
@@ -43,16 +43,16 @@ def _some_chains(facts: Facts, level: int) -> Iterator[tuple[str, str, NDArray[n
     here = facts.bound.levels[level]
     several = len(here.starts) - 1
     order = facts.order(level - 1) if level > 1 else np.zeros(1, dtype=np.intp)
-    names = facts.unit_names(level - 1) if level > 1 else [""]
+    names = facts.unit_names(level - 1, in_full=True) if level > 1 else [""]
     for chain in order[:MOST_CHAINS]:
-        units = np.arange(here.starts[chain], here.starts[chain + 1])
+        units: NDArray[np.intp] = np.arange(here.starts[chain], here.starts[chain + 1])
         kept = units[:MOST_UNITS]
         if not len(kept):
             continue
         note = joined(
             shortened(len(kept), len(units), "units"), shortened(min(MOST_CHAINS, several), several, "chains")
         )
-        yield names[chain], note, kept, here.position(kept) + 1.0
+        yield names[int(chain)], note, kept, here.position(kept).astype(np.float64) + 1.0
 
 
 def _series(facts: Facts, marginal: Marginal) -> list[tuple[str, Variable, int]]:

@@ -30,11 +30,12 @@ def estimates(fit: Fit) -> Iterator[Intervals]:
         if not any(np.isfinite(term.low) for term in shown):
             notes.append("no intervals")
         title = parameter.name + (f": {parameter.description}" if parameter.description else "")
-        yield Intervals(
-            title, ", ".join(notes), tuple(", ".join(term.labels) or parameter.name for term in shown),
-            *(np.array([getattr(term, part) for term in shown]) for part in ("estimate", "low", "high")),
-            axis=parameter.name, zero=parameter.domain.kind in _UNBOUNDED,
-        )  # fmt: skip
+        estimate, low, high = (
+            np.array([getattr(term, part) for term in shown]) for part in ("estimate", "low", "high")
+        )
+        labels = tuple(", ".join(term.labels) or parameter.name for term in shown)
+        zero = parameter.domain.kind in _UNBOUNDED
+        yield Intervals(title, ", ".join(notes), labels, estimate, low, high, parameter.name, zero)
 
 
 def climbing(fit: Fit) -> Climbing:

@@ -1,4 +1,4 @@
-"""What panels are made of: the posterior and the predictions of a fit, asked for once, and the units in the data's order."""
+"""What panels are made of: the posterior and the predictions of a fit, asked for once, and the units of its data."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound, Values
 from emdsl.ir.expressions import VariableRef, walk
-from emdsl.ir.model import CELLS, EMPTY, SEEN, Factor, Variable
+from emdsl.ir.model import CELLS, EMPTY, SEEN, Factor, Map, Model, Variable
+from emdsl.plan.hidden_numbers import HiddenNumber
 from emdsl.plan.posterior import Marginal, Posterior, reported
-from emdsl.results.posterior import first_rows, identity
+from emdsl.results.posterior import ROW, first_rows, identity
 
 if TYPE_CHECKING:
     from emdsl.predict.densities import FittedDensity
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from emdsl.results.result import Fit
 
 Array = NDArray[np.float64]
+
+Said = TypeVar("Said", Marginal, HiddenNumber)
 
 
 class Facts:
@@ -47,11 +50,15 @@ class Facts:
         if not reported(self.model):
             return Posterior(())
         found: Posterior = self._compiled.posterior(self.bound, self.theta)
-        return replace(found, marginals=tuple(item for item in found.marginals if self.is_latent(item)))
+        return replace(
+            found, marginals=self._declared(found.marginals), numbers=self._declared(found.numbers)
+        )  # fmt: skip
 
-    def is_latent(self, item: Marginal) -> bool:
-        """Whether a marginal is of a variable that is hidden, not of the open cells of an observed one."""
-        return any(variable.name == item.name and variable.kind == "latent" for variable in self.model.variables)
+    def _declared(self, found: tuple[Said, ...]) -> tuple[Said, ...]:
+        """What is said of variables that are hidden, in the order of declaration; nothing of the open cells of observed
+        ones."""
+        latent = [variable.name for variable in self.model.variables if variable.kind == "latent"]
+        return tuple(sorted((item for item in found if item.name in latent), key=lambda item: latent.index(item.name)))
 
     @cached_property
     def prediction(self) -> Prediction:
@@ -66,7 +73,7 @@ class Facts:
         if model.givens or any(item.cut is not None or item.between is not None for item in model.variables):
             return False
         observed = {item.name for item in model.variables if item.kind == "observed"}
-        for statement in (*model.factors, *model.maps):
+        for statement in statements(model):
             own = statement.target.name if statement.target is not None else ""
             parts = statement.branches if isinstance(statement, Factor) else statement.value
             nodes = (node for node in walk(parts) if isinstance(node, VariableRef))
@@ -109,9 +116,9 @@ class Facts:
     def observed(self) -> Iterator[Variable]:
         """The observed variables with a column, in the order of declaration, all of whose cells are seen or empty."""
         for variable in self.model.variables:
-            if variable.kind == "observed" and variable.name in self.bound.values and variable.between is None:
-                if not self._has_bounds(variable):
-                    yield variable
+            seen = variable.kind == "observed" and variable.name in self.bound.values and variable.between is None
+            if seen and not self._has_bounds(variable):
+                yield variable
 
     def _has_bounds(self, variable: Variable) -> bool:
         cells = (item for item in self.model.variables if item.cut is not None and item.cut.of == variable.name)
@@ -135,24 +142,33 @@ class Facts:
         """The units of a level in the order of the data."""
         return np.argsort(first_rows(self.model, self.bound, level), kind="stable")
 
-    def unit_names(self, level: int) -> list[str]:
-        """What each unit is called: the cells of the plates' columns, or the number of its row."""
+    def unit_names(self, level: int, in_full: bool = False) -> list[str]:
+        """What each unit is called: the cells of the plates' columns (`in_full`: with their names), or the number of
+        its row."""
         columns = identity(self.model, self.bound, level)
-        texts = [[f"{name} {cell}" if name == "row" else str(cell) for cell in values] for name, values in columns.items()]
+        texts = [
+            [f"{name} {cell}" if in_full or name == ROW else str(cell) for cell in values]
+            for name, values in columns.items()
+        ]
         return [" / ".join(parts) for parts in zip(*texts, strict=True)]
 
     def looked_at(self, name: str) -> set[VariableRef]:
         """What the laws of a variable look at beside itself in the same unit."""
         found: set[VariableRef] = set()
-        for statement in (*self.model.factors, *self.model.maps):
+        for statement in statements(self.model):
             if statement.target is not None and statement.target.name == name:
-                parts = getattr(statement, "branches", None) or getattr(statement, "value", None)
+                parts = statement.branches if isinstance(statement, Factor) else statement.value
                 found |= {node for node in walk(parts) if isinstance(node, VariableRef)}
         return {node for node in found if node.name != name or node.lag}
 
     def looks_back(self, name: str) -> bool:
         """Whether the laws of a variable look at an earlier unit."""
         return any(node.lag for node in self.looked_at(name))
+
+
+def statements(model: Model) -> tuple[Factor | Map, ...]:
+    """All statements about a variable, and those about none."""
+    return (*model.factors, *model.maps)
 
 
 def shortened(shown: int, whole: int, what: str) -> str:

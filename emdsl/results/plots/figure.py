@@ -9,9 +9,11 @@ from __future__ import annotations
 import io
 import re
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from emdsl.diagnostics.errors import EmmError
@@ -24,10 +26,12 @@ FORMATS = ("png", "svg", "pdf")
 WIDTH, GAP, LINE = 10.0, 0.26, 0.16
 #: Room below axes for numbers and a name, and on the right.
 BELOW, RIGHT = 0.45, 0.12
+#: A series of no more times than this does not go across the page.
+FEW_TIMES = 30
 #: Letters of titles and of notes in one inch.
 TITLE_LETTERS, NOTE_LETTERS = 11.5, 14.5
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans"], "font.size": 8, "text.parse_math": False,
     "text.usetex": False, "axes.edgecolor": WEAK, "axes.labelcolor": INK, "axes.linewidth": 0.7,
     "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "axes.unicode_minus": True,
@@ -45,12 +49,8 @@ METADATA: dict[str, dict[str, Any]] = {
 
 def check_matplotlib(place: str) -> None:
     """Raises `no-matplotlib` where it is not installed."""
-    try:
-        import matplotlib.figure
-    except ImportError as error:
-        raise EmmError(
-            "no-matplotlib", "drawing plots needs matplotlib", place=place, help="pip install matplotlib"
-        ) from error
+    if find_spec("matplotlib") is None:
+        raise EmmError("no-matplotlib", "drawing plots needs matplotlib", place=place, help="pip install matplotlib")
 
 
 def plot_format(path: str, place: str) -> str:
@@ -88,7 +88,10 @@ class _Box:
 def page(title: str, found: Sequence[Section]) -> Any:
     """All panels as one matplotlib Figure."""
     head = _wrapped(title, WIDTH - 2 * GAP, 8.6).splitlines()
-    said = [_wrapped(f"{item.heading}: {item.refused}", WIDTH - 2 * GAP, NOTE_LETTERS) for item in found if item.refused]
+    refused = [f"{item.heading}: {item.refused}" for item in found if item.refused]
+    said = [_wrapped(text, WIDTH - 2 * GAP, NOTE_LETTERS) for text in refused]
+    signs = missing_signs(_texts((title, *found)))
+    said += [f"the font of plots in PNG and PDF has no signs for: {' '.join(signs)}"] * bool(signs)
     tail = [line for text in said for line in text.splitlines()]
     boxes, end = _laid([panel for section in found for panel in section.panels], 0.35 + 0.2 * len(head))
     height = end + LINE * len(tail)
@@ -116,7 +119,10 @@ def one_panel(panel: Panel) -> Any:
 def file_bytes(figure: Any, form: str) -> bytes:
     """The file that shows a figure."""
     stream = io.BytesIO()
-    with _styled():
+    with _styled(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # the page says which, or shows them
+        if form == "svg" and missing_signs(_written(figure)):
+            matplotlib_parameters()["svg.fonttype"] = "none"  # whoever shows the file has the signs
         figure.savefig(stream, format=form, dpi=160, metadata=METADATA[form])
     return stream.getvalue()
 
@@ -144,6 +150,40 @@ def _figure(width: float, height: float) -> Any:
     return figure
 
 
+def matplotlib_parameters() -> dict[Any, Any]:
+    """matplotlib's parameters, those of the context that is open."""
+    import matplotlib
+
+    return matplotlib.rcParams
+
+
+def missing_signs(texts: Iterator[str]) -> list[str]:
+    """The signs in texts that matplotlib's own font lacks, in order."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    known = get_font(findfont(FontProperties(family=["DejaVu Sans"]))).get_charmap()
+    return sorted({sign for text in texts for sign in text if sign.isprintable() and ord(sign) not in known})
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in panels."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _texts(item)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _texts(getattr(value, field.name))
+
+
+def _written(figure: Any) -> Iterator[str]:
+    """All texts of a figure."""
+    from matplotlib.text import Text
+
+    return (item.get_text() for item in figure.findobj(Text))
+
+
 # --- places -----------------------------------------------------------------------------------------------------------
 
 
@@ -169,7 +209,7 @@ def _laid(panels: Sequence[Panel], head: float) -> tuple[list[_Box], float]:
 
 def is_wide(panel: Panel) -> bool:
     """Whether a panel goes across the page."""
-    return isinstance(panel, States | Course)
+    return isinstance(panel, States | Course) and len(panel.time) > FEW_TIMES
 
 
 def _legend_above(panel: Panel) -> bool:
@@ -233,5 +273,7 @@ def _width(text: str) -> float:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    wide, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=7.5), ismath=False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        wide, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=7.5), ismath=False)
     return float(wide) / 72

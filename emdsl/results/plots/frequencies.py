@@ -60,8 +60,8 @@ def _panel(facts: Facts, variable: Variable, by_name: dict[str, Predicted]) -> I
         f"the {MOST_BARS} most frequent of {MOST_BARS + left_out}" if left_out else "",
     )  # fmt: skip
     title = f"{variable.name}: {variable.description}" if variable.description else variable.name
-    texts, observed, expected = zip(*bars, strict=True)
-    yield Frequencies(title, note, texts, np.array(observed), np.array(expected))
+    texts, seen, expected = zip(*bars, strict=True)
+    yield Frequencies(title, note, texts, np.array(seen), np.array(expected))
 
 
 def _pairs(size: int) -> Array:

@@ -35,9 +35,7 @@ def _sorted(facts: Facts, number: HiddenNumber) -> Iterator[Intervals]:
         yield _panel(facts, name, names, mean, sd, left_out)
 
 
-def _panel(
-    facts: Facts, name: str, names: list[str], mean: np.ndarray, sd: np.ndarray, left_out: str
-) -> Intervals:
+def _panel(facts: Facts, name: str, names: list[str], mean: np.ndarray, sd: np.ndarray, left_out: str) -> Intervals:
     order = np.argsort(mean, kind="stable")
     order = order[np.isfinite(mean[order])]
     chosen = order

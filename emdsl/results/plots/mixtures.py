@@ -43,7 +43,7 @@ def _spread(facts: Facts, variable: Variable) -> bool:
 
 
 def _is_whole(variable: Variable, seen: Array) -> bool:
-    return variable.domain.kind in WHOLE and np.ptp(seen) < MOST_BARS
+    return variable.domain.kind in WHOLE and bool(np.ptp(seen) < MOST_BARS)
 
 
 def _points(variable: Variable, values: Array) -> Array:

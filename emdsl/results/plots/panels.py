@@ -1,7 +1,7 @@
 """What is drawn, as data: a panel is a frozen dataclass of arrays and words, and knows nothing of how it is drawn.
 
-`title` and `note` are words for the reader; `note` says also what was left out. Arrays of one panel have the length that
-its docstring says; NaN is drawn as nothing.
+`title` and `note` are words for the reader; `note` says also what was left out. Arrays of one panel have the length
+that its docstring says; NaN is drawn as nothing.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class Frequencies(Panel):
 
 @dataclass(frozen=True)
 class Section:
-    """Panels that belong together under a heading; `refused` says why there are no more of them, if there is a reason."""
+    """Panels that belong together under a heading; `refused` says why there are no more of them, if so."""
 
     heading: str
     panels: tuple[Panel, ...]

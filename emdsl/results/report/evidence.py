@@ -35,7 +35,7 @@ def evidence(fit: Fit) -> Iterator[str]:
         yield f"The {what} still to be gained nearby is {left}."
     starts = state.starts
     if starts.run > 1:
-        yield f"Of {starts.run} random starts {starts.at_best} reached this {what}, and none a higher one."
+        yield f"Of {starts.run} random starts {starts.at_best} reached this {what}; none reached a higher one."
         dropped = sum(number for number, _ in starts.dropped)
         if dropped:
             reasons = "; ".join(f"{number}: {reason}" for number, reason in starts.dropped)

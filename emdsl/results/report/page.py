@@ -1,5 +1,7 @@
-"""The page itself: everything that the template names, gathered from a fit, and laid out. No date: the same fit gives the
-same bytes."""
+"""The page itself: everything that the template names, gathered from a fit, and laid out.
+
+It has no date: the same fit gives the same bytes.
+"""
 
 from __future__ import annotations
 
