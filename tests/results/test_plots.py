@@ -32,7 +32,7 @@ from emdsl.results.terms import all_terms
 ROOT = Path(__file__).parents[2]
 
 #: Models of every structure that panels tell apart, and the panels beside those of estimates and of the way.
-MODELS = {
+MODELS: dict[str, list[type[Panel]]] = {
     "univariate_mixture": [Densities],
     "gaussian_mixture": [Densities, Densities, Clouds],
     "poisson_mixture": [Densities],
@@ -69,7 +69,7 @@ SLOW = {
 }  # fmt: skip
 
 
-def of_models(*kinds: type[Panel]) -> list:
+def of_models(*kinds: type[Panel]) -> list[Any]:
     """All models, or those that have a panel of some kind, as parameters."""
     chosen = [name for name, found in MODELS.items() if not kinds or set(kinds) & set(found)]
     return [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in chosen]
@@ -171,7 +171,7 @@ def _any(value: Any) -> Any:
     return value
 
 
-def _coefficients(params: dict) -> list[str]:
+def _coefficients(params: dict[str, Any]) -> list[str]:
     return [name for name in params if name not in ("share", "sigma")]
 
 

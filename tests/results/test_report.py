@@ -142,7 +142,8 @@ def test_texts_are_escaped() -> None:
 
 
 def test_labels_and_columns_are_escaped() -> None:
-    table = {"y": ["<b>", "&lt;", '"q"', "<b>", "'s", "--><i>"], "n": [3, 4, 5, 6, 7, 8]}
+    labels = ["<b>", "&lt;", '"q"', "<b>", "'s", "--><i>"]
+    table = {"y": labels, "n": [3, 4, 5, 6, 7, 8]}
     text = (
         "index kind = levels\nparam p : simplex[kind]\nfor each row:\n    weight n\n    observed y ~ Categorical(p)\n"
     )
@@ -150,7 +151,7 @@ def test_labels_and_columns_are_escaped() -> None:
     page = read(report_page(fit))
     assert not {tag for tag, _ in page.seen} & {"b", "i"}
     shown = " ".join(page.words)
-    assert all(label in shown for label in table["y"])
+    assert all(label in shown for label in labels)
 
 
 def test_a_page_without_matplotlib_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

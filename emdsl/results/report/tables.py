@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from emdsl.results.summary import counted, report_rows
+from emdsl.results.summary import report_rows
 from emdsl.results.table import measured, number
 from emdsl.results.terms import ends, terms
 
@@ -39,8 +39,10 @@ class NumberTable:
 
 
 def estimate_tables(fit: Fit) -> Iterator[NumberTable]:
-    """A table for each parameter."""
+    """A table for each parameter; those that are one number and follow each other share one."""
     state = fit.outcome.state
+    numbers: list[tuple[str, float, float, float, float]] = []
+    about: list[str] = []
     noted = dict.fromkeys(state.boundary, "at the boundary")
     noted |= dict.fromkeys(state.unidentified, "not determined by the data")
     for parameter in fit.outcome.model.parameters:
@@ -50,7 +52,16 @@ def estimate_tables(fit: Fit) -> Iterator[NumberTable]:
             for item in found[:MOST_ELEMENTS]
         ]
         remarks = [noted.get(item.name, "") for item in found]
+        if not parameter.array_axes:
+            numbers += lines
+            about.append(", ".join(filter(None, (parameter.description, *remarks))))
+            continue
+        if numbers:
+            yield _table(fit, "", "", numbers, about, len(numbers))
+            numbers, about = [], []
         yield _table(fit, parameter.name, parameter.description, lines, remarks, len(found))
+    if numbers:
+        yield _table(fit, "", "", numbers, about, len(numbers))
 
 
 def report_table(fit: Fit) -> NumberTable | None:
@@ -84,7 +95,7 @@ def data_facts(fit: Fit) -> Iterator[tuple[str, str]]:
     bound = fit.outcome.bound
     if bound.source:
         yield "source", bound.source
-    yield "rows", counted(bound.rows, "row")
+    yield "rows", f"{bound.rows}"
     yield "outermost units", f"{fit.outcome.units:g}"
     for level in bound.levels[1:]:
         yield f"units of {level.plate}", f"{level.size:g}"
