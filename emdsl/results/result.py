@@ -16,6 +16,7 @@ from emdsl.version import VERSION
 
 if TYPE_CHECKING:
     from emdsl.outcome import FitOutcome
+    from emdsl.results.plots.panels import Section
 
 Labels = tuple[tuple[str, ...], ...]
 
@@ -297,6 +298,13 @@ class Fit:
             "nobs": [whole(self.outcome.bic_n)], "estimator": [self.estimator], "converged": [self.converged],
             "iterations": [self.iterations],
         })  # fmt: skip
+
+    @cached_property
+    def sections(self) -> tuple[Section, ...]:
+        """What `plot` and `report` draw, as data: panels under headings."""
+        from emdsl.results.plots.page import sections
+
+        return sections(self)
 
     def plot(self, file: str | os.PathLike[str] | None = None) -> Any:
         """What there is to see of the fit, as one matplotlib Figure: estimates, densities, chains, hidden numbers,

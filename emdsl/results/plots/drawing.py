@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from emdsl.results.files import check_writable, write_whole
 from emdsl.results.plots.figure import check_matplotlib, file_bytes, page, plot_format
-from emdsl.results.plots.page import sections
 
 if TYPE_CHECKING:
     from emdsl.results.result import Fit
@@ -27,7 +26,7 @@ def plotted(fit: Fit, path: str | None) -> Any:
 def fit_figure(fit: Fit) -> Any:
     """All panels of a fit on a page."""
     model = fit.outcome.model
-    return page(model.name + (f": {model.description}" if model.description else ""), sections(fit))
+    return page(model.name + (f": {model.description}" if model.description else ""), fit.sections)
 
 
 def plot_bytes(fit: Fit, path: str, option: str) -> bytes:

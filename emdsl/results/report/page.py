@@ -112,9 +112,7 @@ def _plots(fit: Fit) -> tuple[Plots, ...] | None:
     """The panels as pictures, numbered through the page; None without matplotlib."""
     if find_spec("matplotlib") is None:
         return None
-    from emdsl.results.plots.page import sections
-
-    return _pictures(sections(fit))
+    return _pictures(fit.sections)
 
 
 def _pictures(found: Sequence[Section]) -> tuple[Plots, ...]:
