@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from emdsl.estimator.estimator import EMEstimator
     from emdsl.results.face import Model, load, loads
     from emdsl.results.result import Fit
+    from emdsl.studies.comparison import compare
 
 
-__all__ = ["load", "loads", "Model", "Fit", "EMEstimator", "EmmError", "FitError", "__version__"]
+__all__ = ["load", "loads", "compare", "Model", "Fit", "EMEstimator", "EmmError", "FitError", "__version__"]
 
 #: Where each public name is defined.
 _HOMES = {
     "load": "emdsl.results.face",
     "loads": "emdsl.results.face",
+    "compare": "emdsl.studies.comparison",
     "Model": "emdsl.results.face",
     "Fit": "emdsl.results.result",
     "EMEstimator": "emdsl.estimator.estimator",

@@ -35,6 +35,7 @@ from emdsl.request import FitRequest, bind_options
 from emdsl.runtime.problem import Array, Theta
 
 if TYPE_CHECKING:
+    from emdsl.plan.certainty import Certainty
     from emdsl.plan.posterior import Posterior
     from emdsl.predict.densities import FittedDensity
     from emdsl.predict.prediction import Prediction
@@ -130,6 +131,14 @@ class CompiledModel:
             here = self.on(bound).derivation
             return posterior(here, with_points(here, bound, theta), theta, filtered=filtered)
 
+    def certainty(self, bound: Bound, theta: Theta) -> Certainty:
+        """How certain the finite hidden variables are, at these parameters."""
+        from emdsl.plan.certainty import certainty
+
+        with _places(self):
+            here = self.on(bound).derivation
+            return certainty(here, with_points(here, bound, theta), theta)
+
     def predict(self, bound: Bound, theta: Theta, *, level: float, filtered: bool = False) -> Prediction:
         """What is expected of the observed variables, at these parameters."""
         from emdsl.predict.prediction import predict
@@ -205,6 +214,15 @@ class CompiledModel:
         with _places(self):
             table = read_table(data, request.na)
             bound = replace(bind(self.model, table, bind_options(request)), seed=request.seed)
+            return Fitting(self.as_asked(bound, request), request).on(table, bound)
+
+    def fit_again(
+        self, data: Any, request: FitRequest, indexes: Mapping[str, tuple[str, ...]], columns: Mapping[str, str]
+    ) -> FitOutcome:
+        """The same with the labels (and the columns, where they are there) of an earlier binding."""
+        with _places(self):
+            table = read_table(data, request.na)
+            bound = replace(self.bind_again(table, request, indexes, columns), seed=request.seed)
             return Fitting(self.as_asked(bound, request), request).on(table, bound)
 
     def as_asked(self, bound: Bound, request: FitRequest) -> CompiledModel:

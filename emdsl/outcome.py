@@ -43,9 +43,7 @@ class FitOutcome:
     request: FitRequest = field(default_factory=FitRequest)
 
 
-def outcome(
-    model: Model, bound: Bound, state: FitState, request: FitRequest, compiled: CompiledModel
-) -> FitOutcome:
+def outcome(model: Model, bound: Bound, state: FitState, request: FitRequest, compiled: CompiledModel) -> FitOutcome:
     """What is reported of a fit: the reports with their errors by the delta method, and sizes."""
 
     def values(theta: Theta) -> dict[str, Array]:

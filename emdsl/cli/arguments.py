@@ -51,18 +51,28 @@ VALUE_OPTIONS = (
     _option("--fix", "SIGMA=1|FILE", "A value that is not estimated.", multiple=True),
 )
 
-#: Options of the algorithm.
-ALGORITHM_OPTIONS = (
+#: Options of the search for the maximum.
+SEARCH_OPTIONS = (
     _option("--starts", "N", "Short random starts (50; 1 begins at the initial values)."),
     _option("--seed", "S", "Seed of the random starts (0)."),
     _option("--tol", "T", "Log-likelihood that may still be to be gained (1e-10; 0: exactly --max-iter iterations)."),
     _option("--max-iter", "N", "Limit of iterations (10000; 0 evaluates the log-likelihood at the start)."),
     _option("--accelerate", _words("accelerate"), "Acceleration of EM (auto)."),
     _option("--plan", _words("plan"), "How what is hidden is summed or integrated out (auto)."),
+)
+
+#: Options of standard errors and intervals.
+ERROR_OPTIONS = (
     _option("--se", _words("se"), "Standard errors (auto)."),
     _option("--bootstrap-repeats", "N", "Replicates of --se bootstrap (200)."),
     _option("--interval", _words("interval"), "Kind of intervals (wald)."),
     _option("--level", "0.95", "Level of the intervals."),
+)
+
+#: Options of the algorithm.
+ALGORITHM_OPTIONS = (
+    *SEARCH_OPTIONS,
+    *ERROR_OPTIONS,
     _option("--executor", _words("executor"), "Where the passes over the data run (auto)."),
     _option("--scheduler", "ADDRESS", "An existing Dask cluster."),
     _option("--chunk-rows", "N", "Rows of a batch."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,7 +21,7 @@ from emdsl.cli.endings import DONE, FAILED
 from emdsl.cli.streams import give, say
 from emdsl.diagnostics.errors import EmmError, FitError
 from emdsl.results.files import check_writable, write_whole
-from emdsl.results.options import DEFAULTS, cli_spelling
+from emdsl.results.options import cli_spelling
 
 if TYPE_CHECKING:
     from emdsl.results.face import Model
@@ -79,13 +78,7 @@ def fit(
     if posterior is not None:
         write_posterior(result, posterior, quiet)
     write_pictures(result, plot, report)
-    return DONE if result.converged or did_as_told(result, given) else FAILED
-
-
-def did_as_told(result: Fit, given: Mapping[str, Any]) -> bool:
-    """Whether a fixed number of iterations was asked for (`--tol 0`, or `--max-iter 0`) and was run."""
-    tol, limit = (float(given.get(name, DEFAULTS[name])) for name in ("tol", "max_iter"))
-    return (tol == 0 or limit == 0) and result.iterations >= limit
+    return DONE if result.is_done else FAILED
 
 
 def read_parameters(model: Model, given: dict[str, Any]) -> None:

@@ -24,6 +24,8 @@ COMMANDS = {
     "simulate": ("simulate", "simulate", "data drawn from the model at known parameters"),
     "posterior": ("posterior", "posterior", "the posterior of what is hidden, for each unit"),
     "predict": ("predict", "predict", "expected values and intervals of what is observed"),
+    "compare": ("compare", "compare", "models of the same data side by side"),
+    "recover": ("recover", "recover", "simulate, fit, compare: bias, RMSE, coverage of the intervals"),
     "graph": ("graph", "graph", "the model as a plate diagram"),
     "fmt": ("fmt", "fmt", "the one layout of model files; --check for CI"),
     "new": ("new", "new", "a model to begin with, from a gallery; --list shows it"),
@@ -58,14 +60,10 @@ class Commands(click.Group):
 
 
 def unknown_command(name: str) -> Exception:
-    """The error for a command that there is not, or not in this version."""
+    """The error for a command that there is not."""
     from emdsl.diagnostics.errors import EmmError
     from emdsl.diagnostics.suggest import closest
-    from emdsl.results.unavailable import COMMANDS as ABSENT
-    from emdsl.results.unavailable import refuse
 
-    if name in ABSENT:
-        return refuse(f"the command `{name}`")
     near = closest(name, COMMANDS)
     known = f"emdsl fit {name} DATA" if name.endswith(".emm") else f"the commands are {', '.join(COMMANDS)}"
     found = f"did you mean `{near}`?" if near else known

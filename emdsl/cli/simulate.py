@@ -49,13 +49,13 @@ def simulate(
         check_writable(output, "--output", (model_file, design, params))
     model = load(model_file)
     chosen = {"seed": seed, "latent": latent, "missing": missing, "design": design}
-    table = csv_text(model.simulate_with(n, params, chosen, given_options(raw), _spelling))
+    table = csv_text(model.simulate_with(n, params, chosen, given_options(raw), spelling))
     if output is None:
         give(table.rstrip("\n"))
     else:
         write_whole(output, table, "--output")
 
 
-def _spelling(name: str) -> str:
+def spelling(name: str) -> str:
     """The name of an option as it is written."""
     return "-n" if name == "n" else cli_spelling(name)

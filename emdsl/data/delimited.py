@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -175,7 +176,7 @@ def _delimiter(name: str, header_line: str) -> str:
 
 def _checked_names(source: str, names: list[str], line: int) -> tuple[str, ...]:
     named = [name for name in names if name]
-    repeated = [name for name in dict.fromkeys(named) if named.count(name) > 1]
+    repeated = [name for name, count in Counter(named).items() if count > 1]
     spelled = [numeral(name) for name in named]
     numbers = bool(named) and all(value is not None for value in spelled)
     if numbers and (repeated or any(value != int(value or 0) for value in spelled if value is not None)):

@@ -124,5 +124,3 @@ def _level(level: Level, number: int, kept: list[Codes]) -> Level:
     above = np.searchsorted(kept[number - 1], level.parent[kept[number]])
     starts = np.searchsorted(above, np.arange(len(kept[number - 1]) + 1))
     return Level(level.plate, len(kept[number]), above.astype(np.intp), starts.astype(np.intp))
-
-

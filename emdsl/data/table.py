@@ -220,7 +220,7 @@ class Table:
         words = list(dict.fromkeys(encoded.labels[code] for code in encoded.codes[wrong[:1000]]))
         if any(numeral(word.replace(",", ".")) is not None for word in words):
             help = "write decimals with a point, `1.5`, and thousands without a mark"
-        elif len(words) == 1 and "," not in words[0]:
+        elif len(words) == 1 and "," not in words[0] and words[0] == shortened(words[0]) and words[0].isprintable():
             help = f"if the word means a missing cell: --na {words[0]}"
         else:
             help = ""

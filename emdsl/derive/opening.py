@@ -149,9 +149,7 @@ def _without_cell(branch: Branch, own: str) -> tuple[Guard, ...]:
 
 def _references(factor: Factor, names: tuple[str, ...]) -> list[VariableRef]:
     return [
-        node
-        for node in walk((factor.target, factor.branches))
-        if isinstance(node, VariableRef) and node.name in names
+        node for node in walk((factor.target, factor.branches)) if isinstance(node, VariableRef) and node.name in names
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from emdsl.families.family import BINARY, Value
 from emdsl.graph.failures import failure
+from emdsl.graph.known_numbers import check_defined
 from emdsl.graph.names import Names
 from emdsl.ir.arithmetic import apply
 from emdsl.ir.arrays import element, lift_choice
@@ -63,7 +64,9 @@ def elementwise(op: str, args: tuple[Value, ...], node: tree.Expr, names: Names)
     """An operation on numbers, or on arrays element by element (a number stands for every element)."""
     shapes = [arg.axes for arg in args if arg.axes]
     if not shapes:
-        return Value(apply(op, *(arg.expression for arg in args)))
+        found = apply(op, *(arg.expression for arg in args))
+        check_defined(found, node)
+        return Value(found)
     if any(shape != shapes[0] for shape in shapes):
         shown = " and ".join(", ".join(shape) for shape in dict.fromkeys(shapes))
         raise failure("indices", f"`{print_expr(node)}` combines arrays over different index sets: {shown}", node)

@@ -9,7 +9,7 @@ import numpy as np
 
 from emdsl.data.bound import Bound
 from emdsl.diagnostics.errors import EmmError
-from emdsl.ir.model import Model, Order
+from emdsl.ir.model import Model, Order, Parameter
 from emdsl.plan.evaluation import Evaluator
 from emdsl.runtime.problem import Array, Space, Theta
 
@@ -46,7 +46,9 @@ def arrange(model: Model, bound: Bound, theta: Theta, stay: frozenset[str] = fro
     for order in model.orders:
         if order.index_set in stay:
             continue
-        current = _permuted(model, current, order, _ranks(model, bound, current, order))
+        ranks = _ranks(model, bound, current, order)
+        if not np.array_equal(ranks, np.arange(len(ranks))):
+            current = permuted(model, current, order.index_set, ranks)
     return current
 
 
@@ -56,20 +58,25 @@ def _ranks(model: Model, bound: Bound, theta: Theta, order: Order) -> np.ndarray
     return np.argsort(np.ravel(key), kind="stable")
 
 
-def _permuted(model: Model, theta: dict[str, Array], order: Order, ranks: np.ndarray) -> dict[str, Array]:
-    if np.array_equal(ranks, np.arange(len(ranks))):
-        return theta
+def permuted(model: Model, theta: Theta, index_set: str, ranks: np.ndarray) -> dict[str, Array]:
+    """Theta with the label `ranks[k]` of an index set called `k`; arrays with axes behind those of the parameters
+    (intervals) too."""
     new = {}
     for parameter in model.parameters:
         value = theta[parameter.name]
         for position, axis in enumerate(parameter.array_axes):
-            if axis == order.index_set:
+            if axis == index_set:
                 value = np.take(value, ranks, axis=position)
-        if parameter.domain.kind == "contrast" and parameter.domain.axes == (order.index_set,):
+        if is_based_on(parameter, index_set):
             # The baseline is the first element, also after it has changed places.
             value = value - value[..., :1]
         new[parameter.name] = value
     return new
+
+
+def is_based_on(parameter: Parameter, index_set: str) -> bool:
+    """Whether a parameter is told by its differences to a baseline label of the index set."""
+    return parameter.domain.kind == "contrast" and parameter.domain.axes == (index_set,)
 
 
 def report_values(model: Model, bound: Bound, theta: Theta) -> dict[str, Array]:

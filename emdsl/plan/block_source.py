@@ -39,10 +39,15 @@ _FRESH = (
 )  # fmt: skip
 
 
-def block_function(root: Node, name: str) -> list[str]:
+#: Nodes that hold log-factors of the model.
+FACTORS = (Table, Affine, Take, Fused, RowDensity, Quadratic)
+
+
+def block_function(root: Node, name: str, *, factors_alone: bool = False) -> list[str]:
     """`NAME(t, c, b, S)` adds the statistics of block `b` to `S` and returns its log-evidence.
 
-    `t` holds the eta tables by node, `c` the bound data by node, `b` the block's ranges.
+    `t` holds the eta tables by node, `c` the bound data by node, `b` the block's ranges. `factors_alone`: in the place
+    of the statistics the expected sum of all log-factors is added to `S["expected"]`.
     """
     nodes = in_order(root)
     users = Counter(item.number for node in nodes for item in inputs(node))
@@ -56,7 +61,7 @@ def block_function(root: Node, name: str) -> list[str]:
     for node in reversed(nodes):
         if several and isinstance(node, Affine | Take | Fused | RowDensity | Quadratic) and START not in node.axes:
             continue  # no parameter occurs in it, so nothing waits for its statistics
-        lines += [f"    {line}" for line in _reverse(node)]
+        lines += [f"    {line}" for line in (_expected(node) if factors_alone else _reverse(node))]
         if isinstance(node, Add | Scan | Opening | Crossing):
             lines += [f"    {line}" for line in _passed(node, given)]
             given.update(item.number for item in inputs(node))
@@ -288,6 +293,13 @@ def _reverse(node: Node) -> list[str]:
         case Scan():
             return _scan_reverse(node)
     raise AssertionError(type(node).__name__)
+
+
+def _expected(node: Node) -> list[str]:
+    """The expected log-factors of a leaf, evaluated anew, for sums may have been formed in their place."""
+    if isinstance(node, FACTORS):
+        return [*_forward(node), f"S['expected'] += expected_log(a{node.number}, n{node.number})"]
+    return _reverse(node)
 
 
 def _scan_reverse(node: Scan) -> list[str]:

@@ -199,7 +199,10 @@ class Eliminator:
         everything = [
             v.name
             for v in self.model.variables
-            if v.kind == "latent" and v.plate == plate and v.values is not None and not v.components
+            if v.kind == "latent"
+            and v.plate == plate
+            and v.values is not None
+            and not v.components
             and v.name not in self.bound.chosen
         ]
         unseen = [name for name in everything if is_unseen(name)]

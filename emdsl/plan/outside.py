@@ -28,7 +28,7 @@ def declared_marginals(found: Iterable[Marginal], model: Model, bound: Bound) ->
     by_name = {item.name: item for item in found}
     for variable in model.variables:
         if variable.plate is None and variable.axes and variable.kind == "latent" and variable.values is not None:
-            parts = [by_name.pop(name, None) for name in _elements(variable, bound)]
+            parts = [by_name.pop(name, None) for name in element_names(variable, bound)]
             whole = [part for part in parts if part is not None]
             if whole:
                 shares = np.concatenate([part.probabilities for part in whole], axis=-1)
@@ -46,7 +46,8 @@ def declared_numbers(found: Iterable[HiddenNumber], bound: Bound) -> Iterator[Hi
         yield replace(item, level=level, mean=_back(item.mean, order), sd=_back(item.sd, order))
 
 
-def _elements(variable: Variable, bound: Bound) -> Iterator[str]:
+def element_names(variable: Variable, bound: Bound) -> Iterator[str]:
+    """What the variables of the elements of an array are called, once it is taken apart."""
     for labels in product(*(bound.indexes[axis] for axis in variable.axes)):
         yield element_name(variable.name, labels)
 

@@ -18,6 +18,7 @@ from emdsl.plan.centred_inputs import shears_by_parameter
 from emdsl.plan.degeneracy import degenerate
 from emdsl.plan.kinks import check_held, kinked_parameters
 from emdsl.plan.layout import BoundPiece
+from emdsl.plan.merged import is_merged
 from emdsl.plan.named import START
 from emdsl.plan.normal_laws import exact_scores
 from emdsl.plan.program import Program
@@ -34,7 +35,7 @@ from emdsl.runtime.matrix_terms import ArrayPart
 from emdsl.runtime.matrix_updates import covariance_update, gaussian_gradient, mean_update
 from emdsl.runtime.problem import Array, Expectation, Space, Theta
 from emdsl.runtime.random_start import draw_potentials
-from emdsl.runtime.rules import keep_fixed, share
+from emdsl.runtime.rules import inside, keep_fixed, share
 from emdsl.runtime.stationary import StationaryPart
 from emdsl.runtime.vector_density import VectorDensity
 from emdsl.runtime.vector_points import VectorAtPoints
@@ -71,6 +72,8 @@ class BoundProblem:
         check_conditions(derivation.model, bound)
         self.program = Program(derivation, bound, batch, held=fix)
         self.batch = batch
+        #: Whether random starts are sharp (see `emdsl.runtime.random_start`).
+        self.sharp = False
         #: Elements that no row can touch, by parameter.
         self.untouched: dict[str, NDArray[np.bool_]] = {}
         self._given = (fix or {}, init or {})
@@ -159,7 +162,9 @@ class BoundProblem:
     def _draw(self, rng: np.random.Generator) -> tuple[dict[str, Array], tuple[Array, ...]]:
         levels = self.program.bound.levels
         parents, sizes = [level.parent for level in levels], [level.size for level in levels]
-        return draw_potentials(rng, self.program.drawn, parents, sizes, dense=self._dense, chains=self._chains)
+        return draw_potentials(
+            rng, self.program.drawn, parents, sizes, dense=self._dense, sharp=self.sharp, chains=self._chains
+        )
 
     def rough(self) -> BoundProblem:
         """The same problem with at most two Newton steps in an M-step (a generalised EM algorithm)."""
@@ -184,7 +189,19 @@ class BoundProblem:
             or numbers * count > MOST_BATCHED
         ):
             return None
-        return BoundProblem(self.derivation, self.program.bound, *self._given, batch=count)
+        found = BoundProblem(self.derivation, self.program.bound, *self._given, batch=count)
+        found.sharp = self.sharp
+        return found
+
+    def sharpened(self) -> BoundProblem:
+        """The same problem with sharp random starts."""
+        other = copy(self)
+        other.sharp = True
+        return other
+
+    def is_merged(self, statistics: dict[str, Any]) -> bool:
+        """Whether all values of what is hidden have the same law."""
+        return is_merged(self.program, statistics)
 
     def _with_priors(self, statistics: dict[str, Any]) -> dict[str, Any]:
         statistics |= dict.fromkeys(self._arrays)
@@ -207,7 +224,7 @@ class BoundProblem:
             found = self._updates[name](self._start, self.program.vector(self._start), ones, self._data)
             given = np.asarray(self._given[1].get(name, np.full(found.shape, np.nan)))
             declared = self.model.parameter(name).init is not None
-            keep = self._space[name].fixed | ~np.isnan(given) | np.isnan(found) | declared
+            keep = self._space[name].fixed | ~np.isnan(given) | ~inside(found, self._space[name]) | declared
             self._start[name] = np.where(keep, self._start[name], found)
 
     def _leave_out_held(self) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from emdsl.results.derivation_text import DerivationText
     from emdsl.results.model_graph import ModelGraph
     from emdsl.results.result import Fit
+    from emdsl.studies.recovery import Recovery
 
 
 def load(path: str | os.PathLike[str], *, to_read: bool = False) -> Model:
@@ -211,6 +212,27 @@ class Model:
         request = fit_request(self.compiled.model, given, spell)
         known = known_parameters(params, self.compiled.model, spell("params"))
         return simulation(self.compiled, n, known, request, chosen, spell)
+
+    def recover(
+        self, params: Any, *, n: int | None = None, repeat: int = 100, missing: float = 0.0, design: Any = None,
+        **given: Any,
+    ) -> Recovery:  # fmt: skip
+        """Draw `repeat` data sets of `n` outermost units at `params`, as `simulate` does, fit the model to each, and
+        compare: bias, RMSE, standard errors and the coverage of the intervals.
+
+        The labels of hidden values that can change places are put in the order nearest to the truth. The other options
+        are those of `fit`; `seed` is that of data and starts.
+        """
+        chosen = {"n": n, "repeat": repeat, "missing": missing, "design": design}
+        return self.recover_with(params, chosen, given)
+
+    def recover_with(
+        self, params: Any, chosen: Mapping[str, Any], given: Mapping[str, Any], spell: Spell = str
+    ) -> Recovery:
+        """The same with the options as dicts; `chosen` are those of `recover`, `given` those of a fit."""
+        from emdsl.studies.recovery import recovery
+
+        return recovery(self.compiled, params, chosen, given, spell)
 
     def compile(self, open: Sequence[str] = ()) -> str:
         """A Python module that fits the model and needs NumPy alone, as text; `open` as for `derive`."""

@@ -101,6 +101,14 @@ class Fit:
         return bool(self.outcome.state.converged)
 
     @property
+    def is_done(self) -> bool:
+        """Whether there is evidence for a maximum, or a number of iterations was asked for (`tol` or `max_iter` of 0)
+        and was run."""
+        request = self.outcome.request
+        told = request.tol == 0 or request.max_iter == 0
+        return self.converged or (told and self.iterations >= request.max_iter)
+
+    @property
     def iterations(self) -> int:
         """Iterations from the best start to the end."""
         return int(self.outcome.state.iterations)

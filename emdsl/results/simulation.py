@@ -27,8 +27,8 @@ def simulation(
     `cannot-simulate` and what binding and `known_parameters` raise.
     """
     design = chosen.get("design")
-    units = _units(n, spell, optional=design is not None)
-    options = _options(chosen, spell)
+    units = checked_units(n, spell, optional=design is not None)
+    options = checked_options(chosen, spell)
     bound = compiled.design(design, units, request, known.indexes, known.columns)
     theta = compiled.known_parameters(bound, known.values)
     return compiled.simulate(bound, theta, request, units=units, **options)
@@ -39,8 +39,8 @@ def fit_simulation(fit: Fit, n: Any, **chosen: Any) -> Columns:
     outcome = fit.outcome
     compiled, theta, request = outcome.compiled, outcome.state.theta, outcome.request
     assert compiled is not None
-    units = _units(n, str, optional=True)
-    options = _options(chosen, str)
+    units = checked_units(n, str, optional=True)
+    options = checked_options(chosen, str)
     bound = outcome.bound
     if chosen.get("design") is not None:
         bound = compiled.design(chosen["design"], units, request, bound.indexes, bound.columns)
@@ -54,7 +54,8 @@ def fit_simulation(fit: Fit, n: Any, **chosen: Any) -> Columns:
     return compiled.simulate(bound, theta, request, units=units, **options)
 
 
-def _units(n: Any, spell: Spell, *, optional: bool) -> int | None:
+def checked_units(n: Any, spell: Spell, *, optional: bool) -> int | None:
+    """The number of outermost units, None where that is allowed. Raises `bad-option`."""
     if n is None and not optional:
         raise EmmError("bad-option", "expected the number of outermost units", place=_n(spell), help="-n 100")
     return whole_number(_n(spell), n, 1, optional=True)
@@ -64,7 +65,8 @@ def _n(spell: Spell) -> str:
     return "-n" if spell("n").startswith("-") else "n"
 
 
-def _options(chosen: Mapping[str, Any], spell: Callable[[str], str]) -> dict[str, Any]:
+def checked_options(chosen: Mapping[str, Any], spell: Callable[[str], str]) -> dict[str, Any]:
+    """The seed, what is shown and what is missing. Raises `bad-option`."""
     missing = chosen.get("missing", 0.0)
     try:
         share = float(missing)

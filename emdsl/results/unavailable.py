@@ -10,9 +10,6 @@ from typing import Any
 
 from emdsl.diagnostics.errors import EmmError
 
-#: Commands of `emdsl`.
-COMMANDS = ("recover", "compare")
-
 #: Options of a fit: the values that are refused, or None where the option as a whole is.
 OPTIONS: Mapping[str, frozenset[str] | None] = {
     "executor": frozenset({"threads", "dask"}),

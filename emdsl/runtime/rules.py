@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
+from emdsl.runtime.domain_scalars import scalar_bounds
 from emdsl.runtime.problem import Array, Space
 
 
@@ -34,9 +36,10 @@ def keep_fixed(value: Array, old: Array, space: Space) -> Array:
     domain (no unit touches the element).
     """
     value = np.asarray(value, dtype=float)
-    inside = np.isfinite(value)
-    if space.kind in ("positive", "unit", "interval"):
-        low = 0.0 if space.kind in ("positive", "unit") else space.low
-        high = 1.0 if space.kind == "unit" else space.high
-        inside &= (value >= low) & (value <= high)
-    return np.where(inside & ~space.fixed, value, old)
+    return np.where(inside(value, space) & ~space.fixed, value, old)
+
+
+def inside(value: Array, space: Space) -> NDArray[np.bool_]:
+    """Where values of a scalar parameter are numbers inside its domain, its ends included."""
+    low, high = scalar_bounds(space.kind, space.low, space.high)
+    return np.isfinite(value) & (value >= low) & (value <= high)

@@ -40,6 +40,8 @@ FEWEST = 4
 LARGEST_SUM = 8.0
 #: Error of the statistics as polynomials, as a share of their size there and of their root mean square over all rows.
 PRECISE = 1e-13
+#: Rows of an interval that are looked at together, at NODES numbers each.
+CHUNK = 16_384
 
 
 @dataclass(frozen=True)
@@ -112,12 +114,18 @@ class Condenser:
 
     def __post_init__(self) -> None:
         line = self.line
-        self._size = np.sqrt((line.weight * line.statistics**2).sum(axis=1) / line.weight.sum())
+        largest = np.maximum(np.abs(line.statistics).max(axis=1), np.finfo(float).tiny)
+        shares = line.weight / line.weight.sum()
+        # Squares of shares of the largest do not overflow.
+        self._size = largest * np.sqrt(
+            [shares @ (row / size) ** 2 for row, size in zip(line.statistics, largest, strict=True)]
+        )
 
     def standing(self, factors: Factors) -> Standing | None:
         """The rows that stand for all where cells have these log-factors; None where they would not be few."""
         waiting = self._intervals(self.line.groups[:-1], self.line.groups[1:])
-        best, found, single = -np.inf, [], []
+        best: Array = np.array([[-np.inf]])
+        found, single = [], []
         room = len(self.line.row) // FEWEST
         while len(waiting.begin):
             short = waiting.end - waiting.begin < FEWEST * NODES
@@ -127,9 +135,9 @@ class Condenser:
                 break
             values = factors(self.line.row[waiting.nodes.ravel()])
             values = values.reshape(len(values), *waiting.nodes.shape)
-            heights = _heights(values)
-            best = np.maximum(best, heights[0].max(axis=1, keepdims=True))
-            fine = waiting.distinct & (unevenness(*heights, best) <= MARGIN)
+            heights = Heights.of(values)
+            best = np.maximum(best, best_of(values))
+            fine = waiting.distinct & (unevenness(heights, best) <= MARGIN)
             fine[fine] = [self._interpolates(b, e, n) for b, e, n in _each(waiting.only(fine))]
             found.append(waiting.only(fine))
             waiting = self._halves(waiting.only(~fine))
@@ -183,48 +191,73 @@ class Condenser:
 
     def _weights_of(self, begin: int, end: int, nodes: Rows) -> Array | None:
         line = self.line
-        shares = lagrange(line.place[begin:end], nodes - begin)
-        if np.abs(shares).sum(axis=1).max() > LARGEST_SUM:
-            return None
-        statistics = line.statistics[:, begin:end]
-        error = np.abs(line.statistics[:, nodes] @ shares.T - statistics).max(axis=1)
-        if not (error <= PRECISE * (np.abs(statistics).max(axis=1) + self._size)).all():
-            return None
-        found: Array = line.weight[begin:end] @ shares
+        at_nodes = line.statistics[:, nodes]
+        allowed = PRECISE * (np.abs(line.statistics[:, begin:end]).max(axis=1) + self._size)
+        found: Array = np.zeros(len(nodes))
+        for first in range(begin, end, CHUNK):
+            some = slice(first, min(first + CHUNK, end))
+            shares = lagrange(line.place[some], line.place[nodes])
+            if np.abs(shares).sum(axis=1).max() > LARGEST_SUM:
+                return None
+            error = np.abs(at_nodes @ shares.T - line.statistics[:, some]).max(axis=1)
+            if not (error <= allowed).all():
+                return None
+            found += line.weight[some] @ shares
         return found
 
 
-def lagrange(place: Array, nodes: Rows) -> Array:
-    """The Lagrange polynomials of the `nodes` among some places, at every place `(places, nodes)`: by the barycentric
-    formula (Berrut & Trefethen 2004)."""
+def lagrange(place: Array, nodes: Array) -> Array:
+    """The Lagrange polynomials of `nodes`, which increase, at some places between them `(places, nodes)`: by the
+    barycentric formula (Berrut & Trefethen 2004)."""
     # From -2 to 2, where products of many differences neither overflow nor vanish.
-    scaled = (place - place[0]) * (4.0 / (place[-1] - place[0])) - 2.0
-    own = scaled[nodes]
+    scale = 4.0 / (nodes[-1] - nodes[0])
+    scaled, own = (place - nodes[0]) * scale - 2.0, (nodes - nodes[0]) * scale - 2.0
     between = own[:, None] - own
     np.fill_diagonal(between, 1.0)
     distance = scaled[:, None] - own
-    distance[nodes, np.arange(len(nodes))] = 1.0
+    row, node = np.nonzero(distance == 0.0)
+    distance[row, node] = 1.0
     parts: Array = (1.0 / between.prod(axis=1)) / distance
     parts /= parts.sum(axis=1, keepdims=True)
-    parts[nodes] = np.eye(len(nodes))
+    parts[row] = 0.0
+    parts[row, node] = 1.0
     return parts
 
 
-def _heights(values: Array) -> tuple[Array, Array]:
-    """The largest and the least log-factor of each cell in each interval, `(cells, intervals)`, less those of the cell
-    that is the largest in its middle. `values`: `(cells, intervals, nodes)`."""
-    first = values[:, :, values.shape[2] // 2].argmax(axis=0)
-    relative = values - values[first, np.arange(len(first))]
-    return relative.max(axis=2), relative.min(axis=2)
+@dataclass(frozen=True)
+class Heights:
+    """The largest and the least log-factor of each cell at the nodes of each interval, `(cells, intervals)`, less those
+    of the cell that is the largest in its middle; `rise` is the most that lies between two neighbouring nodes.
+
+    Between nodes a log-factor may be larger than at all of them: by less than `rise`, for where a parabola has its peak
+    in a gap, its values at the ends of some other gap differ by more than the peak sticks out.
+    """
+
+    top: Array
+    least: Array
+    rise: Array
+
+    @classmethod
+    def of(cls, values: Array) -> Heights:
+        """Those of `values` `(cells, intervals, nodes)`."""
+        first = values[:, :, values.shape[2] // 2].argmax(axis=0)
+        relative = values - values[first, np.arange(len(first))]
+        return cls(relative.max(axis=2), relative.min(axis=2), np.abs(np.diff(relative, axis=2)).max(axis=2))
 
 
-def unevenness(top: Array, least: Array, best: Array) -> Array:
+def best_of(values: Array) -> Array:
+    """How far each cell, where it is best, lies below the largest cell of the same row: `(cells, 1)`. `values` are the
+    log-factors of some rows, `(cells, ...)`."""
+    by_cell = (values - values.max(axis=0)).reshape(len(values), -1)
+    return np.asarray(by_cell.max(axis=1, keepdims=True))
+
+
+def unevenness(heights: Heights, best: Array) -> Array:
     """By how much the posterior weights vary over each interval, as a share of what its nodes still interpolate; 1 is
-    the most that does, NaN where there is no number. `top` and `least` `(cells, intervals)`: the log-factors of each
-    cell at their largest and least; `best` `(cells, 1)`: the largest of each cell anywhere."""
-    depth = np.maximum(np.minimum(best, 0.0) - top, 0.0)
-    found = (top - least) / (CHANGE + SLACK * depth)
-    found[depth > DEEP] = 0.0
+    the most that does, NaN where there is no number. `best`: see `best_of`."""
+    below = best - heights.top
+    found = (heights.top - heights.least) / (CHANGE + SLACK * np.maximum(below, 0.0))
+    found[below - heights.rise > DEEP] = 0.0
     return np.asarray(found.max(axis=0))
 
 
@@ -234,8 +267,7 @@ def still_stands(standing: Standing, values: Array) -> bool:
     if not inside.size:
         return True
     own = values[:, : inside.size].reshape(len(values), *inside.shape)
-    top, least = _heights(own)
-    return bool((unevenness(top, least, top.max(axis=1, keepdims=True)) <= 1.0).all())
+    return bool((unevenness(Heights.of(own), best_of(values)) <= 1.0).all())
 
 
 def _each(intervals: Intervals) -> Iterator[tuple[int, int, Rows]]:

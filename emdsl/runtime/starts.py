@@ -9,6 +9,7 @@ import numpy as np
 
 from emdsl.runtime.acceleration import accelerated_em
 from emdsl.runtime.batch import short_runs
+from emdsl.runtime.collapse import rounding_noise
 from emdsl.runtime.convergence import converge
 from emdsl.runtime.domains import Coordinates
 from emdsl.runtime.em import Iterate, Progress, evaluate_if_possible, plain_em
@@ -26,6 +27,8 @@ ENOUGH = 60
 ONE_SLOPE = 1e-2
 #: The gain of an iteration below which a start within `same_optimum` of a known optimum is taken to be at it.
 CREEP = 1e-4
+#: Rounding error of a log-likelihood that tells nothing any more of where it is higher.
+NO_DIGITS = 0.1
 #: Up to so many coordinates Newton's method tells a plateau from an optimum.
 FEW = 30
 
@@ -112,9 +115,12 @@ def short_start(problem: Problem, theta0: dict[str, Array], seed: int, number: i
     return Start(number, run.iterate, run.iterations, run.trace, reason, run.settled)
 
 
-def short_starts(problem: Problem, theta0: dict[str, Array], count: int, seed: int, *, given: bool) -> Iterator[Start]:
-    """All short starts: those that are drawn run as one batch where the problem has such a form (`problem.batched`)."""
-    numbers = list(range(1, count + 1))
+def short_starts(
+    problem: Problem, theta0: dict[str, Array], count: int, seed: int, *, given: bool, begun: int = 0
+) -> Iterator[Start]:
+    """All short starts, numbered from `begun + 1`: those that are drawn run as one batch where the problem has such a
+    form (`problem.batched`)."""
+    numbers = list(range(begun + 1, begun + count + 1))
     if given:
         yield short_start(problem, theta0, seed, numbers.pop(0), True)
     form = getattr(problem, "batched", None)
@@ -148,6 +154,17 @@ def continued(
     return Start(
         start.number, run.iterate, start.iterations + run.iterations, start.trace + run.trace, reason, run.settled
     )
+
+
+def without_digits(problem: Problem, coordinates: Coordinates, start: Start) -> Start:
+    """A start, dropped where its log-likelihood is mostly rounding: where a shape has grown past all bounds a
+    log-density may come out as any number, and the start at which it errs the most would be taken for the best."""
+    if start.iterate is None or start.reason is not None:
+        return start
+    noise = rounding_noise(problem, start.iterate, coordinates)
+    if noise <= NO_DIGITS:
+        return start
+    return replace(start, reason=f"rounding moves its log-likelihood by {noise:.1g}")
 
 
 def followed_to_its_end(
@@ -191,29 +208,46 @@ def search(
 
     Degenerate starts are dropped before the choice. The CONTINUED best are carried on by accelerated EM until their
     gains are below 1e-5. Then each other start that is still moving is followed to its end, so that `at_best` counts
-    starts by where they end and not by where they stood after SHORT iterations.
+    starts by where they end and not by where they stood after SHORT iterations. Where the best has the same law for all
+    hidden values, as many sharp starts follow (`problem.sharpened`).
     """
     rough = getattr(problem, "rough", None)
     if rough is not None:
         problem = rough()
-    starts = []
-    for start in short_starts(problem, theta0, count, seed, given=given):
-        starts.append(start)
+    starts = _followed(problem, theta0, list(_told(short_starts(problem, theta0, count, seed, given=given), progress)))
+    best = min(starts, key=order_of_merit)
+    merged = getattr(problem, "is_merged", None)
+    if merged is not None and best.iterate is not None and best.reason is None and merged(best.iterate.statistics):
+        sharp = short_starts(problem.sharpened(), theta0, count, seed, given=False, begun=count)  # type: ignore[attr-defined]
+        starts += _followed(problem, theta0, list(_told(sharp, progress)))
+    return Search(tuple(sorted(starts, key=order_of_merit)))
+
+
+def _told(starts: Iterator[Start], progress: Progress | None) -> Iterator[Start]:
+    for start in starts:
         if progress is not None and start.iterate is not None:
             progress("start", start.number, start.iterate)
-    starts.sort(key=order_of_merit)
+        yield start
+
+
+def _followed(problem: Problem, theta0: dict[str, Array], starts: list[Start]) -> list[Start]:
+    """Short starts carried on as `search` says."""
     coordinates = Coordinates(problem.spaces, theta0)
+    starts.sort(key=order_of_merit)
     followed = 0
     for place, start in enumerate(starts):
         if followed < CONTINUED and start.reason is None:
-            starts[place] = continued(problem, coordinates, start, LONG, 1e-5)
+            first = without_digits(problem, coordinates, start)
+            end = continued(problem, coordinates, first, LONG, 1e-5) if first.reason is None else first
+            starts[place] = without_digits(problem, coordinates, end)
             followed += starts[place].reason is None
     best = max(start.value for start in starts)
     target = best - same_optimum(best)
     others: list[float] = []
     for place, start in enumerate(starts):
         if start.reason is None and start.moving and start.value < target:
-            end = starts[place] = followed_to_its_end(problem, coordinates, start, target, others)
+            end = followed_to_its_end(problem, coordinates, start, target, others)
+            end = starts[place] = without_digits(problem, coordinates, end)
             if end.settled and end.value < target and coordinates.size <= FEW:
                 others.append(end.value)
-    return Search(tuple(sorted(starts, key=order_of_merit)))
+    return starts

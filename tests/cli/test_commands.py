@@ -13,7 +13,6 @@ from emdsl.ir.derivation import Step
 from emdsl.request import FitRequest
 from emdsl.results.face import Model
 from emdsl.results.options import DEFAULTS, cli_spelling
-from emdsl.results.unavailable import COMMANDS as ABSENT
 from emdsl.results.unavailable import OPTIONS as ABSENT_OPTIONS
 from emdsl.version import VERSION
 from tests.results.outcomes import CompiledStub
@@ -110,12 +109,6 @@ def test_compile(stub: CompiledStub, capsys: pytest.CaptureFixture[str], tmp_pat
     assert (tmp_path / "m.py").read_text(encoding="utf-8") == "print('fitted')\n"
     assert capsys.readouterr() == ("", "")
     assert "there is no directory" in error(capsys, "compile", "m.emm", "-o", str(tmp_path / "no" / "m.py"))
-
-
-@pytest.mark.parametrize("name", ABSENT)
-def test_commands_that_are_not_in_this_version(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    text = f"error[not-available]: the command `{name}` is not available in this version of emdsl\n"
-    assert error(capsys, name, "m.emm", "--anything") == text
 
 
 def test_unknown_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -348,3 +350,20 @@ class TestParquetAndArrow:
 def cells_of(table: Table, name: str) -> list[str | None]:
     found: list[str | None] = table.text(name).tolist()
     return found
+
+
+def test_many_columns_are_read_in_seconds(tmp_path: Path) -> None:
+    """Work that grows with the square of the columns, here or in DuckDB, would take minutes."""
+    count = 200_000
+    names, row = ",".join(f"c{k}" for k in range(count)), ",".join(["1.5"] * count)
+    begin = time.process_time()
+    table = read_table(write(tmp_path, f"{names}\n{row}\n"))
+    assert table.text("c199999").tolist() == ["1.5"]
+    assert time.process_time() - begin < 10
+
+
+def test_help_repeats_no_word_that_is_long_or_cannot_be_seen(tmp_path: Path) -> None:
+    for word in ("9" * 5_000, "\x00"):
+        table = read_table(write(tmp_path, f"y\n1\n{word}\n"))
+        error = failure(partial(table.numbers, "y"))
+        assert error.code == "not-a-number" and error.help == ""

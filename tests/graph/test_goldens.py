@@ -15,6 +15,7 @@ from emdsl.syntax.parser import parse
 
 GOLDENS = Path(__file__).with_name("goldens")
 
+
 def shown(path: Path) -> str:
     """The graph of a file."""
     return show_model(resolve(parse(path.read_text(encoding="utf-8")), name=path.stem))

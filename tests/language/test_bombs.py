@@ -21,8 +21,8 @@ BOMBS = {
     "powers of powers": (MU + "report x = " + "^".join(["mu"]*5000) + "\n" + ROW, "nested-too-deeply"),
     "two hundred plates": (MU + "".join(" "*i + f"for each p{i}:\n" for i in range(200)) + " "*200 + "observed y ~ "
                            "Normal(mu, 1)\n", "nested-too-deeply"),
-    "a tower of powers": (MU + "const K = 9^9^9^9\n" + ROW, ""),
-    "a tower of powers in a law": (MU + ROW.replace("mu", "mu + 9^9^9^9"), ""),
+    "a tower of powers": (MU + "const K = 9^9^9^9\n" + ROW, "constant-too-large"),
+    "a tower of powers in a law": (MU + ROW.replace("mu", "mu + 9^9^9^9"), "constant-too-large"),
     "exponentials of exponentials": (MU + ROW.replace("mu", "exp(exp(exp(exp(mu))))"), ""),
     "exponentials of a number": (MU + "report x = exp(exp(exp(exp(9))))*mu\n" + ROW, ""),
     "an index of a billion labels": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Mapping
 from typing import Any
 
@@ -170,6 +171,30 @@ def test_a_narrow_component_is_never_missed(spread: float) -> None:
     np.testing.assert_allclose(few[0], all_[0], rtol=1e-13)
 
 
+@pytest.mark.parametrize("seed", [0, 2, 3])
+def test_a_peak_between_two_nodes_is_seen(seed: int) -> None:
+    """Half of the rows hold one value, at which a component lies that is narrower than the nodes are apart."""
+    x = np.concatenate([np.zeros(20_000), np.random.default_rng(seed).normal(size=20_000)])
+    program = problem_of(MODELS["normal"][0], {"x": x}).program
+    spread = x.std() * np.array([1.0, 1e-4, 1.3])
+    compare(program, {"p": np.array(THETA["p"]), "mu": np.quantile(x, [0.2, 0.5, 0.9]), "s": spread})
+
+
+def test_a_cell_that_is_nowhere_large_keeps_its_digits() -> None:
+    """Over two groups far apart no one cell is the largest; the third lies 700 logarithms below one of them in each."""
+    rng = np.random.default_rng(3)
+    low, one, other = rng.normal(0, 1e-5, 20_000), rng.normal(9_999, 1, 13_000), rng.normal(10_005, 2, 7_000)
+    x = np.concatenate([low, one, other])
+    program = problem_of(MODELS["normal"][0], {"x": x}).program
+    mu, s = np.array([-2e-5, 9998.3, 1e4]), np.array([27.0, 1.5, 500.0])
+    theta = {"p": np.array([1 - 1e-5, 1e-5, 1e-300]), "mu": mu, "s": s}
+    assert program.condensed is not None
+    few, all_ = program.expect(theta), program.expect(theta, row_by_row=True)
+    assert program.condensed.rows is not None
+    for name, expected in all_[1].items():
+        np.testing.assert_allclose(few[1][name], expected, rtol=1e-9, err_msg=name)
+
+
 @pytest.mark.parametrize(
     "laws",
     [
@@ -214,10 +239,40 @@ def test_a_fit_whose_few_rows_were_wrong_goes_on_over_all(monkeypatch: pytest.Mo
     np.testing.assert_allclose(found.loglik, plain.loglik, rtol=1e-12)
 
 
+def test_memory_does_not_grow_with_the_rows_of_an_interval() -> None:
+    """Laws that are nearly equal leave one interval over all rows."""
+    line = standing.line_of(*of_place(np.linspace(-1.0, 1.0, 400_000)))
+    assert line is not None
+    condenser = standing.Condenser(line)
+    tracemalloc.start()
+    found = condenser.standing(lambda rows: 1e-3 * line.statistics[:2, rows])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found is not None and len(found.rows) == standing.NODES
+    np.testing.assert_allclose(found.weights.sum(), 400_000.0, rtol=1e-12)
+    assert peak < 4 * line.statistics.nbytes
+
+
+def of_place(place: Array) -> tuple[Array, NDArray[np.intp], Array, Array]:
+    """What a line is made of, for rows that differ in their place."""
+    ones = np.ones(len(place))
+    return place, np.zeros(len(place), dtype=np.intp), ones, np.stack([ones, place, place**2])
+
+
+@pytest.mark.parametrize("size", [1.0, 1e200, 1e-200])
+def test_what_is_no_polynomial_is_refused_whatever_its_size(size: float) -> None:
+    place, group, weight, statistics = of_place(np.linspace(-1.0, 1.0, 2_000))
+    statistics[2] = size * np.abs(place)
+    line = standing.line_of(place, group, weight, statistics)
+    assert line is not None
+    found = standing.Condenser(line).standing(lambda rows: 1e-3 * line.statistics[:2, rows])
+    assert found is None or ((found.intervals.begin >= 1_000) | (found.intervals.end <= 1_001)).all()
+
+
 def test_lagrange_polynomials_are_exact_for_their_degree() -> None:
     place = np.sort(np.random.default_rng(0).uniform(3.0, 3.1, size=500))
     nodes = np.unique(np.searchsorted(place[1:-1], 3.05 - 0.05 * np.cos(np.pi * np.arange(12) / 11)))
-    shares = standing.lagrange(place, nodes)
+    shares = standing.lagrange(place, place[nodes])
     np.testing.assert_allclose(shares.sum(axis=1), 1.0, rtol=1e-13)
     np.testing.assert_allclose(shares @ place[nodes] ** 7, place**7, rtol=1e-12)
     np.testing.assert_array_equal(shares[nodes], np.eye(len(nodes)))

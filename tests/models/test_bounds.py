@@ -199,3 +199,12 @@ def test_a_bound_that_moves_with_data_is_held() -> None:
     fit: Any = model.fit(TRUNCATED, fix={"b": -9, "c": 0.5})
     y, x = np.array(TRUNCATED["y"]), np.array(TRUNCATED["x"])
     assert fit.loglik == pytest.approx(norm.logpdf(y).sum() - norm.logsf(-9 + 0.5 * x).sum(), abs=1e-9)
+
+
+def test_a_bound_that_its_domain_keeps_from_the_data_is_no_estimate() -> None:
+    """A probability cannot be the end of data that go beyond 1."""
+    model = emdsl.loads("model M\nparam a : unit\nfor each row:\n    observed x ~ Uniform(0, a)\n")
+    with pytest.raises(emdsl.EmmError) as raised:
+        model.fit({"x": [0.5, 3.0, 0.2]})
+    assert raised.value.code == "impossible-data"
+    assert model.fit({"x": [0.5, 0.3, 0.2]}, se="none").params["a"] == 0.5

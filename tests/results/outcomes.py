@@ -168,6 +168,7 @@ class CompiledStub:
         self.asked.append((data, request))
         if isinstance(self.answer, Exception):
             raise self.answer
+        self.answer = replace(self.answer, request=request)
         return self.answer
 
     def check(self, data: Any, request: FitRequest) -> list[str]:

@@ -1,0 +1,1 @@
+"""Several fits together: models compared on one data set, one model fitted to many simulated ones."""
