@@ -37,6 +37,7 @@ from emdsl.runtime.problem import Array, Theta
 if TYPE_CHECKING:
     from emdsl.plan.certainty import Certainty
     from emdsl.plan.posterior import Posterior
+    from emdsl.predict.densities import FittedDensity
     from emdsl.predict.prediction import Prediction
 
 
@@ -146,6 +147,14 @@ class CompiledModel:
             here = self.on(bound).derivation
             laid = with_points(here, bound, theta)
             return predict(here, laid, theta, level=level, filtered=filtered)
+
+    def densities(self, bound: Bound, theta: Theta, points: Mapping[str, Array]) -> dict[str, FittedDensity]:
+        """The fitted densities of observed numbers at `points` `(elements, points)`, at these parameters."""
+        from emdsl.predict.densities import fitted_densities
+
+        with _places(self):
+            here = self.on(bound).derivation
+            return fitted_densities(here, with_points(here, bound, theta), theta, points)
 
     def design(
         self, design: Any, units: int | None, request: FitRequest, indexes: Mapping[str, tuple[str, ...]],

@@ -82,8 +82,8 @@ ALGORITHM_OPTIONS = (
 #: Files that a fit may write beside its result, other than those that this version writes.
 REPORT_OPTIONS = (
     _option("--posterior", "FILE", "The posterior of what is hidden, for each unit."),
-    _option("--report", "FILE.html", "A report to read."),
-    _option("--plot", "FILE", "A plot of the fit."),
+    _option("--report", "FILE.html", "The fit as a page to read, with plots and derivation."),
+    _option("--plot", "FILE.png|svg|pdf", "Plots of the fit on one page; needs matplotlib."),
 )
 
 VERBOSITY = (

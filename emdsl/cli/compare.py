@@ -18,8 +18,9 @@ from emdsl.cli.arguments import (
 )
 from emdsl.cli.endings import DONE, FAILED
 from emdsl.cli.progress import Progress
-from emdsl.cli.streams import check_writable, give, say, write_whole
+from emdsl.cli.streams import give, say
 from emdsl.diagnostics.errors import EmmError
+from emdsl.results.files import check_writable, write_whole
 from emdsl.results.options import cli_spelling
 
 FORMATS = ("table", "json")

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from emdsl.cli.arguments import MODEL_ENDING, VERBOSITY, model_and_data, open_names, options
-from emdsl.cli.streams import check_writable, give, write_whole
+from emdsl.cli.streams import give
 from emdsl.diagnostics.errors import EmmError
+from emdsl.results.files import check_writable, write_whole
 
 
 @click.command("compile", short_help="a Python module that fits the model and needs NumPy alone")

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from emdsl.cli.arguments import VERBOSITY, model_and_data, open_names, options
-from emdsl.cli.streams import check_writable, give, write_whole
+from emdsl.cli.streams import give
 from emdsl.diagnostics.errors import EmmError
 from emdsl.results.derivation_text import FORMATS
+from emdsl.results.files import check_writable, write_whole
 
 #: The format that the end of a file's name asks for; any other asks for text.
 ENDINGS = {".md": "markdown", ".tex": "latex", ".html": "html", ".htm": "html"}

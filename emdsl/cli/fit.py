@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,8 +18,9 @@ from emdsl.cli.arguments import (
     options,
 )
 from emdsl.cli.endings import DONE, FAILED
-from emdsl.cli.streams import check_writable, give, say, write_whole
+from emdsl.cli.streams import give, say
 from emdsl.diagnostics.errors import EmmError, FitError
+from emdsl.results.files import check_writable, write_whole
 from emdsl.results.options import cli_spelling
 
 if TYPE_CHECKING:
@@ -54,8 +56,10 @@ def fit(
         raise EmmError("bad-option", f"expected one of {', '.join(FORMATS)}, found `{form}`", place="--format")
     given = given_options(raw)
     refuse_options(given, cli_spelling)
-    posterior = given.pop("posterior", None)
-    for path, option in ((output, "--output"), (trace, "--trace"), (posterior, "--posterior")):
+    posterior, plot, report = (given.pop(name, None) for name in ("posterior", "plot", "report"))
+    check_pictures(plot, report)
+    written = {"--output": output, "--trace": trace, "--posterior": posterior, "--plot": plot, "--report": report}
+    for option, path in written.items():
         if path is not None:
             check_writable(path, option, (model_file, data))
     model = load(model_file)
@@ -73,6 +77,7 @@ def fit(
     write(result, form, output, trace, quiet, verbose)
     if posterior is not None:
         write_posterior(result, posterior, quiet)
+    write_pictures(result, plot, report)
     return DONE if result.is_done else FAILED
 
 
@@ -147,6 +152,44 @@ def write_posterior(result: Fit, path: str, quiet: bool) -> None:
         for note in notes:
             say(f"note: {note}")
     write_tables(tables, path, "--posterior", quiet)
+
+
+def check_pictures(plot: str | None, report: str | None) -> None:
+    """Raises `unknown-ending` and `no-matplotlib` before anything is fitted."""
+    if plot is not None:
+        from emdsl.results.plots.figure import check_matplotlib, plot_format
+
+        plot_format(plot, "--plot")
+        check_matplotlib("--plot")
+    if report is not None:
+        from emdsl.results.report.page import check_ending
+
+        check_ending(report, "--report")
+
+
+def write_pictures(result: Fit, plot: str | None, report: str | None) -> None:
+    """The plot and the report of the fit."""
+    if plot is not None:
+        from emdsl.results.plots.drawing import plot_bytes
+
+        write_whole(plot, plot_bytes(result, plot, "--plot"), "--plot")
+    if report is not None:
+        from emdsl.results.report.page import report_page
+
+        write_whole(report, report_page(result, command_line()), "--report")
+
+
+def command_line() -> str:
+    """The command that is running, as it may be typed again."""
+    context = click.get_current_context()
+    words = ["emdsl", "fit", *context.params["files"]]
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if not isinstance(parameter, click.Option) or value in (None, (), False, parameter.default):
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            words += [parameter.opts[0]] if one is True else [parameter.opts[0], str(one)]
+    return shlex.join(words)
 
 
 def trace_text(result: Fit) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from emdsl.cli.arguments import VERBOSITY, model_and_data, options
-from emdsl.cli.streams import check_writable, give, write_whole
+from emdsl.cli.streams import give
 from emdsl.diagnostics.errors import EmmError
+from emdsl.results.files import check_writable, write_whole
 from emdsl.results.model_graph import FORMATS
 
 #: The format that the end of a file's name asks for; any other asks for a picture.

@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from emdsl.cli.arguments import DATA_OPTIONS, PLAN_OPTIONS, VERBOSITY, given_options, model_and_data, options
-from emdsl.cli.streams import check_writable, give, say, write_whole
+from emdsl.cli.streams import give, say
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Model
+from emdsl.results.files import check_writable, write_whole
 from emdsl.results.options import cli_spelling
 
 #: The forms of a table.

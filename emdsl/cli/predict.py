@@ -17,7 +17,8 @@ from emdsl.cli.posterior import (
     give_tables,
     table_form,
 )
-from emdsl.cli.streams import check_writable, say
+from emdsl.cli.streams import say
+from emdsl.results.files import check_writable
 from emdsl.results.options import cli_spelling
 
 

@@ -21,8 +21,8 @@ from emdsl.cli.fit import read_parameters
 from emdsl.cli.posterior import PARAMS_OPTION
 from emdsl.cli.progress import Progress
 from emdsl.cli.simulate import spelling
-from emdsl.cli.streams import check_writable
 from emdsl.diagnostics.errors import EmmError
+from emdsl.results.files import check_writable
 from emdsl.results.options import cli_spelling
 
 REPEAT_OPTIONS = (

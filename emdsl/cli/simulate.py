@@ -8,8 +8,9 @@ import click
 
 from emdsl.cli.arguments import DATA_OPTIONS, VERBOSITY, given_options, model_and_data, options
 from emdsl.cli.posterior import PARAMS_OPTION
-from emdsl.cli.streams import check_writable, give, write_whole
+from emdsl.cli.streams import give
 from emdsl.diagnostics.errors import EmmError
+from emdsl.results.files import check_writable, write_whole
 from emdsl.results.options import cli_spelling
 
 DRAW_OPTIONS = (

@@ -15,7 +15,7 @@ from typing import Any
 
 from emdsl.cli.progress import Progress
 from emdsl.cli.standalone_options import CommandLine, read_command_line
-from emdsl.cli.streams import check_writable, flush, give, say, write_whole
+from emdsl.cli.streams import flush, give, say
 from emdsl.compiler import CompiledModel, Purpose
 from emdsl.data.bound import Bound
 from emdsl.data.wording import plain
@@ -25,6 +25,7 @@ from emdsl.plan import bound_program
 from emdsl.plan.problem import BoundProblem
 from emdsl.request import FitRequest
 from emdsl.results.face import Model
+from emdsl.results.files import check_writable, write_whole
 from emdsl.results.given import read_assignments
 from emdsl.results.options import DEFAULTS, cli_spelling
 from emdsl.results.result import Fit

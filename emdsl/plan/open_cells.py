@@ -14,7 +14,7 @@ import numpy as np
 from emdsl.data.bound import Bound, Values
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.derivation import Derivation, Piece
-from emdsl.ir.expressions import Apply, VariableRef, walk
+from emdsl.ir.expressions import Apply, ConstantRef, VariableRef, walk
 from emdsl.ir.model import Domain, Factor, Map, Model, Variable
 from emdsl.plan.binding import PieceBinder
 from emdsl.plan.copies import references
@@ -79,7 +79,8 @@ def undecided(derivation: Derivation, bound: Bound) -> frozenset[str]:
             continue
         missing, coarse = _open_cells(variable, bound)
         seen_elsewhere = (missing or coarse) and (variable.name in seen or variable.joint)
-        if seen_elsewhere or (coarse and not _by_code_alone(variable.name, derivation, bound)):
+        no_place = missing and _looks_up(variable.name, derivation)
+        if seen_elsewhere or no_place or (coarse and not _by_code_alone(variable.name, derivation, bound)):
             found.add(variable.name)
     # the variables of a joint draw have one law, which looks at all of them
     joint = {name for name in found for name in model.variable(name).joint}
@@ -113,6 +114,17 @@ def _own(node: VariableRef, piece: Piece, model: Model) -> bool:
         return False
     # the law of a vector looks at all its elements
     return node.indices[: len(target.indices)] == target.indices
+
+
+def _looks_up(name: str, derivation: Derivation) -> bool:
+    """Whether a number by row is looked up in a table by the value itself: a missing cell has no place there."""
+    own = (piece for piece in derivation.pieces if piece.target is not None and piece.target.name == name)
+    tables = (node for piece in own for known in piece.knowns for node in walk(known.value))
+    return any(
+        isinstance(index, VariableRef) and index.name == name
+        for table in tables if isinstance(table, ConstantRef)
+        for index in table.indices
+    )  # fmt: skip
 
 
 def _by_code_alone(name: str, derivation: Derivation, bound: Bound) -> bool:

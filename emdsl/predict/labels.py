@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emdsl.ir.expressions import VariableRef
+from emdsl.ir.expressions import VariableRef, rewrite
 from emdsl.ir.model import Map
 from emdsl.predict.components import Component, DeclaredComponent
 from emdsl.predict.laws import Law, drawn_by
 from emdsl.predict.mixtures import weighted
 from emdsl.runtime.problem import Array
+from emdsl.simulate.draws import finite_log
 
 
 def tried_labels(components: Sequence[Component], name: str) -> Array:
@@ -22,7 +23,7 @@ def tried_labels(components: Sequence[Component], name: str) -> Array:
         assert isinstance(item, DeclaredComponent)
         law = item.law
         tried = (name, *(other for other in drawn_by(law.statement, law.model) if other != name))
-        value = law.evaluator(tried=True).value(item.branch.log_density)
+        value = law.evaluator(tried=True).value(rewrite(item.branch.log_density, finite_log))
         density = np.nan_to_num(np.exp(law.aligned(value, *tried)), nan=0.0)
         sizes = [len(law.bound.indexes[law.model.variable(other).values or ""]) for other in tried]
         full = np.broadcast_to(density, (*density.shape[:3], *sizes))

@@ -107,7 +107,7 @@ class _Asked:
 
     def run(self, bound: Bound) -> _Run:
         """The prediction with the points that the data ask for."""
-        program, statements = self._program(bound)
+        program, statements = predictive_program(self.derivation, bound)
         if not self.filtered or program.filters_at_once:
             return self._run(program, statements, self.filtered)
         whole = self._run(program, statements, False)
@@ -115,7 +115,7 @@ class _Asked:
         notes = list(whole.prediction.notes)
         by_points = whole.by_points
         for past in pasts(self.derivation.model, bound):
-            found = self._run(*self._program(past.bound), False, past.now)
+            found = self._run(*predictive_program(self.derivation, past.bound), False, past.now)
             for item in found.prediction.variables:
                 now = past.now[item.level]
                 variables[item.name].take(item, past.kept[item.level][now], now)
@@ -123,18 +123,6 @@ class _Asked:
             by_points |= found.by_points
         prediction = Prediction(tuple(variables.values()), tuple(dict.fromkeys(notes)))
         return _Run(prediction, by_points, whole.draws)
-
-    def _program(self, bound: Bound) -> tuple[PosteriorLaws, list[Statement]]:
-        derivation = self.derivation
-        on_nodes, with_values = with_nodes(derivation, bound)
-        unroller = Unroller(on_nodes.model, with_values, taken_apart(on_nodes, with_values))
-        # laws say which element of a hidden array they look at: its units are not put around theirs
-        planned, bound = prepared(derivation, bound, regroup=False)
-        # A law that looks at open cells stands twice; what is predicted is by the one that looks at known cells.
-        own = {factor.name for factor in derivation.model.factors}
-        written = tuple(factor for factor in on_nodes.model.factors if factor.name in own)
-        statements = statements_of(replace(on_nodes.model, factors=written), unroller, planned.model)
-        return PosteriorLaws(planned, bound, [item.looked for item in statements]), statements
 
     def _run(
         self, program: PosteriorLaws, statements: list[Statement], filtered: bool,
@@ -156,3 +144,16 @@ class _Asked:
         by_points = predictor.by_points or any(map(is_on_grid, model.variables))
         notes = [*predictor.notes, *notes, *program.simulated_numbers()]
         return _Run(Prediction(tuple(found), tuple(dict.fromkeys(notes))), by_points, program.draws)
+
+
+def predictive_program(derivation: Derivation, bound: Bound) -> tuple[PosteriorLaws, list[Statement]]:
+    """The program of the posterior of what the statements about observed variables look at, and these."""
+    on_nodes, with_values = with_nodes(derivation, bound)
+    unroller = Unroller(on_nodes.model, with_values, taken_apart(on_nodes, with_values))
+    # laws say which element of a hidden array they look at: its units are not put around theirs
+    planned, bound = prepared(derivation, bound, regroup=False)
+    # A law that looks at open cells stands twice; what is predicted is by the one that looks at known cells.
+    own = {factor.name for factor in derivation.model.factors}
+    written = tuple(factor for factor in on_nodes.model.factors if factor.name in own)
+    statements = statements_of(replace(on_nodes.model, factors=written), unroller, planned.model)
+    return PosteriorLaws(planned, bound, [item.looked for item in statements]), statements

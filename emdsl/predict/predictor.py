@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from emdsl.plan.number_laws import NumberLaw
 from emdsl.plan.open_cells import shown_name
 from emdsl.plan.posterior import unordered_pairs
 from emdsl.plan.posterior_laws import PosteriorLaws
+from emdsl.predict.components import Component
 from emdsl.predict.labels import mapped_labels, tried_labels
 from emdsl.predict.laws import Law
 from emdsl.predict.mixtures import Counted, Parts, counted, declared_count, declared_quantile, integrated
@@ -89,7 +91,8 @@ class Predictor:
         found = np.full((rows, len(names), size), np.nan)
         for item, weight in statements:
             known_as, places = item.draws[variable.name]
-            for law, flat in self._chunks(item, weight, variable):
+            numbers = partial(numbers_a_unit, variable=variable, points=self.program.points_of(item.looked))
+            for law, flat in self.chunks(item, weight, variable, numbers):
                 shape = (rows, len(places), len(law.units))
                 with np.errstate(all="ignore"):
                     values = self._values(law, variable, known_as, labels, flat)
@@ -124,15 +127,18 @@ class Predictor:
         cells = np.where(is_open, shares[known_as], found[:, places[0]])
         found[:, places[0]] = cells
 
-    def _chunks(self, item: Statement, weight: Array | None, variable: Variable) -> Iterator[tuple[Law, Array]]:
-        """The units that a statement is about, some at a time, with the weights `(cells, 1, units)` of their cells."""
+    def chunks(
+        self, item: Statement, weight: Array | None, variable: Variable, numbers: Callable[[Law], int]
+    ) -> Iterator[tuple[Law, Array]]:
+        """The units that a statement is about, some at a time, with the weights `(cells, 1, units)` of their cells.
+        `numbers` says how many the largest array for one unit holds."""
         statement = item.statement
         around = self.program.around(item.looked)
         law = Law(
             self.model, self.bound, self.theta, statement, self.drawn,
             self._about(statement, level_of(self.bound, variable.plate)), around,
         )  # fmt: skip
-        step = max(1, CHUNK_NUMBERS // numbers_a_unit(law, variable, self.program.points_of(item.looked)))
+        step = max(1, CHUNK_NUMBERS // numbers(law))
         cells = int(np.prod(law.states))
         for start in range(0, len(law.units), step):
             chunk = law.units[start : start + step]
@@ -186,8 +192,7 @@ class Predictor:
                 return mapped_labels(law, law.statement, self.bound.indexes[variable.values or ""], weight)
             value = law.aligned(law.evaluator().value(law.statement.value))  # type: ignore[arg-type]
             return np.stack(_of_values(value, weight, self.tails))
-        predictive = Predictive(law, variable, weight, self._number_law, self.bound.nodes)
-        components = list(predictive.components())
+        components = list(self.components(law, variable, weight))
         self.by_points |= any(item.law.count for item in components)
         if labels:
             return tried_labels(components, known_as)
@@ -195,6 +200,10 @@ class Predictor:
         low, high = self._ends(variable, law, shape)
         found = self._mixture(Parts(components, shape, low, high), variable)
         return np.stack([np.broadcast_to(item, shape) for item in found])
+
+    def components(self, law: Law, variable: Variable, weight: Array) -> Iterator[Component]:
+        """The laws of an observed variable in every state of what is hidden, and their posterior weights."""
+        return Predictive(law, variable, weight, self._number_law, self.bound.nodes).components()
 
     def _number_law(self, references: tuple[VariableRef, ...], law: Law) -> NumberLaw:
         """What is known of hidden numbers in the units of a law."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from emdsl.version import VERSION
 
 if TYPE_CHECKING:
     from emdsl.outcome import FitOutcome
+    from emdsl.results.plots.panels import Section
 
 Labels = tuple[tuple[str, ...], ...]
 
@@ -304,6 +306,34 @@ class Fit:
             "nobs": [whole(self.outcome.bic_n)], "estimator": [self.estimator], "converged": [self.converged],
             "iterations": [self.iterations],
         })  # fmt: skip
+
+    @cached_property
+    def sections(self) -> tuple[Section, ...]:
+        """What `plot` and `report` draw, as data: panels under headings."""
+        from emdsl.results.plots.page import sections
+
+        return sections(self)
+
+    def plot(self, file: str | os.PathLike[str] | None = None) -> Any:
+        """What there is to see of the fit, as one matplotlib Figure: estimates, densities, chains, hidden numbers,
+        frequencies, as far as the model and the data have them. `file` is also written, as PNG, SVG or PDF by its
+        ending; the same fit gives the same bytes. Raises `no-matplotlib`, `unknown-ending`, `unwritable-file`.
+        """
+        from emdsl.results.plots.drawing import plotted
+
+        return plotted(self, None if file is None else os.fspath(file))
+
+    def report(self, file: str | os.PathLike[str]) -> None:
+        """Write the fit as one page to read (HTML), which needs nothing from elsewhere: data, evidence, estimates,
+        diagram, plots (with matplotlib), derivation, model. Raises `unknown-ending`, `unwritable-file`.
+        """
+        from emdsl.results.files import check_writable, write_whole
+        from emdsl.results.report.page import check_ending, report_page
+
+        path = os.fspath(file)
+        check_ending(path, "file")
+        check_writable(path, "file")
+        write_whole(path, report_page(self), "file")
 
     def augment(self, data: Any = None) -> Any:
         """The rows of `data`, or of the data of the fit, with what the fit says of each: `.class` and `.uncertainty`,

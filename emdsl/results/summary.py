@@ -34,16 +34,16 @@ def summary(fit: Fit, *, everything: bool, warnings: bool) -> str:
 def _facts(fit: Fit) -> Iterator[tuple[str, str]]:
     outcome, state = fit.outcome, fit.outcome.state
     source = f"{outcome.bound.source}: " if outcome.bound.source else ""
-    rows = _counted(outcome.bound.rows, "row")
-    units = "" if outcome.units == outcome.bound.rows else f", {_counted(outcome.units, 'unit')}"
+    rows = counted(outcome.bound.rows, "row")
+    units = "" if outcome.units == outcome.bound.rows else f", {counted(outcome.units, 'unit')}"
     yield "data", source + rows + units
     if fit.missing:
         cells = ", ".join(f"{column} {count}" for column, count in fit.missing.items())
         yield "missing cells", f"{sum(fit.missing.values())} ({cells})"
     yield "estimator", "maximum likelihood" if fit.estimator == "ML" else "posterior mode (MAP)"
-    yield "log-likelihood", _full(fit.loglik)
+    yield "log-likelihood", full(fit.loglik)
     if fit.penalized_loglik is not None:
-        yield "with log prior", _full(fit.penalized_loglik)
+        yield "with log prior", full(fit.penalized_loglik)
     yield "free parameters", str(fit.parameters)
     if fit.aic is not None and fit.bic is not None:
         yield "AIC, BIC", f"{fit.aic:.3f}, {fit.bic:.3f} (n = {outcome.bic_n:g})"
@@ -57,7 +57,8 @@ def _facts(fit: Fit) -> Iterator[tuple[str, str]]:
         yield "standard errors", state.se_method
 
 
-def _full(value: float) -> str:
+def full(value: float) -> str:
+    """A log-likelihood to six decimals."""
     return f"{value:.6f}" if math.isfinite(value) else str(value)
 
 
@@ -67,10 +68,11 @@ def _evidence(fit: Fit) -> str:
 
     state = fit.outcome.state
     why = ENDED.get(state.stopped_by, state.stopped_by)
-    return f"{'yes, ' if fit.converged else 'no: '}{why}, after {_counted(fit.iterations, 'iteration')}"
+    return f"{'yes, ' if fit.converged else 'no: '}{why}, after {counted(fit.iterations, 'iteration')}"
 
 
-def _counted(count: float, noun: str) -> str:
+def counted(count: float, noun: str) -> str:
+    """`1 row`, `3 rows`."""
     return f"{count:g} {noun}{'' if count == 1 else 's'}" if count < 1e6 else f"{count:.0f} {noun}s"
 
 
@@ -104,13 +106,14 @@ def _reports(fit: Fit) -> list[str]:
     rows: list[tuple[str, float, float, float, float]] = []
     remarks: list[str] = []
     for report in fit.outcome.model.reports:
-        found = list(_report_rows(fit, report))
+        found = list(report_rows(fit, report))
         rows += found
         remarks += [report.description, *[""] * (len(found) - 1)] if found else []
     return _table("report", rows, remarks, fit) if rows else []
 
 
-def _report_rows(fit: Fit, report: Report) -> Iterator[tuple[str, float, float, float, float]]:
+def report_rows(fit: Fit, report: Report) -> Iterator[tuple[str, float, float, float, float]]:
+    """The elements of a report: a name, estimate, standard error, and the ends of the interval; NaN for none."""
     estimate, se, interval = fit.outcome.reports[report.name]
     labels = [fit.outcome.bound.indexes[binder.index_set] for binder in report.binders]
     for place in product(*(range(len(axis)) for axis in labels)):

@@ -34,6 +34,7 @@ class Term:
     se: float
     low: float
     high: float
+    labels: tuple[str, ...] = ()
 
 
 def all_terms(fit: Fit, intervals: Mapping[str, Array] | None = None) -> list[Term]:
@@ -53,9 +54,10 @@ def terms(fit: Fit, parameter: Parameter, intervals: Mapping[str, Array] | None)
     for place in product(*map(range, value.shape)):
         if symmetric and place[-2] > place[-1]:
             continue
-        name = str(Element(parameter.name, tuple(axis[at] for axis, at in zip(labels, place, strict=True))))
+        here = tuple(axis[at] for axis, at in zip(labels, place, strict=True))
         low, high = interval[place].tolist()
-        yield Term(name, parameter, float(value[place]), float(se[place]), low, high)
+        name = str(Element(parameter.name, here))
+        yield Term(name, parameter, float(value[place]), float(se[place]), low, high, here)
 
 
 def tidy_columns(fit: Fit) -> dict[str, list[Any]]:

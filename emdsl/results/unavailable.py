@@ -16,8 +16,6 @@ OPTIONS: Mapping[str, frozenset[str] | None] = {
     "scheduler": None,
     "chunk_rows": None,
     "checkpoint": None,
-    "report": None,
-    "plot": None,
 }
 
 

@@ -104,7 +104,7 @@ class Drawer:
                 inside = combine(np.logical_and, inside, evaluator.truth(guard))
             total = combine(
                 lambda here, density, before: np.where(here, density, before),
-                inside, evaluator.value(rewrite(branch.log_density, _finite_log)), total,
+                inside, evaluator.value(rewrite(branch.log_density, finite_log)), total,
             )  # fmt: skip
         names = [binder.name for binder in ordered_elements(factor)]
         axes = [reference.name if not reference.lag else f"{reference.name}@{reference.lag}" for reference in tried]
@@ -236,7 +236,7 @@ class Drawer:
         self.drawn[variable.name][..., units] = values
 
 
-def _finite_log(node: Expression) -> Expression:
+def finite_log(node: Expression) -> Expression:
     """The logarithm of a known 0 as a number that may be multiplied: 0 times minus infinity is NaN."""
     return Number(LOG_ZERO) if isinstance(node, Number) and node.value == -np.inf else node
 

@@ -17,7 +17,7 @@ LEFT_OUT = (
     "emdsl.plan.posterior", "emdsl.plan.parameters", "emdsl.results.posterior", "emdsl.results.augment",
     "emdsl.studies", "emdsl.plan.certainty",
     "emdsl.results.params", "emdsl.results.simulation", "emdsl.simulate", "emdsl.predict", "emdsl.data.ahead",
-    "emdsl.results.prediction",  # what is done with a fit
+    "emdsl.results.prediction", "emdsl.results.plots", "emdsl.results.report",  # what is done with a fit
     "emdsl.standalone.layout", "emdsl.standalone.nominal",  # `emdsl compile` itself
 )  # fmt: skip
 

@@ -10,7 +10,8 @@ from emdsl.writing.document import Code, Document, Entry, Line, Mathematics, Par
 from emdsl.writing.formula import Formula
 from emdsl.writing.latex_formula import latex
 
-_STYLE = """
+#: The style of what `web_sections` writes, inside an element of the class `emdsl-derivation`.
+STYLE = """
 .emdsl-derivation { max-width: 62rem; margin: 0 auto; padding: 0 1rem; color: #1c2733; background: #fff;
   font: 15px/1.5 system-ui, "Helvetica Neue", Arial, sans-serif; }
 .emdsl-derivation h1 { font-size: 1.6em; margin: 1.2em 0 0; }
@@ -43,20 +44,26 @@ def web_page(document: Document) -> str:
 
 def web_part(document: Document) -> str:
     """The document as a part of some page, with its own style."""
-    lines = ['<div class="emdsl-derivation">', f"<style>{_STYLE}</style>", f"<h1>{escape(document.name)}</h1>"]
+    lines = ['<div class="emdsl-derivation">', f"<style>{STYLE}</style>", f"<h1>{escape(document.name)}</h1>"]
     if document.description:
         lines.append(f'<p class="subtitle">{escape(document.description)}</p>')
+    return "\n".join([*lines, web_sections(document), "</div>"])
+
+
+def web_sections(document: Document, level: int = 2) -> str:
+    """The sections alone, under headings of this level, without a title and without the style."""
+    lines: list[str] = []
     for section in document.sections:
-        lines.append(f"<h2>{escape(section.heading)}</h2>")
+        lines.append(f"<h{level}>{escape(section.heading)}</h{level}>")
         for entry in section.entries:
-            lines += _entry(entry)
-    return "\n".join([*lines, "</div>"])
+            lines += _entry(entry, level + 1)
+    return "\n".join(lines)
 
 
-def _entry(entry: Entry) -> Iterator[str]:
+def _entry(entry: Entry, level: int) -> Iterator[str]:
     if entry.subject or entry.rule:
         rule = f"<small>{escape(entry.rule)}</small>" if entry.rule else ""
-        yield f"<h3>{escape(entry.subject)}{rule}</h3>"
+        yield f"<h{level}>{escape(entry.subject)}{rule}</h{level}>"
     for line in entry.lines:
         yield _line(line)
 

@@ -76,6 +76,16 @@ OPEN = (
         {"y": [1, None, 0, None, 1], "x": [1.0, 2.0, None, 0.3, 1.0], "z": [1, 2, 3, None, 0]},
     ),
     Construct(
+        "missing and coarse cells of a law that is a fixed table",
+        """
+        const chance[two, three] = [[0.5, 0, 0.5], [0.2, 0.3, 0.5]]
+        for each row:
+            latent z ~ Categorical(p)
+            observed y : three ~ Categorical(chance[z])
+        """,
+        {"y": ["a", None, "b", "c"]},
+    ),
+    Construct(
         "coarse cells of levels whose law depends on a number",
         """
         index cut = 1..2

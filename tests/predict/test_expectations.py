@@ -324,3 +324,10 @@ def test_gaps_of_an_observed_chain_are_told_from_both_sides() -> None:
     assert found[0] == pytest.approx([0.5, 0.5]) and found[3] == pytest.approx(third @ A / third.sum())
     assert found[1] == pytest.approx(second / second.sum()) and found[2] == pytest.approx(third / third.sum())
     assert found[4] == pytest.approx(A[1]) and found[5] == pytest.approx((A @ A)[1])
+
+
+def test_what_is_certain_is_predicted() -> None:
+    """0 times the logarithm of 0 is no probability of 0."""
+    text = "param p : unit\nfor each row in sequence:\n    observed y ~ Bernoulli(1) first, Bernoulli(p) after\n"
+    found = one(predicted(take(text, {"y": [1, 0, None]}), {"p": np.array(0.3)}), "y")
+    assert pytest.approx(np.array([[0.0, 0.7, 0.7], [1.0, 0.3, 0.3]])) == found.probabilities

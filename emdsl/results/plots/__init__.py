@@ -1,0 +1,1 @@
+"""Plots of a fit: panels say what is drawn, as data; `figure` says how, with matplotlib."""
