@@ -153,8 +153,13 @@ class Fitting:
         """
         from emdsl.plan.impossible import impossible_data, impossible_rows, where
         from emdsl.plan.parts import Parts
+        from emdsl.plan.undefined import undefined_law
 
         state = error.state
+        if not state.iterations and np.isnan(state.loglik):
+            undefined = undefined_law(problem.program, table)
+            if undefined is not None:
+                raise undefined from error
         if state.iterations or state.loglik != -np.inf:
             return error.message
         parts = Parts(self.derivation, table, bound, bind_options(self.request))
