@@ -15,6 +15,7 @@ from emdsl.cache import cached_derivation, store_derivation
 from emdsl.data.binding import bind
 from emdsl.data.bound import Bound
 from emdsl.data.reading import read_table
+from emdsl.data.table import Table
 from emdsl.data.wording import plain
 from emdsl.diagnostics.errors import EmmError
 from emdsl.fitting import Fitting
@@ -139,6 +140,15 @@ class CompiledModel:
             here = self.on(bound).derivation
             return certainty(here, with_points(here, bound, theta), theta)
 
+    def unit_evidence(self, bound: Bound, theta: Theta) -> Array:
+        """The log-likelihood of each independent unit, at these parameters."""
+        from emdsl.plan.program import Program
+        from emdsl.plan.unit_evidence import unit_evidence
+
+        with _places(self):
+            here = self.on(bound).derivation
+            return unit_evidence(Program(here, with_points(here, bound, theta)), theta)
+
     def predict(self, bound: Bound, theta: Theta, *, level: float, filtered: bool = False) -> Prediction:
         """What is expected of the observed variables, at these parameters."""
         from emdsl.predict.prediction import predict
@@ -213,8 +223,7 @@ class CompiledModel:
         """The whole road from a table to estimates."""
         with _places(self):
             table = read_table(data, request.na)
-            bound = replace(bind(self.model, table, bind_options(request)), seed=request.seed)
-            return Fitting(self.as_asked(bound, request), request).on(table, bound)
+            return self._fitted(table, bind(self.model, table, bind_options(request)), request)
 
     def fit_again(
         self, data: Any, request: FitRequest, indexes: Mapping[str, tuple[str, ...]], columns: Mapping[str, str]
@@ -222,8 +231,11 @@ class CompiledModel:
         """The same with the labels (and the columns, where they are there) of an earlier binding."""
         with _places(self):
             table = read_table(data, request.na)
-            bound = replace(self.bind_again(table, request, indexes, columns), seed=request.seed)
-            return Fitting(self.as_asked(bound, request), request).on(table, bound)
+            return self._fitted(table, self.bind_again(table, request, indexes, columns), request)
+
+    def _fitted(self, table: Table, bound: Bound, request: FitRequest) -> FitOutcome:
+        bound = replace(bound, seed=request.seed)
+        return Fitting(self.as_asked(bound, request), request).on(table, bound)
 
     def as_asked(self, bound: Bound, request: FitRequest) -> CompiledModel:
         """The model as it is for these data, its integrals taken as `plan` says."""

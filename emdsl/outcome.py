@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emdsl.data.bound import Bound
 from emdsl.data.counting import weighted_rows, weighted_units
+from emdsl.data.table import Table
 from emdsl.ir.model import Model
 from emdsl.plan.arrange import report_values
 from emdsl.request import FitRequest
@@ -41,6 +42,16 @@ class FitOutcome:
     warnings: tuple[str, ...]
     compiled: CompiledModel | None = None
     request: FitRequest = field(default_factory=FitRequest)
+
+    def request_for(self, table: Table) -> FitRequest:
+        """The request for other rows, which may lack the column of weights: each then stands for one."""
+        weight = self.request.weight
+        return replace(self.request, weight=weight if weight in table else None)
+
+    def bound_again(self, table: Table) -> Bound:
+        """Other rows with the labels of the fit, and its columns where they are there."""
+        assert self.compiled is not None
+        return self.compiled.bind_again(table, self.request_for(table), self.bound.indexes, self.bound.columns)
 
 
 def outcome(model: Model, bound: Bound, state: FitState, request: FitRequest, compiled: CompiledModel) -> FitOutcome:

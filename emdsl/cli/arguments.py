@@ -15,6 +15,20 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 MODEL_ENDING = ".emm"
 
+#: How a result is printed.
+FORMATS = ("table", "json")
+
+FORM_OPTIONS = (
+    click.option("--format", "form", metavar="table|json", default="table", help="What is printed (table)."),
+    click.option("--output", metavar="FILE.json", help="A file for the JSON, written whole or not at all."),
+)
+
+
+def check_form(form: str | None, forms: Sequence[str] = FORMATS) -> None:
+    """Raises `bad-option` for a format that is given and that there is not."""
+    if form is not None and form not in forms:
+        raise EmmError("bad-option", f"expected one of {', '.join(forms)}, found `{form}`", place="--format")
+
 
 def _option(name: str, metavar: str, help: str, multiple: bool = False) -> Callable[[Function], Function]:
     """An option without a value of its own, so that defaults stand in one place; hidden where it is refused."""

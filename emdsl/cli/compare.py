@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import Any
 
 import click
 
 from emdsl.cli.arguments import (
     DATA_OPTIONS,
+    FORM_OPTIONS,
     MODEL_ENDING,
     SEARCH_OPTIONS,
     VALUE_OPTIONS,
     VERBOSITY,
+    check_form,
     given_options,
     options,
 )
@@ -23,13 +26,6 @@ from emdsl.diagnostics.errors import EmmError
 from emdsl.results.files import check_writable, write_whole
 from emdsl.results.options import cli_spelling
 
-FORMATS = ("table", "json")
-
-STUDY_OPTIONS = (
-    click.option("--format", "form", metavar="table|json", default="table", help="What is printed (table)."),
-    click.option("--output", metavar="FILE.json", help="A file for the JSON, written whole or not at all."),
-)
-
 TEST_OPTIONS = (
     click.option("--test", metavar="bootstrap", help="A likelihood-ratio test of each model against the next one."),
     click.option("--repeats", metavar="N", default="99", help="Data sets that a test draws from the smaller fit (99)."),
@@ -38,7 +34,7 @@ TEST_OPTIONS = (
 
 @click.command(short_help="models of the same data side by side")
 @click.argument("files", nargs=-1, metavar="MODEL... DATA")
-@options(TEST_OPTIONS, DATA_OPTIONS, VALUE_OPTIONS, SEARCH_OPTIONS, STUDY_OPTIONS, VERBOSITY)
+@options(TEST_OPTIONS, DATA_OPTIONS, VALUE_OPTIONS, SEARCH_OPTIONS, FORM_OPTIONS, VERBOSITY)
 def compare(
     files: tuple[str, ...], test: str | None, repeats: str, form: str, output: str | None, quiet: bool, verbose: bool,
     **raw: Any,
@@ -60,12 +56,9 @@ def compare(
         check_writable(output, "--output", (*models, data))
     loaded = [load(file) for file in models]
     read_values_for(loaded, given)
-    progress = Progress(quiet, verbose)
-    try:
-        chosen = {"test": test, "repeats": repeats}
+    chosen = {"test": test, "repeats": repeats}
+    with closing(Progress(quiet, verbose)) as progress:
         found = compare_with(data, loaded, chosen, {**given, "progress": progress.callback}, cli_spelling)
-    finally:
-        progress.close()
     write_study(found, form, output)
     if not quiet:
         for row in found.rows:
@@ -87,12 +80,6 @@ def models_and_data(files: tuple[str, ...]) -> tuple[list[str], str]:
         found = ", ".join(f"`{file}`" for file in others) or "models alone"
         raise EmmError("bad-command", f"expected one table, found {found}", help=usage)
     return models, others[0]
-
-
-def check_form(form: str) -> None:
-    """Raises `bad-option` for a format that there is not."""
-    if form not in FORMATS:
-        raise EmmError("bad-option", f"expected one of {', '.join(FORMATS)}, found `{form}`", place="--format")
 
 
 def read_values_for(models: list[Any], given: dict[str, Any]) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from emdsl.cli.arguments import MODEL_ENDING, VERBOSITY, model_and_data, open_names, options
-from emdsl.cli.streams import give
+from emdsl.cli.streams import give_or_write
 from emdsl.diagnostics.errors import EmmError
-from emdsl.results.files import check_writable, write_whole
+from emdsl.results.files import check_writable
 
 
 @click.command("compile", short_help="a Python module that fits the model and needs NumPy alone")
@@ -26,10 +26,7 @@ def compile_model(files: tuple[str, ...], output: str | None, cells: str, quiet:
         _refuse_model(output)
         check_writable(output, "--output")
     source = load(model_file).compile(open_names(cells))
-    if output is None:
-        give(source.rstrip("\n"))
-    else:
-        write_whole(output, source.rstrip("\n") + "\n", "--output")
+    give_or_write(source.rstrip("\n"), output)
 
 
 def _refuse_model(output: str) -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from emdsl.cli.arguments import VERBOSITY, model_and_data, open_names, options
-from emdsl.cli.streams import give
-from emdsl.diagnostics.errors import EmmError
+from emdsl.cli.arguments import VERBOSITY, check_form, model_and_data, open_names, options
+from emdsl.cli.streams import give_or_write
 from emdsl.results.derivation_text import FORMATS
-from emdsl.results.files import check_writable, write_whole
+from emdsl.results.files import check_writable
 
 #: The format that the end of a file's name asks for; any other asks for text.
 ENDINGS = {".md": "markdown", ".tex": "latex", ".html": "html", ".htm": "html"}
@@ -29,13 +28,9 @@ def derive(
     from emdsl.results.face import load
 
     model_file, _ = model_and_data(files, "derive", "none")
-    if form is not None and form not in FORMATS:
-        raise EmmError("bad-option", f"expected one of {', '.join(FORMATS)}, found `{form}`", place="--format")
+    check_form(form, FORMATS)
     if output is not None:
         check_writable(output, "--output", [model_file])
     chosen = form or ENDINGS.get(Path(output or "").suffix.lower(), "text")
     text = load(model_file, to_read=True).derive(open_names(cells)).written(chosen)
-    if output is None:
-        give(text)
-    else:
-        write_whole(output, text + "\n", "--output")
+    give_or_write(text, output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,16 +11,18 @@ import click
 from emdsl.cli.arguments import (
     ALGORITHM_OPTIONS,
     DATA_OPTIONS,
+    FORM_OPTIONS,
     REPORT_OPTIONS,
     VALUE_OPTIONS,
     VERBOSITY,
+    check_form,
     given_options,
     model_and_data,
     options,
 )
 from emdsl.cli.endings import DONE, FAILED
 from emdsl.cli.streams import give, say
-from emdsl.diagnostics.errors import EmmError, FitError
+from emdsl.diagnostics.errors import FitError
 from emdsl.results.files import check_writable, write_whole
 from emdsl.results.options import cli_spelling
 
@@ -27,11 +30,8 @@ if TYPE_CHECKING:
     from emdsl.results.face import Model
     from emdsl.results.result import Fit
 
-FORMATS = ("table", "json")
-
 OUTPUT_OPTIONS = (
-    click.option("--format", "form", metavar="table|json", default="table", help="What is printed (table)."),
-    click.option("--output", metavar="FILE.json", help="A file for the JSON, written whole or not at all."),
+    *FORM_OPTIONS,
     click.option("--trace", metavar="FILE.csv", help="A file for the log-likelihood by iteration."),
 )
 
@@ -52,8 +52,7 @@ def fit(
     from emdsl.results.unavailable import refuse_options
 
     model_file, data = model_and_data(files, "fit")
-    if form not in FORMATS:
-        raise EmmError("bad-option", f"expected one of {', '.join(FORMATS)}, found `{form}`", place="--format")
+    check_form(form)
     given = given_options(raw)
     refuse_options(given, cli_spelling)
     posterior, plot, report = (given.pop(name, None) for name in ("posterior", "plot", "report"))
@@ -94,11 +93,8 @@ def run(model: Model, data: str | None, given: dict[str, Any], quiet: bool, verb
     """The fit, its progress on standard error."""
     from emdsl.cli.progress import Progress
 
-    progress = Progress(quiet, verbose)
-    try:
+    with closing(Progress(quiet, verbose)) as progress:
         return model.fit_with(data, {**given, "progress": progress.callback}, cli_spelling)
-    finally:
-        progress.close()
 
 
 def write(result: Fit, form: str, output: str | None, trace: str | None, quiet: bool, verbose: bool) -> None:

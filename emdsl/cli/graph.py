@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
-from emdsl.cli.arguments import VERBOSITY, model_and_data, options
-from emdsl.cli.streams import give
-from emdsl.diagnostics.errors import EmmError
-from emdsl.results.files import check_writable, write_whole
+from emdsl.cli.arguments import VERBOSITY, check_form, model_and_data, options
+from emdsl.cli.streams import give_or_write
+from emdsl.results.files import check_writable
 from emdsl.results.model_graph import FORMATS
 
 #: The format that the end of a file's name asks for; any other asks for a picture.
@@ -26,13 +25,9 @@ def graph(files: tuple[str, ...], output: str | None, form: str | None, quiet: b
     from emdsl.results.face import load_graph
 
     model_file, _ = model_and_data(files, "graph", "none")
-    if form is not None and form not in FORMATS:
-        raise EmmError("bad-option", f"expected one of {', '.join(FORMATS)}, found `{form}`", place="--format")
+    check_form(form, FORMATS)
     if output is not None:
         check_writable(output, "--output", [model_file])
     chosen = form or ("text" if output is None else ENDINGS.get(Path(output).suffix.lower(), "svg"))
     text = load_graph(model_file).written(chosen)
-    if output is None:
-        give(text)
-    else:
-        write_whole(output, text + "\n", "--output")
+    give_or_write(text, output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import click
@@ -9,13 +10,15 @@ import click
 from emdsl.cli.arguments import (
     ALGORITHM_OPTIONS,
     DATA_OPTIONS,
+    FORM_OPTIONS,
     VALUE_OPTIONS,
     VERBOSITY,
+    check_form,
     given_options,
     model_and_data,
     options,
 )
-from emdsl.cli.compare import STUDY_OPTIONS, check_form, write_study
+from emdsl.cli.compare import write_study
 from emdsl.cli.endings import DONE, FAILED
 from emdsl.cli.fit import read_parameters
 from emdsl.cli.posterior import PARAMS_OPTION
@@ -36,7 +39,7 @@ REPEAT_OPTIONS = (
 
 @click.command(short_help="simulate, fit, compare: bias, RMSE, coverage of the intervals")
 @click.argument("files", nargs=-1, metavar="MODEL")
-@options(REPEAT_OPTIONS, DATA_OPTIONS, VALUE_OPTIONS, ALGORITHM_OPTIONS, STUDY_OPTIONS, VERBOSITY)
+@options(REPEAT_OPTIONS, DATA_OPTIONS, VALUE_OPTIONS, ALGORITHM_OPTIONS, FORM_OPTIONS, VERBOSITY)
 def recover(
     files: tuple[str, ...], params: str | None, n: str | None, repeat: str, design: str | None, missing: str,
     form: str, output: str | None, quiet: bool, verbose: bool, **raw: Any,
@@ -65,11 +68,8 @@ def recover(
         check_writable(output, "--output", (model_file, design, params))
     model = load(model_file)
     read_parameters(model, given)
-    progress = Progress(quiet, verbose)
     chosen = {"n": n, "repeat": repeat, "design": design, "missing": missing}
-    try:
+    with closing(Progress(quiet, verbose)) as progress:
         found = model.recover_with(params, chosen, {**given, "progress": progress.callback}, spelling)
-    finally:
-        progress.close()
     write_study(found, form, output)
     return DONE if found.converged == len(found.replicates) else FAILED

@@ -7,7 +7,7 @@ import sys
 from typing import TextIO
 
 from emdsl.diagnostics.errors import EmmError
-from emdsl.results.files import because
+from emdsl.results.files import because, write_whole
 
 
 def give(text: str) -> None:
@@ -15,6 +15,14 @@ def give(text: str) -> None:
     if sys.stdout is None:
         raise EmmError("unwritable-file", "standard output is closed")
     _write(sys.stdout, text + "\n")
+
+
+def give_or_write(text: str, output: str | None) -> None:
+    """A text without a line end at its end: to the file that `--output` names, else on standard output."""
+    if output is None:
+        give(text)
+    else:
+        write_whole(output, text + "\n", "--output")
 
 
 def say(text: str) -> None:

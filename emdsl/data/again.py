@@ -34,7 +34,7 @@ def with_weights(model: Model, table: Table, options: BindOptions) -> Table:
     missing = []
     for weight in model.weights:
         variable = model.variable(weight.variable)
-        column = options.map.get(variable.name) or variable.column or variable.name
+        column = options.column(variable)
         if column not in table:
             missing.append(column)
     if not missing:

@@ -47,7 +47,7 @@ def with_units_ahead(model: Model, table: Table, bound: Bound, count: int, place
     Raises what `chain_plate` raises, and `inputs-ahead` where the new units would need inputs.
     """
     plate = chain_plate(model, place)
-    level = next(number for number, item in enumerate(bound.levels) if item.plate == plate.name)
+    level = bound.level_of(plate.name)
     below = {item.plate for item in bound.levels[level:]}
     needed = [v.name for v in model.variables if v.kind == "input" and v.plate in below]
     if needed:

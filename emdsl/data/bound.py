@@ -129,6 +129,10 @@ class Bound:
     regrouping: Regrouping | None = None
     shares: Mapping[str, Share] = field(default_factory=dict)
 
+    def level_of(self, plate: str | None) -> int:
+        """The number of the level whose units are those of a plate; 0 outside the plates."""
+        return next(number for number, level in enumerate(self.levels) if level.plate == plate)
+
     def labels_as_numbers(self, index_set: str) -> NDArray[np.float64] | None:
         """The labels of an index set as numbers, or None if one of them is none."""
         try:

@@ -56,7 +56,7 @@ def weighted_rows(model: Model, bound: Bound) -> float:
         if variable.cut is not None:  # a bound is an observation too
             present = np.asarray(values.array) != CELLS.index(EMPTY)
         present = present.reshape(-1, present.shape[-1]).any(axis=0)
-        level = next(k for k, item in enumerate(bound.levels) if item.plate == variable.plate)
+        level = bound.level_of(variable.plate)
         for number in range(level, row_level, -1):
             present = np.bincount(bound.levels[number].parent[present], minlength=bound.levels[number - 1].size) > 0
         place = np.arange(len(weights))

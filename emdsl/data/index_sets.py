@@ -187,7 +187,7 @@ class IndexSets:
         kinds: dict[str, bool] = {}
         for variable in data_variables(self._model):
             if variable.domain.kind == "finite" and not self.finder.axes(variable):
-                column = self._options.map.get(variable.name) or variable.column or variable.name
+                column = self._options.column(variable)
                 kinds[column] = variable.genotype or bool(variable.components)
         return kinds
 
@@ -259,7 +259,7 @@ class IndexSets:
     def _claims(self, variable: Variable, name: str) -> set[str]:
         axes = self.finder.axes(variable)
         if variable.kind == "latent" or variable.between is not None or variable.cut is not None or not axes:
-            return {self._options.map.get(variable.name) or variable.column or variable.name}
+            return {self._options.column(variable)}
         if name in axes:
             return set()
         try:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from emdsl.ir.model import Variable
+
 
 @dataclass(frozen=True)
 class BindOptions:
@@ -25,3 +27,7 @@ class BindOptions:
     indexes: Mapping[str, tuple[str, ...]] | None = None
     na: tuple[str, ...] = ()
     absent: bool = False
+
+    def column(self, variable: Variable) -> str:
+        """The column of a scalar variable, or what those of an array begin with."""
+        return self.map.get(variable.name) or variable.column or variable.name

@@ -40,6 +40,11 @@ def plain(names: Iterable[str], limit: int = 12) -> str:
     return text if len(every) <= limit else f"{text} and {len(every) - limit} more"
 
 
+def element_name(name: str, labels: Sequence[str]) -> str:
+    """`y[a, b]`, or the name of what is no array."""
+    return f"{name}[{', '.join(labels)}]" if labels else name
+
+
 def count_of(number: int, one: str, many: str = "") -> str:
     """`1 cell`, `3 cells`, `2 axes`."""
     return f"{number} {one}" if number == 1 else f"{number} {many or one + 's'}"

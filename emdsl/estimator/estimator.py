@@ -15,7 +15,8 @@ from emdsl.data.numerals import numeral
 from emdsl.data.table import Table
 from emdsl.data.wording import did_you_mean, plain
 from emdsl.diagnostics.errors import EmmError
-from emdsl.estimator.features import WEIGHT, table_of, target_column, with_columns, without_column
+from emdsl.estimator.features import WEIGHT, table_of, with_columns, without_column
+from emdsl.request import bind_options
 from emdsl.results.augment import units_of_rows
 from emdsl.results.face import Model, load, loads
 from emdsl.results.options import fit_request
@@ -27,15 +28,9 @@ except ImportError as error:
     raise EmmError("no-scikit-learn", "EMEstimator needs scikit-learn", help="pip install scikit-learn") from error
 
 if TYPE_CHECKING:
+    from emdsl.data.options import BindOptions
     from emdsl.ir.model import Variable
     from emdsl.results.result import Fit
-
-#: Arguments of the estimator that are options of a fit.
-OPTIONS = (
-    "set", "const", "columns", "map", "init", "fix", "starts", "seed", "tol", "max_iter", "accelerate", "se", "level",
-    "plan", "interval", "na",
-)  # fmt: skip
-
 
 class EMEstimator(BaseEstimator):  # type: ignore[misc]
     """A model as an estimator of scikit-learn.
@@ -101,7 +96,7 @@ class EMEstimator(BaseEstimator):  # type: ignore[misc]
         model = self._model()
         target = self._target(model)
         observed = target is not None and target.kind == "observed"
-        given = {name: getattr(self, name) for name in OPTIONS}
+        given = self._options()
         if sample_weight is not None:
             given["weight"] = WEIGHT
         table = self._table(model, target, X, y if observed else None, groups, sample_weight)
@@ -146,16 +141,10 @@ class EMEstimator(BaseEstimator):  # type: ignore[misc]
     def score_samples(self, X: Any, y: Any = None, groups: Any = None) -> NDArray[np.float64]:
         """The log-likelihood of each outermost unit at the estimates, `(units,)`, minus infinity where its data are
         impossible. A chain is one unit, and so are all data that share what is hidden outside the plates."""
-        from emdsl.plan.points import with_points
-        from emdsl.plan.program import Program
-        from emdsl.plan.unit_evidence import unit_evidence
-
         bound = self._bound(X, y, groups)
         outcome = self._fit().outcome
         assert outcome.compiled is not None
-        derivation = outcome.compiled.as_asked(bound, outcome.request).derivation
-        program = Program(derivation, with_points(derivation, bound, outcome.state.theta))
-        return unit_evidence(program, outcome.state.theta)
+        return outcome.compiled.as_asked(bound, outcome.request).unit_evidence(bound, outcome.state.theta)
 
     def score(self, X: Any, y: Any = None, groups: Any = None) -> float:
         """The mean log-likelihood of a unit."""
@@ -233,20 +222,21 @@ class EMEstimator(BaseEstimator):  # type: ignore[misc]
     def _table(
         self, model: Model, target: Variable | None, X: Any, y: Any, groups: Any, sample_weight: Any = None
     ) -> Table:
-        request = fit_request(model.compiled.model, {name: getattr(self, name) for name in OPTIONS})
-        from emdsl.request import bind_options
-
         name = target.name if target is not None and target.kind == "observed" else None
         return table_of(
-            X, model.compiled.model, bind_options(request), target=name, y=y, groups=groups,
+            X, model.compiled.model, self._bind_options(model), target=name, y=y, groups=groups,
             sample_weight=sample_weight,
         )  # fmt: skip
 
-    def _column(self, model: Model, target: Variable) -> str:
-        request = fit_request(model.compiled.model, {"map": self.map})
-        from emdsl.request import bind_options
+    def _options(self) -> dict[str, Any]:
+        """The options of the fit, as they were given."""
+        return {name: value for name, value in self.get_params(deep=False).items() if name not in ("model", "target")}
 
-        return target_column(model.compiled.model, bind_options(request), target.name)
+    def _bind_options(self, model: Model) -> BindOptions:
+        return bind_options(fit_request(model.compiled.model, self._options()))
+
+    def _column(self, model: Model, target: Variable) -> str:
+        return self._bind_options(model).column(target)
 
     def _labels(self, target: Variable) -> tuple[str, ...]:
         assert target.values is not None
@@ -255,15 +245,12 @@ class EMEstimator(BaseEstimator):  # type: ignore[misc]
     def _bound(self, X: Any, y: Any, groups: Any, *, without_target: bool = False) -> Bound:
         """New rows with the labels of the fit."""
         outcome = self._fit().outcome
-        assert outcome.compiled is not None
         target = None if self.target_ is None else self.model_.compiled.model.variable(self.target_)
         observed = target is not None and target.kind == "observed"
         table = self._table(self.model_, target, X, y if observed else None, groups)
         if observed and without_target and target is not None:
             table = with_columns(table, {self._column(self.model_, target): np.full(table.rows, np.nan)}, ())
-        request = replace(outcome.request, weight=None)
-        bound = outcome.compiled.bind_again(table, request, outcome.bound.indexes, outcome.bound.columns)
-        return replace(bound, seed=request.seed)
+        return replace(outcome.bound_again(table), seed=outcome.request.seed)
 
     def _shares(self, target: Variable, X: Any, groups: Any) -> NDArray[np.float64]:
         found, bound = self._told(target, X, groups)

@@ -74,7 +74,7 @@ def _columns(
     read: Sequence[Variable], model: Model, options: BindOptions, finder: ColumnFinder
 ) -> tuple[str, ...]:
     found = [column for variable in read for _, column in finder.columns(variable) if column is not None]
-    weights = {options.map.get(w.variable) or model.variable(w.variable).column or w.variable for w in model.weights}
+    weights = {options.column(model.variable(weight.variable)) for weight in model.weights}
     return tuple(dict.fromkeys(column for column in found if column not in weights))
 
 
@@ -91,16 +91,11 @@ def table_of(
     table = read_table(X, options.na)
     further: dict[str, Any] = {}
     if target is not None and y is not None:
-        further[target_column(model, options, target)] = y
+        further[options.column(model.variable(target))] = y
     further |= _groups(groups, outer_plates(model), options)
     if sample_weight is not None:
         further[WEIGHT] = np.asarray(sample_weight, dtype=float)
     return with_columns(table, further, options.na)
-
-
-def target_column(model: Model, options: BindOptions, target: str) -> str:
-    """The column of the target."""
-    return options.map.get(target) or model.variable(target).column or target
 
 
 def with_columns(table: Table, further: Mapping[str, Any], na: Sequence[str]) -> Table:

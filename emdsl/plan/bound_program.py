@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from emdsl.data.bound import Bound
-from emdsl.data.counting import weights_between
+from emdsl.data.counting import unit_weights, weights_between
 from emdsl.data.shares import share_of
 from emdsl.ir.derivation import Derivation, Integral
 from emdsl.ir.identifiers import identifier
@@ -19,7 +19,7 @@ from emdsl.plan.binding import PieceBinder
 from emdsl.plan.blocks import make_blocks
 from emdsl.plan.centred_inputs import centred
 from emdsl.plan.coded_sums import coded_data
-from emdsl.plan.condensing import is_condensable, weights_of_rows
+from emdsl.plan.condensing import is_condensable
 from emdsl.plan.counts import counted_variables
 from emdsl.plan.crossing import crossed_sum
 from emdsl.plan.drawn_sums import drawn_shares_of
@@ -214,7 +214,7 @@ class BoundProgram:
         """The program with a weight for each row, where a few rows may stand for all."""
         if not is_condensable(self.root):
             return None
-        plate, weights = self.bound.levels[1].plate or "", weights_of_rows(self.bound)
+        plate, weights = self.bound.levels[1].plate or "", unit_weights(self.bound, 1)
         return self._eliminator(replace(self.bound, weights={**self.bound.weights, plate: weights})).build()
 
     def _cut_blocks(self) -> None:

@@ -49,7 +49,7 @@ def numbers_of(latents: tuple[str, ...], model: Model, bound: Bound, home: int) 
     parts: list[tuple[Any, ...]] = []
     for name in latents:
         variable = model.variable(name)
-        level = next(number for number, item in enumerate(bound.levels) if item.plate == variable.plate)
+        level = bound.level_of(variable.plate)
         elements = tuple(product(*(range(len(bound.indexes[axis])) for axis in variable.axes)))
         hidden, *limits = _of_variable(variable, model, bound, level, len(elements))
         element, unit = np.nonzero(hidden)

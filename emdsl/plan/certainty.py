@@ -97,7 +97,7 @@ def _cells(variable: Variable, bound: Bound) -> int:
 
 def _units(variable: Variable, model: Model, bound: Bound) -> float:
     """How many hidden values a variable stands for, units counted by their weights."""
-    level = next(number for number, item in enumerate(bound.levels) if item.plate == variable.plate)
+    level = bound.level_of(variable.plate)
     return float(unit_weights(bound, level).sum()) * prod(len(bound.indexes[axis]) for axis in variable.axes)
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emdsl.data.bound import Bound, Level
+from emdsl.data.bound import Level
+from emdsl.data.counting import unit_weights
 from emdsl.plan.blocks import make_blocks
 from emdsl.plan.nodes import Add, Affine, Fused, LogSumExp, Node, Power, SegmentSum, Table, Take, in_order
 from emdsl.runtime.carriers import Block, RowTable, affine, take
@@ -197,7 +198,7 @@ def _line(program: Program, leaves: Sequence[Node]) -> Line | None:
     if len(numbers) != 1 or group is None:
         return None
     statistics = np.concatenate([_statistics(data) for data in pieces])
-    return line_of(numbers[0], group, weights_of_rows(program.bound), statistics)
+    return line_of(numbers[0], group, unit_weights(program.bound, 1), statistics)
 
 
 def _groups(columns: Sequence[NDArray[Any]], rows: int) -> Rows | None:
@@ -219,12 +220,6 @@ def _data(constants: Constants, node: Node) -> Any:
 def _statistics(data: PieceData) -> Array:
     assert data.statistics is not None
     return data.statistics
-
-
-def weights_of_rows(bound: Bound) -> Array:
-    """The weight of each row, 1 where there are none."""
-    level = bound.levels[1]
-    return np.asarray(bound.weights.get(level.plate or "", np.ones(level.size)), dtype=float)
 
 
 def _of_rows(data: PieceData, rows: Rows) -> PieceData:

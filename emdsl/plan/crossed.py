@@ -83,7 +83,7 @@ def _is_own_vector(reference: VariableRef, item: BoundPiece) -> bool:
 
 def _unit_of_row(plate: str | None, lag: int, level: int, bound: Bound, rows: int) -> Codes:
     """The unit whose number a row looks at; before a chain began stands what comes first (nothing is said of it)."""
-    own = next(number for number, item in enumerate(bound.levels) if item.plate == plate)
+    own = bound.level_of(plate)
     unit = ancestors(bound, level, own)
     if not lag:
         return np.asarray(np.broadcast_to(unit, rows), dtype=np.intp)

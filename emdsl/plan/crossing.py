@@ -89,7 +89,7 @@ def _variables(node: Crossing, model: Model, bound: Bound, sizes: Mapping[str, i
 def level_of(name: str, model: Model, bound: Bound) -> int:
     """The level of a variable's plate."""
     plate = model.variable(name).plate
-    return next(number for number, level in enumerate(bound.levels) if level.plate == plate)
+    return bound.level_of(plate)
 
 
 def _gathered(

@@ -62,7 +62,7 @@ def drawn_shares_of(node: DrawnLogSumExp, model: Model, bound: Bound) -> DrawnSh
     """The shares of each unit at its draws, and the unit of each row."""
     values = np.asarray(bound.values[values_of(node.drawn)].array, dtype=np.float64)
     plate = model.variable(node.drawn).plate
-    home = next(number for number, level in enumerate(bound.levels) if level.plate == plate)
+    home = bound.level_of(plate)
     unit = np.arange(bound.levels[node.level].size)
     for number in range(node.level, home, -1):
         unit = bound.levels[number].parent[unit]

@@ -153,7 +153,7 @@ class Eliminator:
                 if variable.name in self.bound.chosen:
                     continue
                 if not variable.components and variable.name not in self.without_potential:
-                    level = self._level_of(variable.plate)
+                    level = self.bound.level_of(variable.plate)
                     axes = (START, variable.name) if START in self.sizes else (variable.name,)
                     found.append(Potential(next(self.numbers), axes, level, True, variable.name))
         return found
@@ -185,9 +185,6 @@ class Eliminator:
 
     def _piece(self, name: str) -> BoundPiece:
         return next(piece for piece in self.pieces if piece.piece.name == name)
-
-    def _level_of(self, plate: str | None) -> int:
-        return next(number for number, level in enumerate(self.bound.levels) if level.plate == plate)
 
     # --- one level ----------------------------------------------------------------------------------------------------
 

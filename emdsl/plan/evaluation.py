@@ -164,7 +164,7 @@ class Evaluator:
         plate = next((plate.name for plate in self.model.plates if plate.over == reference.binder), None)
         if plate is None or reference in self.coded:
             return Named((reference.binder.name,), self._confined(reference.binder.name, size))
-        units = next(level.size for level in self.bound.levels if level.plate == plate)
+        units = self.bound.levels[self.bound.level_of(plate)].size
         return Named((ROW,), self._repeated(np.tile(np.arange(size), units // size), plate))
 
     def _by_label(self, left: Expression, right: Expression) -> bool:
@@ -359,7 +359,7 @@ def axis_of(reference: VariableRef | BinderRef) -> str:
 def lagged(array: Any, reference: VariableRef, model: Model, bound: Bound) -> Any:
     """The values `lag` units before in the chain; missing for the first units of a chain."""
     plate = model.variable(reference.name).plate
-    level = next(level for level in bound.levels if level.plate == plate)
+    level = bound.levels[bound.level_of(plate)]
     position = np.arange(level.size) - reference.lag
     inside = position >= level.starts[level.parent]
     missing = np.nan if np.issubdtype(array.dtype, np.floating) else -1
@@ -369,7 +369,7 @@ def lagged(array: Any, reference: VariableRef, model: Model, bound: Bound) -> An
 def early_units(plate: str | None, lag: int, bound: Bound, level: int) -> Any:
     """`(rows,)` of a level: the units so near the beginning of the chain of a plate (their own or one around it) that
     there is none `lag` units before."""
-    own = next(number for number, item in enumerate(bound.levels) if item.plate == plate)
+    own = bound.level_of(plate)
     units = np.arange(bound.levels[level].size)
     for number in range(level, own, -1):
         units = bound.levels[number].parent[units]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound
 from emdsl.data.shares import units_of_share
+from emdsl.data.wording import element_name
 from emdsl.ir.expressions import Expression, VariableRef, walk
 from emdsl.ir.grids import index_set_of, values_of
 from emdsl.ir.model import Model, Variable
@@ -41,6 +42,11 @@ class HiddenNumber:
     mean: Array
     sd: Array
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each element is called."""
+        return tuple(element_name(self.name, labels) for labels in self.elements)
+
 
 def is_on_grid(variable: Variable) -> bool:
     """Whether the values of a variable are nodes that stand for a continuous one."""
@@ -58,7 +64,7 @@ def integrated_numbers(
     sd = np.sqrt(np.maximum(variance, 0.0))
     for name in integral.integral.latents:
         variable = model.variable(name)
-        level = next(number for number, item in enumerate(bound.levels) if item.plate == variable.plate)
+        level = bound.level_of(variable.plate)
         elements = tuple(product(*(bound.indexes[axis] for axis in variable.axes)))
         places = integral.places(name, bound.levels[level].size)
         yield HiddenNumber(name, level, elements, _finite(mean[places]), _finite(sd[places]))
@@ -76,7 +82,7 @@ def _of_some_units(
     mean, variance = mixed(*evidence.moments(), shares if inside.cells is not None else inside.by_step(shares))
     for name in integral.integral.latents:
         variable = model.variable(name)
-        level = next(number for number, item in enumerate(bound.levels) if item.plate == variable.plate)
+        level = bound.level_of(variable.plate)
         elements = tuple(product(*(bound.indexes[axis] for axis in variable.axes)))
         found = np.full((2, len(elements), bound.levels[level].size), np.nan)
         if inside.cells is None:

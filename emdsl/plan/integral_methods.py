@@ -159,7 +159,7 @@ def interval_of(name: str, item: BoundPiece, binder: PieceBinder) -> tuple[Array
     domain = binder.model.variable(name).domain
     if domain.kind != "interval":
         return {"positive": (ZERO, INFINITY), "unit": (ZERO, ONE)}.get(domain.kind, (-INFINITY, INFINITY))
-    level = next(n for n, found in enumerate(binder.bound.levels) if found.plate == binder.model.variable(name).plate)
+    level = binder.bound.level_of(binder.model.variable(name).plate)
     evaluator = Evaluator(binder.model, binder.bound, level=level)
     axes = (*(axis for axis in item.axes.hidden if axis != POINT), ROW)
     assert domain.low is not None and domain.high is not None

@@ -76,7 +76,7 @@ def observed_pairs(model: Model) -> Iterator[Map]:
 
 def bind_map(statement: Map, model: Model, bound: Bound) -> BoundMap:
     """The table and codes of one deterministic observation."""
-    level = next(number for number, item in enumerate(bound.levels) if item.plate == statement.plate)
+    level = bound.level_of(statement.plate)
     evaluator = Evaluator(model, bound, level=level)
     variables = [
         n for n in walk(statement.value) if isinstance(n, VariableRef) and model.variable(n.name).kind == "latent"

@@ -174,11 +174,11 @@ def _sites(names: Iterable[VariableRef], model: Model, bound: Bound) -> Iterable
 def _places(names: Iterable[VariableRef], layout: Layout, plate: str | None, evaluator: Evaluator) -> Iterable[Place]:
     """Where each number stands among those of the whole data set, unit by unit."""
     bound, model = evaluator.bound, evaluator.model
-    size = next(level.size for level in bound.levels if level.plate == plate)
+    size = bound.levels[bound.level_of(plate)].size
     found: dict[Any, Place] = {}
     for reference in names:
         name, shape = reference.name, layout.shapes[reference.name]
-        own = next(number for number, level in enumerate(bound.levels) if level.plate == model.variable(name).plate)
+        own = bound.level_of(model.variable(name).plate)
         unit = _units_above(bound, plate, own)
         codes = [evaluator.code(index) for index in reference.indices]
         if codes and len(codes) == len(shape) and all(code.axes == (ROW,) for code in codes):
@@ -194,7 +194,7 @@ def _places(names: Iterable[VariableRef], layout: Layout, plate: str | None, eva
 
 def _units_above(bound: Bound, plate: str | None, above: int) -> Codes:
     """For each unit of a plate the unit of a level around it (or its own)."""
-    level = next(number for number, item in enumerate(bound.levels) if item.plate == plate)
+    level = bound.level_of(plate)
     unit: Codes = np.arange(bound.levels[level].size)
     for number in range(level, above, -1):
         unit = bound.levels[number].parent[unit]

@@ -40,7 +40,7 @@ def with_hidden_cells(derivation: Derivation, bound: Bound, names: frozenset[str
         if any(item.target.name == holding_name(variable.name) for item in maps):
             # what a deterministic observation shows is hidden with it, and the two agree
             variables.append(replace(variable, name=holding_name(variable.name), domain=Domain("real"), values=None))
-            size = next(level.size for level in bound.levels if level.plate == variable.plate)
+            size = bound.levels[bound.level_of(variable.plate)].size
             values[holding_name(variable.name)] = Values(np.ones(size))
     model = replace(derivation.model, variables=tuple(variables), maps=tuple(maps))
     # What has become hidden is no column any more, whose moments could be taken once.
@@ -142,7 +142,7 @@ def _check_first_units(variable: Variable, model: Model, bound: Bound) -> None:
     if not own or any(factor.when != "after" for factor in own):
         return
     lag = max(factor.lag for factor in own)
-    level = next(level for level in bound.levels if level.plate == variable.plate)
+    level = bound.levels[bound.level_of(variable.plate)]
     first = np.arange(level.size) - level.starts[level.parent] < lag
     codes = np.asarray(bound.values[variable.name].array)[..., first]
     if ((codes < 0) | (codes >= len(bound.indexes[variable.values or ""]))).any():

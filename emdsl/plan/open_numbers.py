@@ -94,7 +94,7 @@ def _check_first_units(variable: Variable, model: Model, bound: Bound) -> None:
     if not own or any(factor.when != "after" for factor in own):
         return
     lag = max(factor.lag for factor in own)
-    level = next(level for level in bound.levels if level.plate == variable.plate)
+    level = bound.levels[bound.level_of(variable.plate)]
     if open_cells(variable, model, bound)[..., level.position() < lag].any():
         raise EmmError(
             "missing-cell",

@@ -75,7 +75,7 @@ def known_numbers(
 ) -> tuple[StandIn, ...]:
     """The laws that stand for those numbers of units, or steps, that are known."""
     (plate,) = {model.variable(name).plate for name in integral.latents}
-    level = next(number for number, item in enumerate(bound.levels) if item.plate == plate)
+    level = bound.level_of(plate)
     known = _known(integral.latents, model, bound, level)
     sites = sorted(order, key=lambda site: order[site])
     rows = Rows(np.arange(bound.levels[level].size + 1), None, None, rows.whole)
@@ -101,7 +101,7 @@ def known_anywhere(integral: Integral, layout: Layout, binder: PieceBinder) -> t
         if not binder.model.variable(name).cell_of:
             continue
         plate = binder.model.variable(name).plate
-        level = next(number for number, item in enumerate(binder.bound.levels) if item.plate == plate)
+        level = binder.bound.level_of(plate)
         known = _known((name,), binder.model, binder.bound, level)
         size = binder.bound.levels[level].size
         sites = [

@@ -59,10 +59,10 @@ def is_open(cell: VariableRef, plain: Evaluator) -> Named:
 
 def open_units(where: Openness, model: Model, bound: Bound) -> Flags:
     """`(units,)` of the plate `where` speaks of (one unit: the data set): those in which some cell is open."""
-    home = _level(where.plate, bound)
+    home = bound.level_of(where.plate)
     found = np.zeros(bound.levels[home].size, dtype=bool)
     for name in where.names:
-        number = _level(model.variable(mask_name(name)).plate, bound)
+        number = bound.level_of(model.variable(mask_name(name)).plate)
         mask = np.asarray(bound.values[mask_name(name)].array) != 0
         units = np.flatnonzero(mask.reshape(-1, mask.shape[-1]).any(axis=0))
         for level in range(number, home, -1):
@@ -74,13 +74,9 @@ def open_units(where: Openness, model: Model, bound: Bound) -> Flags:
 
 
 def _units_of_rows(units: Flags, where: Openness, plain: Evaluator) -> Any:
-    home = _level(where.plate, plain.bound)
+    home = plain.bound.level_of(where.plate)
     assert plain.level is not None
     rows = np.arange(plain.bound.levels[plain.level].size)
     for number in range(plain.level, home, -1):
         rows = plain.bound.levels[number].parent[rows]
     return units[rows]
-
-
-def _level(plate: str | None, bound: Bound) -> int:
-    return next(number for number, level in enumerate(bound.levels) if level.plate == plate)

@@ -162,7 +162,7 @@ class PosteriorEliminator(Eliminator):
     def _leaves(self) -> list[Node]:
         found = super()._leaves()
         for name, plate, axes in self.joint:
-            found.append(Potential(next(self.numbers), axes, self._level_of(plate), True, name))
+            found.append(Potential(next(self.numbers), axes, self.bound.level_of(plate), True, name))
         return found
 
 
@@ -260,7 +260,7 @@ class PosteriorProgram(Program):
             name = variable.name
             if not is_on_grid(variable):
                 continue
-            level = next(n for n, item in enumerate(bound.levels) if item.plate == variable.plate)
+            level = bound.level_of(variable.plate)
             if name in self.standard:
                 values = Evaluator(model, bound, theta=theta, level=level).value(self.standard[name])
                 joint, _, axes = standard_joint(name, self.standard[name], model)
@@ -359,7 +359,7 @@ class PosteriorProgram(Program):
     def _marginal(self, variable: Variable, shares: Array) -> Marginal:
         assert variable.values is not None
         labels = self.bound.indexes[variable.values]
-        level = next(n for n, item in enumerate(self.bound.levels) if item.plate == variable.plate)
+        level = self.bound.level_of(variable.plate)
         if not variable.components:
             return Marginal(variable.name, level, labels, shares, self.bound.labels_as_numbers(variable.values))
         return Marginal(variable.name, level, *_unordered(labels, shares))

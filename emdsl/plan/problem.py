@@ -193,15 +193,14 @@ class BoundProblem:
         found.sharp = self.sharp
         return found
 
-    def sharpened(self) -> BoundProblem:
-        """The same problem with sharp random starts."""
+    def sharpened(self, statistics: dict[str, Any]) -> BoundProblem | None:
+        """The same problem with sharp random starts, where two values of what is hidden have the same law; else
+        None."""
+        if not is_merged(self.program, statistics):
+            return None
         other = copy(self)
         other.sharp = True
         return other
-
-    def is_merged(self, statistics: dict[str, Any]) -> bool:
-        """Whether two values of what is hidden have the same law."""
-        return is_merged(self.program, statistics)
 
     def _with_priors(self, statistics: dict[str, Any]) -> dict[str, Any]:
         statistics |= dict.fromkeys(self._arrays)

@@ -64,7 +64,7 @@ def wide_draws(derivation: Derivation, bound: Bound, count: int = WIDE_DRAWS) ->
     """The data with draws all over the simplex, where nothing is known of parameters yet."""
     model, laws = derivation.model, {}
     for name in drawn_shares(derivation):
-        units = next(level.size for level in bound.levels if level.plate == model.variable(name).plate)
+        units = bound.levels[bound.level_of(model.variable(name).plate)].size
         size = len(bound.indexes[model.variable(name).axes[-1]])
         a = np.ones((2, size, units))
         a[1] = 0.3

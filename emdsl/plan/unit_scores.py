@@ -6,12 +6,12 @@ blocks of one unit each. Pieces by row keep their weights of all rows, whose pro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emdsl.data.counting import unit_weights
 from emdsl.diagnostics.errors import EmmError
 from emdsl.plan.blocks import one_block_a_unit
 from emdsl.plan.monte_carlo import MonteCarlo
@@ -45,7 +45,7 @@ def unit_gradients(problem: BoundProblem, theta: Theta) -> tuple[dict[str, Array
     why = why_none(problem)
     if why:
         raise refusal(why)
-    program, weights = problem.program, outermost_weights(problem)
+    program, weights = problem.program, unit_weights(problem.program.bound, 1)
     size = program.layout.size
     out = np.zeros((len(weights), size))
     with np.errstate(all="ignore"):
@@ -141,14 +141,6 @@ def unit_of_rows(problem: BoundProblem, level: int) -> NDArray[np.intp]:
     for number in range(level, 1, -1):
         place = problem.program.bound.levels[number].parent[place]
     return place
-
-
-def outermost_weights(problem: BoundProblem) -> Array:
-    """The weight of each outermost unit, 1 where there are none."""
-    bound = problem.program.bound
-    level = bound.levels[1]
-    given: Mapping[str, Array] = bound.weights
-    return np.asarray(given.get(level.plate or "", np.ones(level.size)), dtype=float)
 
 
 def why_none(problem: BoundProblem) -> str:

@@ -105,7 +105,7 @@ class Unroller:
 
     def _choices(self, variable: Variable, reference: VariableRef) -> Chosen:
         """Which element each unit of a variable's plate looks at."""
-        level = next(number for number, item in enumerate(self.bound.levels) if item.plate == variable.plate)
+        level = self.bound.level_of(variable.plate)
         evaluator = Evaluator(self.model, self.bound, level=level)
         array = self.model.variable(reference.name)
         codes = [evaluator.code(index).aligned((ROW,)) for index in reference.indices]

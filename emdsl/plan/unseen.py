@@ -71,7 +71,7 @@ def with_unseen(derivation: Derivation, bound: Bound) -> tuple[Derivation, Bound
                 parts.setdefault(piece.name, [piece]).append(_copy(piece, copied))
         condition = Apply("!=", (given.condition, number(0)))
         met = _through_maps(condition, derivation, copied)
-        level = next(level for level in bound.levels if level.plate == given.plate)
+        level = bound.levels[bound.level_of(given.plate)]
         said = [Said("", condition, np.ones(level.size))]
         if any(plate.name == given.plate and plate.ordered for plate in model.plates):
             failed = VariableRef(f"{given.plate} failed{_UNSEEN}")
@@ -220,7 +220,7 @@ def check_conditions(model: Model, bound: Bound) -> None:
 
 
 def _check_data(given: Given, model: Model, bound: Bound) -> None:
-    level = next(number for number, item in enumerate(bound.levels) if item.plate == given.plate)
+    level = bound.level_of(given.plate)
     evaluator = Evaluator(model, bound, level=level)
     value = evaluator.value(given.condition)
     if set(value.axes) - {ROW}:

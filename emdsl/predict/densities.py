@@ -96,7 +96,7 @@ def _is_declared(axis: str, predictor: Predictor) -> bool:
 
 def _unit_shares(variable: Variable, bound: Bound) -> Array:
     """`(elements, units)`: what each unit in which the variable was seen counts, of 1 in all."""
-    level = next(number for number, item in enumerate(bound.levels) if item.plate == variable.plate)
+    level = bound.level_of(variable.plate)
     seen = ~bound.values[variable.name].unseen
     weights = seen.reshape(-1, seen.shape[-1]) * unit_weights(bound, level)
     total = weights.sum(axis=1, keepdims=True)

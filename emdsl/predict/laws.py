@@ -35,7 +35,7 @@ from emdsl.plan.named import POINT, ROW, Named, combine
 from emdsl.runtime.probabilities import PROBABILITIES
 from emdsl.runtime.problem import Array, Theta
 from emdsl.simulate.draws import ordered_elements
-from emdsl.simulate.evaluation import Codes, Drawn, UnitEvaluator, level_of
+from emdsl.simulate.evaluation import Codes, Drawn, UnitEvaluator
 
 #: The axis of the values at which a law is asked for its density.
 POINTS = "?points"
@@ -162,7 +162,7 @@ class Law:
         coded: set[VariableRef] = set(hidden_references(self.statement, self.model))
         if tried:
             coded |= {replace(self.target, name=name) for name in drawn_by(self.statement, self.model)}
-        level = level_of(self.bound, self.statement.plate)
+        level = self.bound.level_of(self.statement.plate)
         values = {**self.at} if points is None else {**self.at, self.target: points}
         return LawEvaluator(
             self.model, self.bound, frozenset(coded), self.theta, level, points=values or None, drawn=self.drawn,

@@ -24,7 +24,7 @@ from emdsl.predict.mixtures import Counted, Parts, counted, declared_count, decl
 from emdsl.predict.predictive import Predictive, numbers_a_unit
 from emdsl.predict.statements import Statement
 from emdsl.runtime.problem import Array, Theta
-from emdsl.simulate.evaluation import as_drawn, level_of
+from emdsl.simulate.evaluation import as_drawn
 
 Codes = NDArray[np.intp]
 #: The arrays of a `Predicted`.
@@ -84,7 +84,7 @@ class Predictor:
     ) -> list[Predicted]:
         """All elements of a variable; of a chain each unit by the statement that is about it. `shares` hold the
         posterior of what is hidden, also of variables whose open cells other laws look at."""
-        number = level_of(self.bound, variable.plate)
+        number = self.bound.level_of(variable.plate)
         names, labels = self._names(variable), self._labels(variable)
         size = self.bound.levels[number].size
         rows = len(labels) or 3
@@ -136,7 +136,7 @@ class Predictor:
         around = self.program.around(item.looked)
         law = Law(
             self.model, self.bound, self.theta, statement, self.drawn,
-            self._about(statement, level_of(self.bound, variable.plate)), around,
+            self._about(statement, self.bound.level_of(variable.plate)), around,
         )  # fmt: skip
         step = max(1, CHUNK_NUMBERS // numbers(law))
         cells = int(np.prod(law.states))
@@ -209,7 +209,7 @@ class Predictor:
         """What is known of hidden numbers in the units of a law."""
         key = (law.statement, references)
         if key not in self._known:
-            level = level_of(self.bound, law.statement.plate)
+            level = self.bound.level_of(law.statement.plate)
             every = replace(law, units=np.arange(self.bound.levels[level].size))
             self._known = {key: self.program.number_law(references, law.statement.plate, every.evaluator(), law.cells)}
         return self._known[key].of(law.units)

@@ -7,8 +7,9 @@ variables, `.class(z)` and so on. A value that is none is None.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from emdsl.data.bound import Bound, rows_level
 from emdsl.data.reading import read_table
 from emdsl.data.table import Table
+from emdsl.data.wording import element_name
 from emdsl.ir.model import Model
 from emdsl.plan.hidden_numbers import HiddenNumber
 from emdsl.plan.posterior import Marginal
@@ -38,8 +40,7 @@ def augmented(fit: Fit, data: Any = None) -> Columns:
         columns = own_columns(model, bound)
     else:
         table = read_table(data, outcome.request.na)
-        request = replace(outcome.request, weight=None)
-        bound = outcome.compiled.bind_again(table, request, bound.indexes, bound.columns)
+        bound = outcome.bound_again(table)
         columns = {name: _cells_of(table, name) for name in table.names}
     return columns | _said(fit, replace(bound, seed=outcome.request.seed))
 
@@ -61,15 +62,15 @@ def _said(fit: Fit, bound: Bound) -> Columns:
                 found.append((".class", item.name, values[item.best][units]))
                 found.append((".uncertainty", item.name, 1.0 - item.probabilities.max(axis=0)[units]))
                 continue
-            for labels, mean, sd in zip(item.elements, item.mean, item.sd, strict=True):
-                name = f"{item.name}[{', '.join(labels)}]" if labels else item.name
+            for name, mean, sd in zip(item.names, item.mean, item.sd, strict=True):
                 found += [(".mean", name, mean[units]), (".sd", name, sd[units])]
+    numbers = {element_name(name, labels): values for name, labels, values in _elements(model, bound)}
     for predicted in here.predict(bound, theta, level=outcome.request.level).variables:
         units = units_of_rows(model, bound, predicted.level)
         if units is None or predicted.expected is None:
             continue
         found.append((".fitted", predicted.name, predicted.expected[units]))
-        seen = _numbers(model, bound, predicted.name)
+        seen = numbers.get(predicted.name)
         if predicted.probabilities is None and seen is not None:
             found.append((".resid", predicted.name, (seen - predicted.expected)[units]))
     return _named(found)
@@ -92,20 +93,14 @@ def units_of_rows(model: Model, bound: Bound, level: int) -> NDArray[np.intp] | 
     return units
 
 
-def _numbers(model: Model, bound: Bound, name: str) -> Values | None:
-    """The values of an observed number, or of one element of an array, by unit."""
-    base, _, inside = name.partition("[")
-    values = bound.values.get(base)
-    if values is None or not np.issubdtype(values.array.dtype, np.floating):
-        return None
-    if not inside:
-        return values.array if values.array.ndim == 1 else None
-    axes = model.variable(base).axes
-    labels = inside.rstrip("]").split(", " if ", " in inside else ",")
-    if len(labels) != len(axes) or values.array.ndim != len(axes) + 1:
-        return None
-    place = tuple(bound.indexes[axis].index(label) for axis, label in zip(axes, labels, strict=True))
-    return np.asarray(values.array[place])
+def _elements(model: Model, bound: Bound) -> Iterator[tuple[str, tuple[str, ...], Values]]:
+    """Each element of each variable of the data: the variable's name, the element's labels, and its values by unit."""
+    for name, values in bound.values.items():
+        axes = model.variable(name).axes
+        if values.array.ndim == len(axes) + 1:
+            for place in product(*(range(len(bound.indexes[axis])) for axis in axes)):
+                labels = tuple(bound.indexes[axis][at] for axis, at in zip(axes, place, strict=True))
+                yield name, labels, np.asarray(values.array[place])
 
 
 def own_columns(model: Model, bound: Bound) -> Columns:
@@ -116,19 +111,12 @@ def own_columns(model: Model, bound: Bound) -> Columns:
         plate = level.plate or ""
         if units is not None and plate in bound.units:
             columns[bound.plate_columns[plate]] = cells(bound.units[plate][units])
+    by_key = {".".join((name, *labels)): (name, values) for name, labels, values in _elements(model, bound)}
     for key, column in bound.columns.items():
-        name, *labels = key.split(".")
-        if name not in bound.values:
-            continue
-        variable = model.variable(name)
-        plate_level = next((n for n, level in enumerate(bound.levels) if level.plate == variable.plate), 0)
-        units = units_of_rows(model, bound, plate_level)
-        array = bound.values[name].array
-        if units is None or array.ndim != len(labels) + 1:
-            continue
-        axes = variable.axes
-        place = tuple(bound.indexes[axis].index(label) for axis, label in zip(axes, labels, strict=True))
-        columns[column] = _readable(np.asarray(array[place])[units], _labels(model, bound, name))
+        name, values = by_key.get(key, ("", None))
+        units = None if values is None else units_of_rows(model, bound, bound.level_of(model.variable(name).plate))
+        if values is not None and units is not None:
+            columns[column] = _readable(values[units], _labels(model, bound, name))
     return columns
 
 

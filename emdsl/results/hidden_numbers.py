@@ -14,8 +14,7 @@ from emdsl.plan.hidden_numbers import HiddenNumber
 def number_columns(item: HiddenNumber) -> dict[str, NDArray[Any]]:
     """The columns by name, in the order of the units."""
     found: dict[str, NDArray[Any]] = {}
-    for labels, mean, sd in zip(item.elements, item.mean, item.sd, strict=True):
-        name = f"{item.name}[{', '.join(labels)}]" if labels else item.name
+    for name, mean, sd in zip(item.names, item.mean, item.sd, strict=True):
         found |= {f"mean({name})": mean, f"sd({name})": sd}
     return found
 

@@ -66,8 +66,8 @@ def fit_request(model: Model, given: Mapping[str, Any], spell: Spell = str) -> F
     for name in ("set", "const", "map"):
         values[name] = _mapping(spell(name), values[name])
     columns = _mapping(spell("columns"), values["columns"])
-    values["columns"] = {name: _words(spell("columns"), words) for name, words in columns.items()}
-    values["na"] = _words(spell("na"), values["na"])
+    values["columns"] = {name: word_list(spell("columns"), words) for name, words in columns.items()}
+    values["na"] = word_list(spell("na"), values["na"])
     if values["weight"] is not None and not isinstance(values["weight"], str):
         raise _bad(spell("weight"), "the name of a column", values["weight"])
     if values["progress"] is not None and not callable(values["progress"]):
@@ -133,7 +133,7 @@ def _mapping(option: str, value: Any) -> dict[str, Any]:
     return {str(key): item for key, item in value.items()}
 
 
-def _words(option: str, value: Any) -> tuple[str, ...]:
+def word_list(option: str, value: Any) -> tuple[str, ...]:
     """Words between commas, or a list of words."""
     words = () if value is None else comma_separated(value) if isinstance(value, str) else value
     if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):

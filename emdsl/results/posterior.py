@@ -47,10 +47,7 @@ def fit_posterior(fit: Fit, data: Any = None, *, filtered: bool = False) -> tupl
     assert outcome.compiled is not None
     bound = outcome.bound
     if data is not None:
-        table = read_table(data, outcome.request.na)
-        weight = outcome.request.weight
-        request = replace(outcome.request, weight=weight if weight in table else None)
-        bound = outcome.compiled.bind_again(table, request, bound.indexes, bound.columns)
+        bound = outcome.bound_again(read_table(data, outcome.request.na))
     bound = replace(bound, seed=outcome.request.seed)
     found = outcome.compiled.as_asked(bound, outcome.request).posterior(bound, outcome.state.theta, filtered=filtered)
     return posterior_tables(outcome.model, bound, found), (*bound.warnings * (data is not None), *found.notes)

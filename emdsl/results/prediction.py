@@ -80,8 +80,7 @@ def fit_prediction(fit: Fit, data: Any, wanted: Asked) -> tuple[Tables, tuple[st
             )  # fmt: skip
         return _tables(compiled, bound, outcome.state.theta, request, wanted, None, ())
     table = read_table(data, request.na)
-    request = replace(request, weight=request.weight if request.weight in table else None)
-    again = compiled.bind_again(table, request, bound.indexes, bound.columns)
+    request, again = outcome.request_for(table), outcome.bound_again(table)
     again, seen = _ahead(compiled, table, again, request, wanted, bound.columns, str)
     return _tables(compiled, again, outcome.state.theta, request, wanted, seen, again.warnings)
 

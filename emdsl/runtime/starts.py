@@ -216,10 +216,12 @@ def search(
         problem = rough()
     starts = _followed(problem, theta0, list(_told(short_starts(problem, theta0, count, seed, given=given), progress)))
     best = min(starts, key=order_of_merit)
-    merged = getattr(problem, "is_merged", None)
-    if merged is not None and best.iterate is not None and best.reason is None and merged(best.iterate.statistics):
-        sharp = short_starts(problem.sharpened(), theta0, count, seed, given=False, begun=count)  # type: ignore[attr-defined]
-        starts += _followed(problem, theta0, list(_told(sharp, progress)))
+    sharpened = getattr(problem, "sharpened", None)
+    if sharpened is not None and best.iterate is not None and best.reason is None:
+        sharp = sharpened(best.iterate.statistics)
+        if sharp is not None:
+            more = short_starts(sharp, theta0, count, seed, given=False, begun=count)
+            starts += _followed(problem, theta0, list(_told(more, progress)))
     return Search(tuple(sorted(starts, key=order_of_merit)))
 
 

@@ -18,7 +18,7 @@ from emdsl.plan.counts import HIGHEST, counted_sets, counted_variables, last_val
 from emdsl.plan.named import ROW, Named, combine
 from emdsl.runtime.functions import LOG_ZERO
 from emdsl.runtime.problem import Theta
-from emdsl.simulate.evaluation import Codes, Drawn, UnitEvaluator, level_of
+from emdsl.simulate.evaluation import Codes, Drawn, UnitEvaluator
 from emdsl.simulate.samplers import LAWS, Law, can_draw, declared_law
 from emdsl.simulate.truncated import redrawn
 
@@ -50,7 +50,7 @@ class Drawer:
         self, plate: str | None, units: Codes, tried: frozenset[VariableRef] = frozenset()
     ) -> UnitEvaluator:  # fmt: skip
         """The evaluator for some units of a plate; of the variables in `tried` all values are tried."""
-        level = level_of(self.bound, plate)
+        level = self.bound.level_of(plate)
         return UnitEvaluator(self.model, self.bound, tried, self.theta, level, drawn=self.drawn, units=units)
 
     def factor(self, factor: Factor, units: Codes) -> None:
@@ -228,7 +228,7 @@ class Drawer:
     def _store(self, variable: Variable, values: NDArray[Any], units: Codes) -> None:
         """Put the values of some units among what is drawn."""
         if variable.name not in self.drawn or self.drawn[variable.name].shape[:-1] != values.shape[:-1]:
-            size = self.bound.levels[level_of(self.bound, variable.plate)].size
+            size = self.bound.levels[self.bound.level_of(variable.plate)].size
             empty = np.nan if variable.values is None else -1
             self.drawn[variable.name] = np.full((*values.shape[:-1], size), empty)
             if variable.values is not None:

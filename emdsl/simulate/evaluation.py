@@ -50,7 +50,7 @@ class UnitEvaluator(Evaluator):
         variable = self.model.variable(reference.name)
         place = self._places(variable.plate)
         if reference.lag:
-            level = next(level for level in self.bound.levels if level.plate == variable.plate)
+            level = self.bound.levels[self.bound.level_of(variable.plate)]
             before = place - reference.lag
             inside = before >= level.starts[level.parent[place]]
             missing = np.nan if np.issubdtype(array.dtype, np.floating) else -1
@@ -70,11 +70,6 @@ class UnitEvaluator(Evaluator):
         for number in range(self.level, own, -1):
             place = levels[number].parent[place]
         return place
-
-
-def level_of(bound: Bound, plate: str | None) -> int:
-    """The level of a plate."""
-    return next(number for number, level in enumerate(bound.levels) if level.plate == plate)
 
 
 def as_drawn(model: Model, bound: Bound) -> Drawn:

@@ -13,7 +13,7 @@ from emdsl.data.bound import Bound
 from emdsl.data.columns import data_variables, over_axes
 from emdsl.ir.model import Model, Variable
 from emdsl.simulate.draws import variable_axes
-from emdsl.simulate.evaluation import Drawn, level_of
+from emdsl.simulate.evaluation import Drawn
 
 Columns = dict[str, list[Any]]
 
@@ -82,7 +82,7 @@ class _Writer:
     def places(self, plate: str | None) -> NDArray[np.intp]:
         """For each row of the table the unit of a plate of rows that it lies in."""
         unit = self._sorted
-        for number in range(self._rows, level_of(self.bound, plate), -1):
+        for number in range(self._rows, self.bound.level_of(plate), -1):
             unit = self.bound.levels[number].parent[unit]
         return unit
 
@@ -95,7 +95,7 @@ class _Writer:
         for plate in self.model.plates:
             if plate.by is None:
                 continue
-            level = self.bound.levels[level_of(self.bound, plate.name)]
+            level = self.bound.levels[self.bound.level_of(plate.name)]
             position = np.arange(level.size) - level.starts[level.parent] + 1
             name = self.renamed.get(plate.by, plate.by)
             self.add(name, position[self.places(plate.name)].tolist())

@@ -17,7 +17,6 @@ from emdsl.data.wording import listed, plain
 from emdsl.diagnostics.errors import EmmError
 from emdsl.ir.model import Columns, Levels, Model
 from emdsl.simulate.ancestral import looks_back_without_law
-from emdsl.simulate.evaluation import level_of
 
 Codes = NDArray[np.intp]
 
@@ -158,5 +157,5 @@ def _rows(model: Model, bound: Bound, units: dict[str | None, Codes]) -> int:
 def _outside(model: Model, bound: Bound) -> dict[str, Values]:
     """Values of the whole data set, which do not change."""
     return {
-        name: item for name, item in bound.values.items() if level_of(bound, model.variable(name).plate) == 0
+        name: item for name, item in bound.values.items() if bound.level_of(model.variable(name).plate) == 0
     }  # fmt: skip

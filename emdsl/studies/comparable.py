@@ -36,7 +36,7 @@ def explained(name: str, model: Model, bound: Bound) -> Explained:
     conditioned = 0
     for variable, lag in looks_back_without_law(model).items():
         if model.variable(variable).kind == "observed":
-            level = next(item for item in bound.levels if item.plate == model.variable(variable).plate)
+            level = bound.levels[bound.level_of(model.variable(variable).plate)]
             conditioned += int((level.position() < lag).sum())
     return Explained(name, frozenset(columns), weighted_rows(model, bound), conditioned, dict(_sums(model, bound)))
 

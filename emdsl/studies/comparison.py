@@ -14,7 +14,7 @@ from emdsl.diagnostics.errors import EmmError, FitError
 from emdsl.ir.model import Model as Graph
 from emdsl.results import face
 from emdsl.results.face import Model
-from emdsl.results.options import Spell, fit_request, whole_number
+from emdsl.results.options import Spell, fit_request, whole_number, word_list
 from emdsl.results.result import Fit
 from emdsl.studies.candidates import Candidate, candidates
 from emdsl.studies.comparable import Explained, check_comparable, explained
@@ -164,9 +164,7 @@ def _table(data: Any, found: Sequence[Candidate], given: Mapping[str, Any], test
             what = "a test draws data" if tested else "a model is to be fitted"
             raise EmmError("data-needed", f"{what}, so the data must be given", place=spell("data"))
         return None
-    na = given.get("na")
-    words = na.split(",") if isinstance(na, str) else na or ()
-    return read_table(data, words)
+    return read_table(data, word_list(spell("na"), given.get("na")))
 
 
 def _graph(item: Candidate) -> Graph:

@@ -82,7 +82,6 @@ def refit(fit: Fit, table: Table, progress: Progress | None) -> Fit:
     """The model of a fit on other data, its labels those of the fit, without standard errors."""
     outcome = fit.outcome
     assert outcome.compiled is not None
-    weight = outcome.request.weight if outcome.request.weight in table else None
-    request = replace(outcome.request, se="none", interval="wald", weight=weight, progress=progress)
+    request = replace(outcome.request_for(table), se="none", interval="wald", progress=progress)
     bound = outcome.bound
     return Fit(outcome.compiled.fit_again(table, request, frozen_labels(bound), bound.columns))

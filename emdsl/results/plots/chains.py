@@ -82,8 +82,7 @@ def _states(facts: Facts, marginal: Marginal) -> Iterator[States]:
 
 def _courses(facts: Facts, number: HiddenNumber) -> Iterator[Course]:
     z, unit = normal_quantile(facts.level), facts.bound.levels[number.level].plate or ""
-    for place, labels in list(enumerate(number.elements))[:MOST_ELEMENTS]:
-        name = f"{number.name}[{', '.join(labels)}]" if labels else number.name
+    for place, name in list(enumerate(number.names))[:MOST_ELEMENTS]:
         seen = _is_expected(facts, number, place)
         left_out = shortened(min(MOST_ELEMENTS, len(number.elements)), len(number.elements), "elements")
         for chain, note, units, time in _some_chains(facts, number.level):

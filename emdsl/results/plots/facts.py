@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emdsl.data.bound import Bound, Values
+from emdsl.data.wording import element_name
 from emdsl.ir.expressions import VariableRef, walk
 from emdsl.ir.model import CELLS, EMPTY, SEEN, Factor, Map, Model, Variable
 from emdsl.plan.hidden_numbers import HiddenNumber
@@ -111,7 +112,7 @@ class Facts:
 
     def place(self, variable: Variable) -> int:
         """The level of a variable's plate."""
-        return next(number for number, item in enumerate(self.bound.levels) if item.plate == variable.plate)
+        return self.bound.level_of(variable.plate)
 
     def observed(self) -> Iterator[Variable]:
         """The observed variables with a column, in the order of declaration, all of whose cells are seen or empty."""
@@ -131,7 +132,7 @@ class Facts:
     def elements(self, variable: Variable) -> list[str]:
         """The names of a variable's elements, in order: `y[a, b]`, or the variable's own."""
         labels = product(*(self.bound.indexes[axis] for axis in variable.axes))
-        return [f"{variable.name}[{', '.join(item)}]" if item else variable.name for item in labels]
+        return [element_name(variable.name, item) for item in labels]
 
     def values(self, variable: Variable) -> NDArray[Any]:
         """`(elements, units)`: numbers, or codes."""

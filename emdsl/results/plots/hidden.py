@@ -30,8 +30,7 @@ def _sorted(facts: Facts, number: HiddenNumber) -> Iterator[Intervals]:
         return
     names = facts.unit_names(number.level)
     left_out = shortened(min(MOST_ELEMENTS, len(number.elements)), len(number.elements), "elements")
-    for labels, mean, sd in list(zip(number.elements, number.mean, number.sd, strict=True))[:MOST_ELEMENTS]:
-        name = f"{number.name}[{', '.join(labels)}]" if labels else number.name
+    for name, mean, sd in list(zip(number.names, number.mean, number.sd, strict=True))[:MOST_ELEMENTS]:
         yield _panel(facts, name, names, mean, sd, left_out)
 
 
